@@ -1,0 +1,1 @@
+"""The p4alg controller: NAT engine, ALGs, P4Runtime switch driver and command line."""

@@ -1,0 +1,1 @@
+"""An embedded P4Runtime switch: runs a compiled v1model program on this machine."""
