@@ -1,0 +1,1 @@
+"""Executors: run packets through a program. Callers use `interface` and `factory` only."""

@@ -1,0 +1,112 @@
+"""Generates calculations: hashes and Internet checksums over fields, headers and payload.
+
+The Internet checksum is the hot one. A sum of 16-bit words may be taken modulo 65535, and there
+2**16 is 1, so every field is added shifted by its place inside a 16-bit word; no bytes are built.
+That holds as long as headers that may be missing and variable-length fields are whole words;
+otherwise generated code falls back to gathering the bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p4softswitch.errors import ProgramError
+from p4softswitch.executor.layout import Layout
+from p4softswitch.executor.support import HASHES
+from p4softswitch.program import model as m
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    header: str | None
+    slot: str | int
+    width: int | None  # None: variable length
+    signed: bool = False
+
+
+class CalcGen:
+    """Generates one function `calc_<n>(p)` for every calculation."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.names = {name: f"calc_{i}" for i, name in enumerate(layout.program.calculations)}
+
+    def source(self) -> list[str]:
+        """Source lines of all calculations."""
+        lines: list[str] = []
+        for calc in self.layout.program.calculations.values():
+            lines += [*self._function(calc), "", ""]
+        return lines
+
+    def _function(self, calc: m.Calculation) -> list[str]:
+        if calc.algo not in HASHES:
+            raise ProgramError(f"hash algorithm '{calc.algo}' is not supported")
+        items = self._items(calc)
+        name = self.names[calc.name]
+        table = tuple(
+            (self.layout.valid(i.header) if i.header else None, i.slot, i.width) for i in items
+        )
+        payload = "p.payload" if calc.with_payload else "b''"
+        lines = [f"{name}_items = {table!r}", "", f"def {name}(p):", f"    # {calc.name}"]
+        if calc.algo in ("csum16", "cksum16"):
+            lines += self._fast_checksum(items, calc.with_payload)
+        return [*lines, f"    return HASHES[{calc.algo!r}](gather(p, {name}_items, {payload}))"]
+
+    def _items(self, calc: m.Calculation) -> list[_Item]:
+        items: list[_Item] = []
+        for source, width in zip(calc.inputs, calc.widths, strict=True):
+            match source:
+                case m.Const(value):
+                    items.append(_Item(None, value, width))
+                case m.FieldRef(header, name):
+                    items.append(self._item(header, name))
+                case m.HeaderRef(header):
+                    fields = self.layout.header(header).type.fields
+                    items += [self._item(header, f.name) for f in fields]
+        return items
+
+    def _item(self, header: str, name: str) -> _Item:
+        f = self.layout.field(m.FieldRef(header, name))
+        width = None if f.varbit else f.width
+        wire = header if self.layout.valid(header) else None
+        return _Item(wire, self.layout.slot(header, name), width, f.signed)
+
+    def _fast_checksum(self, items: list[_Item], with_payload: bool) -> list[str]:
+        runs: list[tuple[str | None, list[_Item]]] = []
+        for item in items:
+            if runs and runs[-1][0] == item.header:
+                runs[-1][1].append(item)
+            else:
+                runs.append((item.header, [item]))
+        offset, terms, needs = 0, [], []
+        for header, run in runs:
+            valid = self.layout.valid(header) if header else None
+            start, parts = offset, []
+            for item in run:
+                if item.width is None:
+                    if offset % 8:
+                        return []
+                    needs.append(f"not len(p.{item.slot}) & 1")
+                    parts.append(f"words(p.{item.slot}, {offset % 16 == 8})")
+                    continue
+                offset += item.width
+                text = f"p.{item.slot}" if isinstance(item.slot, str) else str(item.slot)
+                if item.signed:
+                    text = f"({text} & {(1 << item.width) - 1:#x})"
+                shift = -offset % 16
+                parts.append(f"({text} << {shift})" if shift else text)
+            text = " + ".join(parts)
+            if valid is not None and (offset - start) % 16 == 0:
+                terms.append(f"({text} if p.{valid} else 0)")
+            else:
+                terms.append(text)
+                if valid is not None:
+                    needs.append(f"p.{valid}")
+        if with_payload:
+            if offset % 8:
+                return []
+            terms.append(f"words(p.payload, {offset % 16 == 8})")
+        result = f"return fold({' + '.join(terms) or '0'})"
+        if not needs:
+            return [f"    {result}"]
+        return [f"    if {' and '.join(needs)}:", f"        {result}"]

@@ -1,0 +1,84 @@
+"""What the rest of the switch may ask of an executor.
+
+An executor owns the state that packets touch; the P4Runtime face reaches that state through these
+attributes and nothing else, so that an executor which keeps it elsewhere (in C, say) fits too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from p4softswitch.program.model import Program
+from p4softswitch.state.arrays import CounterStore
+from p4softswitch.state.digests import DigestStore
+from p4softswitch.state.meters import MeterStore
+from p4softswitch.state.replication import ReplicationStore
+from p4softswitch.state.tables import TableStore
+
+Output = tuple[int, bytes]
+
+
+@dataclass(slots=True)
+class Options:
+    """Port numbers with a meaning, and limits that keep one packet from holding the switch."""
+
+    drop_port: int = 511
+    max_passes: int = 32
+    max_copies: int = 4096
+    seed: int | None = None
+
+
+@dataclass(slots=True)
+class Stats:
+    """What the executor counted since it was made."""
+
+    packets: int = 0
+    dropped_ingress: int = 0
+    dropped_egress: int = 0
+    parser_errors: int = 0
+    loop_limit: int = 0
+    failed_assertions: int = 0
+    extra: dict[str, int] = field(default_factory=dict)
+
+
+class StateView(Protocol):
+    """The state behind an executor, by the names that the program uses."""
+
+    @property
+    def tables(self) -> Mapping[str, TableStore]:
+        """Tables by name."""
+
+    @property
+    def counters(self) -> Mapping[str, CounterStore]:
+        """Indirect counters by name."""
+
+    @property
+    def meters(self) -> Mapping[str, MeterStore]:
+        """Indirect meters by name."""
+
+    @property
+    def digests(self) -> Mapping[int, DigestStore]:
+        """Digests by learn list id."""
+
+    @property
+    def replication(self) -> ReplicationStore:
+        """Multicast groups and clone sessions."""
+
+
+class Executor(Protocol):
+    """Runs packets through one program."""
+
+    program: Program
+    stats: Stats
+
+    @property
+    def state(self) -> StateView:
+        """Run-time state of the program."""
+
+    def process(self, port: int, frame: bytes, now: int) -> list[Output]:
+        """Run a frame that came in by `port` at time `now` (ns); return what is sent, in order.
+
+        Never raises for what is in the frame. Digest samples are left in `state.digests`.
+        """

@@ -1,0 +1,225 @@
+"""The v1model architecture around a compiled program, as simple_switch implements it.
+
+After ingress, in this order: clone, digest, resubmit, multicast, drop, unicast. After egress:
+clone, drop, deparse, recirculate, send. A clone at ingress carries the packet as it came in; a
+clone at egress carries it as it leaves.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from p4softswitch.executor.compiler import compile_program
+from p4softswitch.executor.interface import Options, Output, Stats
+from p4softswitch.program.model import Program
+from p4softswitch.state.replication import ReplicationStore
+from p4softswitch.state.store import SwitchState
+
+NORMAL, INGRESS_CLONE, EGRESS_CLONE, COALESCED, RECIRCULATED, REPLICATED, RESUBMITTED = range(7)
+_US = 1000
+
+
+class V1ModelExecutor:
+    """Runs packets through a program compiled to Python."""
+
+    def __init__(
+        self,
+        program: Program,
+        options: Options | None = None,
+        replication: ReplicationStore | None = None,
+    ) -> None:
+        self.program = program
+        self.options = options or Options()
+        self.stats = Stats()
+        self.state = SwitchState(program, replication)
+        self._c = compile_program(program, self.state, self.options, self.stats)
+        self._free = self._c.packet()
+        self._origin: int | None = None
+        slot = self._c.layout.standard
+        self._ingress_port = slot("ingress_port") or ""
+        self._packet_length = slot("packet_length") or ""
+        self._egress_spec = slot("egress_spec") or ""
+        self._egress_port = slot("egress_port") or ""
+        self._instance_type = slot("instance_type") or ""
+        self._mcast_grp = slot("mcast_grp")
+        self._egress_rid = slot("egress_rid")
+        self._parser_error = slot("parser_error")
+        self._checksum_error = slot("checksum_error")
+        self._ingress_ts = slot("ingress_global_timestamp")
+        self._egress_ts = slot("egress_global_timestamp")
+        self._enq_ts = slot("enq_timestamp")
+        self._no_error = program.errors.get("NoError", 0)
+
+    @property
+    def source(self) -> str:
+        """The Python source that the program was compiled to."""
+        return self._c.source
+
+    def process(self, port: int, frame: bytes, now: int) -> list[Output]:
+        """Run one frame; see `interface.Executor`."""
+        if self._origin is None:
+            self._origin = now
+        self.stats.packets += 1
+        p = self._free
+        self._c.reset(p)
+        setattr(p, self._ingress_port, port)
+        setattr(p, self._packet_length, len(frame))
+        p.frame = frame
+        p.length = p.ingress_length = len(frame)
+        p.now = now
+        if self._ingress_ts:
+            setattr(p, self._ingress_ts, (now - self._origin) // _US & 0xFFFFFFFFFFFF)
+        outputs: list[Output] = []
+        waiting = self._ingress(p, outputs)
+        passes = 1
+        while waiting:
+            passes += 1
+            if passes > self.options.max_passes:
+                self.stats.loop_limit += len(waiting)
+                break
+            waiting.extend(self._ingress(waiting.popleft(), outputs))
+        return outputs
+
+    # --- ingress ---------------------------------------------------------------------------
+
+    def _ingress(self, p: Any, outputs: list[Output]) -> deque[Any]:
+        """One pass; returns packets that go back to ingress."""
+        c = self._c
+        again: deque[Any] = deque()
+        c.parse(p, p.frame)
+        if p.parser_error != self._no_error:
+            self.stats.parser_errors += 1
+        if self._parser_error:
+            setattr(p, self._parser_error, p.parser_error)
+        if self._checksum_error:
+            setattr(p, self._checksum_error, p.checksum_error)
+        received_length = p.length
+        c.ingress(p)
+        if p.clone:
+            self._clone_at_ingress(p, received_length, outputs, again)
+        if p.digest:
+            store = self.state.digests.get(p.digest)
+            if store is not None and store.config is not None:
+                store.add(c.samples[p.digest](p), p.now)
+        if p.resubmit:
+            again.append(self._resubmitted(p, received_length))
+            return again
+        group = getattr(p, self._mcast_grp) if self._mcast_grp else 0
+        if group:
+            setattr(p, self._instance_type, REPLICATED)
+            for replica in self.state.replication.copies(group):
+                self._copy_to(p, replica.port, replica.instance, outputs, again)
+            return again
+        egress_spec = getattr(p, self._egress_spec)
+        if egress_spec == self.options.drop_port:
+            self.stats.dropped_ingress += 1
+            return again
+        setattr(p, self._instance_type, NORMAL)
+        self._egress(p, egress_spec, outputs, again)
+        return again
+
+    def _clone_at_ingress(
+        self, p: Any, received_length: int, outputs: list[Output], again: deque[Any]
+    ) -> None:
+        session, fields = p.clone & 0x7FFF, p.clone_list
+        p.clone = p.clone_list = 0
+        copies = self.state.replication.clone_copies(session)
+        if not copies:
+            return
+        q = self._fresh(p, received_length)
+        setattr(q, self._ingress_port, getattr(p, self._ingress_port))
+        self._c.parse(q, q.frame)
+        self._c.reset_metadata(q)
+        self._keep(q, p, fields)
+        setattr(q, self._instance_type, INGRESS_CLONE)
+        self._limit(q, session)
+        for replica in copies:
+            self._copy_to(q, replica.port, replica.instance, outputs, again)
+
+    def _resubmitted(self, p: Any, received_length: int) -> Any:
+        q = self._fresh(p, received_length)
+        self._keep(q, p, p.resubmit)
+        setattr(q, self._instance_type, RESUBMITTED)
+        setattr(q, self._packet_length, received_length)
+        return q
+
+    def _fresh(self, p: Any, length: int) -> Any:
+        """A packet with the bytes that `p` came in with, and nothing else of it."""
+        q = self._c.packet()
+        self._c.reset(q)
+        q.frame = p.frame
+        q.length = length
+        q.ingress_length = p.ingress_length
+        q.now = p.now
+        return q
+
+    def _keep(self, q: Any, p: Any, fields: int) -> None:
+        keep = self._c.keep.get(fields)
+        if keep is not None:
+            keep(q, p)
+
+    def _limit(self, q: Any, session: int) -> None:
+        config = self.state.replication.session(session)
+        if config is not None and config.truncate_to:
+            q.truncate_to = config.truncate_to
+
+    def _copy_to(
+        self, p: Any, port: int, instance: int, outputs: list[Output], again: deque[Any]
+    ) -> None:
+        if len(outputs) >= self.options.max_copies:
+            self.stats.loop_limit += 1
+            return
+        q = self._c.copy(p)
+        q.clone = q.clone_list = q.digest = q.resubmit = q.recirculate = 0
+        if self._egress_rid:
+            setattr(q, self._egress_rid, instance)
+        self._egress(q, port, outputs, again)
+
+    # --- egress ----------------------------------------------------------------------------
+
+    def _egress(self, p: Any, port: int, outputs: list[Output], again: deque[Any]) -> None:
+        c = self._c
+        timestamp = (p.now - (self._origin or 0)) // _US
+        if self._enq_ts:
+            setattr(p, self._enq_ts, timestamp & 0xFFFFFFFF)
+        if self._egress_ts:
+            setattr(p, self._egress_ts, timestamp & 0xFFFFFFFFFFFF)
+        drop = self.options.drop_port
+        setattr(p, self._egress_port, port)
+        setattr(p, self._egress_spec, (drop + 1) & 0x1FF)
+        setattr(p, self._packet_length, p.length & 0xFFFFFFFF)
+        c.egress(p)
+        if p.clone:
+            self._clone_at_egress(p, outputs, again)
+        if getattr(p, self._egress_spec) == drop:
+            self.stats.dropped_egress += 1
+            return
+        frame = c.deparse(p)
+        if p.truncate_to:
+            frame = frame[: p.truncate_to]
+        if p.recirculate:
+            q = self._c.packet()
+            self._c.reset(q)
+            self._keep(q, p, p.recirculate)
+            setattr(q, self._instance_type, RECIRCULATED)
+            setattr(q, self._packet_length, len(frame))
+            q.frame, q.now = frame, p.now
+            q.length = q.ingress_length = len(frame)
+            again.append(q)
+            return
+        outputs.append((port, frame))
+
+    def _clone_at_egress(self, p: Any, outputs: list[Output], again: deque[Any]) -> None:
+        session, fields = p.clone & 0x7FFF, p.clone_list
+        p.clone = p.clone_list = 0
+        copies = self.state.replication.clone_copies(session)
+        if not copies:
+            return
+        q = self._c.copy(p)
+        self._c.reset_metadata(q)
+        self._keep(q, p, fields)
+        setattr(q, self._instance_type, EGRESS_CLONE)
+        self._limit(q, session)
+        for replica in copies:
+            self._copy_to(q, replica.port, replica.instance, outputs, again)
