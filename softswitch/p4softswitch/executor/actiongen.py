@@ -104,7 +104,7 @@ class ActionGen:
     _op_modify_field = _op_assign
     _op_set = _op_assign
 
-    def _op_assign_VL(self, gen: ExprGen, dst: m.Expr, src: m.Expr) -> list[str]:  # noqa: N802
+    def _op_assign_VL(self, gen: ExprGen, dst: m.Expr, src: m.Expr) -> list[str]:
         if not isinstance(dst, m.FieldRef) or not isinstance(src, m.FieldRef):
             raise ProgramError("assign_VL works on fields only")
         a, b = self.layout.slot(dst.header, dst.field), self.layout.slot(src.header, src.field)

@@ -86,11 +86,11 @@ def compile_program(
     lines += calculations.source()
     for action in program.actions.values():
         lines += [*actions.function(action, functions[action.id]), "", ""]
-    lines += parser.source() + ["", ""]
+    lines += [*parser.source(), "", ""]
     for control in controls:
-        lines += control.source() + ["", ""]
-    lines += _checksums(program, layout, calculations) + ["", ""]
-    lines += _deparser(program, layout, wire, actions) + ["", ""]
+        lines += [*control.source(), "", ""]
+    lines += [*_checksums(program, layout, calculations), "", ""]
+    lines += [*_deparser(program, layout, wire, actions), "", ""]
     lines += _samples(program, layout)
     lines += _keepers(program, layout)
     source = "\n".join(lines) + "\n"
@@ -152,9 +152,7 @@ def _checksums(program: m.Program, layout: Layout, calculations: CalcGen) -> lis
     return [*verify, "", "", *update]
 
 
-def _deparser(
-    program: m.Program, layout: Layout, wire: WireGen, actions: ActionGen
-) -> list[str]:
+def _deparser(program: m.Program, layout: Layout, wire: WireGen, actions: ActionGen) -> list[str]:
     gen = ExprGen(layout)
     lines = ["def deparse(p):", "    update_checksums(p)"]
     for call in program.deparser_calls:

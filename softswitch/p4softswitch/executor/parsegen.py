@@ -33,7 +33,9 @@ class ParseGen:
     def error(self, name: str) -> int:
         """Number of a core error."""
         errors = self.layout.program.errors
-        return errors[name] if name in errors else max(errors.values(), default=0) + _CORE.index(name)
+        return (
+            errors[name] if name in errors else max(errors.values(), default=0) + _CORE.index(name)
+        )
 
     def source(self) -> list[str]:
         """Source lines of the whole parser."""
@@ -180,7 +182,9 @@ class ParseGen:
                 tests.append(
                     f"k{i} == {value}" if mask is None else f"k{i} & {mask:#x} == {value & mask}"
                 )
-            lines.append(f"if {' and '.join(tests) or 'True'}: return {self._name(case.next_state)}")
+            lines.append(
+                f"if {' and '.join(tests) or 'True'}: return {self._name(case.next_state)}"
+            )
         return [*lines, f"return {default}"]
 
     def _by_dictionary(self, state: m.ParserState, keys: list[str], default: str) -> list[str]:
@@ -188,9 +192,7 @@ class ParseGen:
         rows: dict[str, str] = {}
         for case in state.cases:
             values = ", ".join(str(v) for v, _ in case.match)
-            rows.setdefault(
-                f"({values})" if len(keys) > 1 else values, self._name(case.next_state)
-            )
+            rows.setdefault(f"({values})" if len(keys) > 1 else values, self._name(case.next_state))
         body = ", ".join(f"{k}: {v}" for k, v in rows.items())
         self._tables += [f"{table} = {{{body}}}", ""]
         key = keys[0] if len(keys) == 1 else f"({', '.join(keys)})"

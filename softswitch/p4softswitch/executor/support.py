@@ -118,7 +118,10 @@ def gather(p: Any, items: tuple[tuple[Any, ...], ...], payload: bytes) -> bytes:
             continue
         part = getattr(p, source) if isinstance(source, str) else source
         if width is None:
-            value, bits = value << (8 * len(part)) | int.from_bytes(part, "big"), bits + 8 * len(part)
+            value, bits = (
+                value << (8 * len(part)) | int.from_bytes(part, "big"),
+                bits + 8 * len(part),
+            )
         else:
             value, bits = value << width | (part & ((1 << width) - 1)), bits + width
     pad = -bits % 8

@@ -13,7 +13,6 @@ from typing import Any
 from p4softswitch.executor.compiler import compile_program
 from p4softswitch.executor.interface import Options, Output, Stats
 from p4softswitch.program.model import Program
-from p4softswitch.state.replication import ReplicationStore
 from p4softswitch.state.store import SwitchState
 
 NORMAL, INGRESS_CLONE, EGRESS_CLONE, COALESCED, RECIRCULATED, REPLICATED, RESUBMITTED = range(7)
@@ -23,16 +22,11 @@ _US = 1000
 class V1ModelExecutor:
     """Runs packets through a program compiled to Python."""
 
-    def __init__(
-        self,
-        program: Program,
-        options: Options | None = None,
-        replication: ReplicationStore | None = None,
-    ) -> None:
+    def __init__(self, program: Program, options: Options | None = None) -> None:
         self.program = program
         self.options = options or Options()
         self.stats = Stats()
-        self.state = SwitchState(program, replication)
+        self.state = SwitchState(program)
         self._c = compile_program(program, self.state, self.options, self.stats)
         self._free = self._c.packet()
         self._origin: int | None = None

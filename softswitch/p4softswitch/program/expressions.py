@@ -26,7 +26,8 @@ def parse_expr(item: Any) -> m.Expr:
         raise ProgramError("expression operand missing")
     if not isinstance(item, dict) or "op" in item:
         raise ProgramError(f"not an expression: {str(item)[:80]}")
-    kind, value = item.get("type"), item.get("value")
+    kind: str = item.get("type", "")
+    value: Any = item.get("value")
     match kind:
         case "hexstr":
             return m.Const(hex_int(value))

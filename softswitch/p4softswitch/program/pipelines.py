@@ -88,10 +88,7 @@ def _key(k: Json, table: str, headers: dict[str, m.Header]) -> m.KeyField:
         kind = m.MatchKind(k["match_type"])
     except ValueError as exc:
         raise ProgramError(f"table {table}: match kind '{k['match_type']}' unknown") from exc
-    if target.field == "$valid$":
-        width = 1
-    else:
-        width = headers[target.header].field(target.field).width
+    width = 1 if target.field == "$valid$" else headers[target.header].field(target.field).width
     mask = k.get("mask")
     name = k.get("name") or f"{target.header}.{target.field}"
     return m.KeyField(name, target, kind, width, None if mask is None else hex_int(mask))

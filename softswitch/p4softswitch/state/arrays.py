@@ -42,7 +42,9 @@ class CounterStore:
 
     def _check(self, index: int) -> None:
         if not 0 <= index < self.size:
-            raise StateError(Reason.OUT_OF_RANGE, f"counter index {index} is outside 0..{self.size}")
+            raise StateError(
+                Reason.OUT_OF_RANGE, f"counter index {index} is outside 0..{self.size}"
+            )
 
 
 class RegisterStore:

@@ -54,9 +54,10 @@ class DigestStore:
             raise StateError(Reason.ALREADY_EXISTS, f"digest {self.name} is configured already")
         if exists is True and self.config is None:
             raise StateError(Reason.NOT_FOUND, f"digest {self.name} is not configured")
-        if config is not None and min(
-            config.max_timeout_ns, config.max_list_size, config.ack_timeout_ns
-        ) < 0:
+        if (
+            config is not None
+            and min(config.max_timeout_ns, config.max_list_size, config.ack_timeout_ns) < 0
+        ):
             raise StateError(Reason.INVALID_ARGUMENT, "digest limits are not negative")
         self.config = config
         self._waiting.clear()

@@ -83,7 +83,8 @@ class ReplicationStore:
         """Add a group."""
         if not 1 <= group.id <= MAX_GROUP_ID:
             raise StateError(
-                Reason.INVALID_ARGUMENT, f"multicast group id {group.id} is not in 1..{MAX_GROUP_ID}"
+                Reason.INVALID_ARGUMENT,
+                f"multicast group id {group.id} is not in 1..{MAX_GROUP_ID}",
             )
         if group.id in self._groups:
             raise StateError(Reason.ALREADY_EXISTS, f"multicast group {group.id} exists")

@@ -13,8 +13,8 @@ from p4softswitch.state.tables import TableStore
 class SwitchState:
     """Stores by the name that the program gives them (digests by learn list id)."""
 
-    def __init__(self, program: Program, replication: ReplicationStore | None = None) -> None:
-        self.replication = replication or ReplicationStore()
+    def __init__(self, program: Program) -> None:
+        self.replication = ReplicationStore()
         self.counters = {
             c.name: CounterStore(c.name, c.size)
             for c in program.counters.values()

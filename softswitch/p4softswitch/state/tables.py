@@ -36,7 +36,9 @@ class TableStore:
         self._notified: set[Identity] = set()
         self.default = Entry((), 0, table.default_action, table.default_args)
         for const in table.entries:
-            matches = tuple(_const_match(k.kind, c) for k, c in zip(table.keys, const.matches))
+            matches = tuple(
+                _const_match(k.kind, c) for k, c in zip(table.keys, const.matches, strict=True)
+            )
             priority = MAX_PRIORITY - const.priority if self.needs_priority else 0
             entry = Entry(matches, priority, const.action_id, const.args)
             entry.constant = True

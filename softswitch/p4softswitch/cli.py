@@ -1,0 +1,140 @@
+"""Command line of the switch; `p4alg switch` calls `main`.
+
+Exit status: 0 after SIGTERM or SIGINT, 1 if the switch could not be started, 2 for wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from p4softswitch.errors import SwitchError
+from p4softswitch.io.spec import InterfaceSpec, PortSpec, parse_port
+from p4softswitch.p4rt.codes import RpcError
+from p4softswitch.p4rt.proto import p4r, text_format
+from p4softswitch.server import Server, Settings
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the switch to a parser."""
+    parser.add_argument(
+        "-i",
+        "--interface",
+        action="append",
+        default=[],
+        metavar="PORT@IFACE",
+        dest="ports",
+        help="attach a port to an interface, or to files: PORT@file:IN.pcap,OUT.pcap",
+    )
+    parser.add_argument("--grpc", default="127.0.0.1:9559", metavar="HOST:PORT")
+    parser.add_argument("--device-id", type=int, default=1, metavar="N")
+    parser.add_argument("--cpu-port", type=int, default=510, metavar="PORT")
+    parser.add_argument("--drop-port", type=int, default=511, metavar="PORT")
+    parser.add_argument("--p4info", type=Path, metavar="FILE", help="start with this P4Info (text)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="and this BMv2 JSON")
+    parser.add_argument("--log-level", choices=_LEVELS, default="warning")
+
+
+class UsageError(Exception):
+    """The arguments contradict each other or cannot be read."""
+
+
+def settings_from(args: argparse.Namespace) -> Settings:
+    """Settings for parsed arguments; `UsageError` if they cannot be."""
+    ports: list[PortSpec] = []
+    for text in args.ports:
+        try:
+            ports.append(parse_port(text))
+        except ValueError as exc:
+            raise UsageError(str(exc)) from exc
+    numbers = [p.port for p in ports]
+    for number in numbers:
+        if numbers.count(number) > 1:
+            raise UsageError(f"port {number} is given twice")
+        if number in (args.cpu_port, args.drop_port):
+            raise UsageError(f"port {number} is the CPU port or the drop port")
+    if not 0 < args.cpu_port < 512 or not 0 < args.drop_port < 512:
+        raise UsageError("CPU port and drop port are in 1..511")
+    if args.cpu_port == args.drop_port:
+        raise UsageError("CPU port and drop port are the same")
+    if args.device_id < 1:
+        raise UsageError("the device id is a positive number")
+    host, _, port = args.grpc.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise UsageError(f"--grpc {args.grpc}: give HOST:PORT")
+    if (args.p4info is None) != (args.json is None):
+        raise UsageError("give --p4info and --json together")
+    config = None if args.p4info is None else _read_config(args.p4info, args.json)
+    return Settings(ports, args.grpc, args.device_id, args.cpu_port, args.drop_port, config)
+
+
+def _read_config(p4info: Path, program: Path) -> Any:
+    config = p4r.ForwardingPipelineConfig()
+    try:
+        text_format.Parse(p4info.read_text(encoding="utf-8"), config.p4info)
+        config.p4_device_config = program.read_bytes()
+    except OSError as exc:
+        raise UsageError(f"cannot read {exc.filename}: {exc.strerror}") from exc
+    except (text_format.ParseError, UnicodeDecodeError) as exc:
+        line = str(exc).splitlines()[0]
+        raise UsageError(f"{p4info} is not P4Info in text format: {line}") from exc
+    return config
+
+
+async def _serve(settings: Settings) -> None:
+    server = Server(settings)
+    await server.start()
+    done = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, done.set)
+    host = settings.grpc.rpartition(":")[0]
+    ports = " ".join(
+        f"{p.port}@{p.interface if isinstance(p, InterfaceSpec) else 'file'}"
+        for p in settings.ports
+    )
+    print(
+        f"p4softswitch: ready, grpc {host}:{server.grpc_port}, ports {ports or 'none'}", flush=True
+    )
+    await done.wait()
+    await server.stop()
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the switch with parsed arguments; returns the exit status."""
+    level = getattr(logging, args.log_level.upper())
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(_serve(settings_from(args)))
+    except UsageError as exc:
+        print(f"p4softswitch: {exc}", file=sys.stderr)
+        return 2
+    except (SwitchError, RpcError) as exc:
+        print(f"p4softswitch: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; `argv` without the program name."""
+    parser = argparse.ArgumentParser(
+        prog="p4softswitch", description="Embedded P4Runtime switch for v1model programs."
+    )
+    add_arguments(parser)
+    try:
+        args = parser.parse_args(argv)
+    except SystemExit as exc:
+        return int(exc.code or 0)
+    return run(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Packet I/O: Linux interfaces, pcap files, and callables inside one process."""

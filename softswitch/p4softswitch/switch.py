@@ -1,0 +1,120 @@
+"""The switch itself: ports around an executor. No sockets, no clock, no event loop, no gRPC.
+
+A frame goes in by `receive` with the time at which it came; what comes out goes to the ports, and
+what is meant for the control plane to a `Listener`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from p4softswitch.executor.factory import make_executor
+from p4softswitch.executor.interface import Executor, Options
+from p4softswitch.program.model import Program
+from p4softswitch.state.digests import DigestList
+from p4softswitch.state.entry import Entry
+
+Transmit = Callable[[bytes], None]
+
+
+class Listener(Protocol):
+    """Takes what the data plane sends to the control plane; must not block."""
+
+    def packet_in(self, frame: bytes) -> None:
+        """A frame that the program sent to the CPU port."""
+
+    def digest(self, digest: DigestList) -> None:
+        """A digest list that is due."""
+
+    def idle(self, table: str, entries: Sequence[Entry], now: int) -> None:
+        """Entries that were not hit for their idle timeout."""
+
+
+@dataclass(slots=True)
+class PortStats:
+    """Frames and bytes of one port."""
+
+    rx_packets: int = 0
+    rx_bytes: int = 0
+    tx_packets: int = 0
+    tx_bytes: int = 0
+
+
+class Switch:
+    """Ports, an executor once a program is loaded, and a listener for the control plane."""
+
+    def __init__(self, cpu_port: int = 510, options: Options | None = None) -> None:
+        self.cpu_port = cpu_port
+        self.options = options or Options()
+        self.executor: Executor | None = None
+        self.listener: Listener | None = None
+        self.port_stats: dict[int, PortStats] = {}
+        self.no_such_port = 0
+        self.no_program = 0
+        self._transmit: dict[int, Transmit] = {}
+
+    def add_port(self, port: int, transmit: Transmit) -> None:
+        """Attach a port; frames that leave by it are handed to `transmit`."""
+        self._transmit[port] = transmit
+        self.port_stats[port] = PortStats()
+
+    def prepare(self, program: Program) -> Executor:
+        """An executor for `program`, not yet in use; `ProgramError` if it cannot be run."""
+        return make_executor(program, self.options)
+
+    def activate(self, executor: Executor | None) -> None:
+        """Use another executor from the next packet on."""
+        self.executor = executor
+
+    def receive(self, port: int, frame: bytes, now: int) -> None:
+        """Run a frame that came in by `port` at `now` (ns) and send what comes of it."""
+        stats = self.port_stats.get(port)
+        if stats is not None:
+            stats.rx_packets += 1
+            stats.rx_bytes += len(frame)
+        executor = self.executor
+        if executor is None:
+            self.no_program += 1
+            return
+        for out_port, data in executor.process(port, frame, now):
+            if out_port == self.cpu_port:
+                if self.listener is not None:
+                    self.listener.packet_in(data)
+                continue
+            transmit = self._transmit.get(out_port)
+            if transmit is None:
+                self.no_such_port += 1
+                continue
+            out = self.port_stats[out_port]
+            out.tx_packets += 1
+            out.tx_bytes += len(data)
+            transmit(data)
+        if executor.state.digests:
+            self.flush_digests(now)
+
+    def flush_digests(self, now: int) -> None:
+        """Hand over digest lists that are full or have waited long enough."""
+        if self.executor is None or self.listener is None:
+            return
+        for store in self.executor.state.digests.values():
+            for digest in store.due(now):
+                self.listener.digest(digest)
+
+    def digest_deadline(self) -> int | None:
+        """When `flush_digests` is next due if nothing else happens; None if nothing waits."""
+        if self.executor is None:
+            return None
+        times = [d.next_deadline() for d in self.executor.state.digests.values()]
+        return min((t for t in times if t is not None), default=None)
+
+    def sweep_idle(self, now: int) -> None:
+        """Report idle entries; to be called once a second, as BMv2 does."""
+        if self.executor is None or self.listener is None:
+            return
+        for name, table in self.executor.state.tables.items():
+            if table.table.support_timeout:
+                idle = table.sweep(now)
+                if idle:
+                    self.listener.idle(name, idle, now)
