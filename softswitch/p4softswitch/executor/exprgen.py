@@ -145,6 +145,8 @@ class ExprGen:
             case "d2b":
                 return Code(f"({operand.text} != 0)", 1)
             case "b2d":
+                if operand.text in ("True", "False"):
+                    return Code("1" if operand.text == "True" else "0", 1)
                 return Code(f"(1 if {operand.text} else 0)", 1)
             case "~":
                 return Code(f"(~{operand.text})", None)
@@ -162,6 +164,8 @@ class ExprGen:
             case "and" | "or":
                 return Code(f"({a.text} {name} {b.text})", 1)
             case "&":
+                if b.text.isdigit() and _covers(int(b.text), a.bits):
+                    return a  # p4c masks after every cast, also where nothing can be cut off
                 known = [bits for bits in (a.bits, b.bits) if bits is not None]
                 return Code(f"({a.text} & {b.text})", min(known) if known else None)
             case "|" | "^":
@@ -194,6 +198,11 @@ class ExprGen:
             case "sat_cast":
                 return Code(f"sat_cast({a.text}, {b.text})", None)
         raise ProgramError(f"operation '{name}' is not supported")
+
+
+def _covers(mask: int, bits: int | None) -> bool:
+    """Whether `mask` keeps every bit of a value of `bits` bits."""
+    return bits is not None and mask & (mask + 1) == 0 and mask.bit_length() >= bits
 
 
 def _const(code: Code) -> int | None:
