@@ -1,0 +1,1 @@
+"""Application Layer Gateways: sans-IO protocol machines (see `contract`)."""

@@ -1,0 +1,206 @@
+"""The contract between an ALG and whatever carries its messages.
+
+An ALG is a pure protocol machine: it is fed bytes, it asks a `Gateway` for
+pinholes, and it answers with `Step`s that say what becomes of those bytes. It
+knows nothing of TCP sequence numbers, P4 tables, sockets or clocks; `now` is an
+argument. Nothing in this package imports anything of p4alg but this module.
+
+Vocabulary: the *client* opened the control connection, the *server* accepted
+it. The *inside* is the translated side. Addresses are IPv4 addresses as
+integers in host order; ports are 0 to 65535.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+
+class Peer(Enum):
+    """One of the two ends of a control session, by the part it plays."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+    @property
+    def other(self) -> Peer:
+        """The opposite end."""
+        return Peer.SERVER if self is Peer.CLIENT else Peer.CLIENT
+
+
+class Endpoint(NamedTuple):
+    """A transport address: IPv4 address as an integer, and a port."""
+
+    addr: int
+    port: int
+
+    def __str__(self) -> str:
+        return f"{format_addr(self.addr)}:{self.port}"
+
+
+def format_addr(addr: int) -> str:
+    """Return the dotted quad of an IPv4 address given as an integer."""
+    return f"{addr >> 24 & 255}.{addr >> 16 & 255}.{addr >> 8 & 255}.{addr & 255}"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """What an ALG may know of the control session it serves.
+
+    `client` and `server` are the endpoints as their own hosts see themselves
+    (the inside host by its inside address); `inside` says which of them is
+    translated, and `inside_as_seen_outside` is the endpoint the other one sees.
+    """
+
+    proto: int
+    client: Endpoint
+    server: Endpoint
+    inside: Peer
+    inside_as_seen_outside: Endpoint
+
+    def endpoint(self, peer: Peer) -> Endpoint:
+        """The untranslated endpoint of `peer`."""
+        return self.client if peer is Peer.CLIENT else self.server
+
+    def visible_addr(self, peer: Peer) -> int:
+        """The address under which the opposite end knows `peer`."""
+        return self.inside_as_seen_outside.addr if peer is self.inside else self.endpoint(peer).addr
+
+
+@dataclass(frozen=True, slots=True)
+class PinholeRequest:
+    """An endpoint that a control message announced, and who may use it.
+
+    `listener` waits for the data flow at `listen`; the other end will open it.
+    When the listener is inside, the gateway allocates an outside endpoint and
+    opens it to `opener_addr` only. When the listener is outside, the flow is an
+    outbound one of the inside host, which the gateway only has to expect.
+
+    `opener_port` is None when the protocol does not tell it. `lifetime` is in
+    seconds until first use; `max_flows` is how many flows may use it.
+    """
+
+    proto: int
+    listener: Peer
+    listen: Endpoint
+    opener_addr: int
+    opener_port: int | None
+    lifetime: float
+    max_flows: int = 1
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A pinhole the gateway opened; `visible` is what the opener must be told."""
+
+    pinhole_id: int
+    visible: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A pinhole the gateway did not open, and why (a stable, countable word)."""
+
+    reason: str
+
+
+class Gateway(Protocol):
+    """What an ALG may ask of the gateway while it handles a message."""
+
+    def open_pinhole(self, request: PinholeRequest) -> Grant | Refusal:
+        """Reserve a pinhole; it is in the switch before the message leaves."""
+        ...
+
+    def close_pinhole(self, pinhole_id: int) -> None:
+        """Withdraw a pinhole nobody has used; unknown ids are ignored."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Replace the bytes from `start` up to `end` of a message by `data`."""
+
+    start: int
+    end: int
+    data: bytes
+
+
+def apply_edits(message: bytes, edits: Sequence[Edit]) -> bytes:
+    """Return `message` with `edits` (ordered, not overlapping) carried out."""
+    out = bytearray()
+    at = 0
+    for edit in edits:
+        out += message[at : edit.start]
+        out += edit.data
+        at = edit.end
+    out += message[at:]
+    return bytes(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """The next `length` bytes go on, with `edits` (offsets from their start).
+
+    `summary` is set on messages worth a line in the trace, e.g.
+    ``PORT 10.0.0.11:40001 -> 203.0.113.2:40001``; `is_message` tells a protocol
+    message (counted) from bytes passed along.
+    """
+
+    length: int
+    edits: tuple[Edit, ...] = ()
+    summary: str = ""
+    pinholes: tuple[int, ...] = ()
+    is_message: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The next `length` bytes are a message that must not take effect.
+
+    The carrier resets the connection or passes the bytes as they are, as
+    configured. `reason` is a stable, countable word.
+    """
+
+    length: int
+    reason: str
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Detach:
+    """The ALG steps aside for the rest of the connection, from here on.
+
+    Bytes not yet consumed are passed as they are. `is_error` tells a peer that
+    broke the protocol from an orderly end such as TLS.
+    """
+
+    reason: str
+    is_error: bool = False
+
+
+Step = Forward | Refuse | Detach
+
+
+class StreamAlg(Protocol):
+    """An ALG for a protocol on a TCP control connection, one per connection."""
+
+    def feed(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
+        """Handle `data`, all bytes of `sender` that no earlier step consumed.
+
+        The steps consume a prefix of it; what they leave is the beginning of
+        an incomplete message, is held, and comes again with more behind it.
+        Never raises on any input.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AlgInfo:
+    """The identity of an ALG: its name, data-plane id and default services."""
+
+    name: str
+    alg_id: int
+    description: str

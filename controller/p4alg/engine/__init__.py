@@ -1,0 +1,1 @@
+"""The pure core: events and `now` in, actions out (see `events`, `actions`, `tables`)."""
