@@ -1,0 +1,212 @@
+// Header and metadata types, the same for every architecture.
+#ifndef P4ALG_HEADERS
+#define P4ALG_HEADERS
+
+#include "constants.p4"
+
+typedef bit<48> mac_t;
+typedef bit<32> ipv4_t;
+typedef bit<32> flow_id_t;   // port, ICMP query id, GRE call id, or ESP SPI
+
+@controller_header("packet_in")
+header packet_in_h {
+    bit<16> ingress_port;
+    bit<8>  reason;      // punt_t
+    bit<8>  alg_id;      // 0: none
+    bit<8>  hairpin;     // 1: second pass, source already translated
+}
+
+@controller_header("packet_out")
+header packet_out_h {
+    bit<16> port;        // ingress port with OUT_PIPELINE, else egress port
+    bit<8>  flags;       // OUT_*
+}
+
+header ethernet_h {
+    mac_t   dst_addr;
+    mac_t   src_addr;
+    bit<16> ether_type;
+}
+
+header vlan_h {
+    bit<3>  pcp;
+    bit<1>  dei;
+    bit<12> vlan_id;
+    bit<16> ether_type;
+}
+
+header ipv4_h {
+    bit<4>  version;
+    bit<4>  ihl;
+    bit<8>  tos;
+    bit<16> total_len;
+    bit<16> identification;
+    bit<1>  reserved;
+    bit<1>  dont_fragment;
+    bit<1>  more_fragments;
+    bit<13> frag_offset;
+    bit<8>  ttl;
+    bit<8>  protocol;
+    bit<16> hdr_checksum;
+    ipv4_t  src_addr;
+    ipv4_t  dst_addr;
+}
+
+header ipv4_options_h {
+    varbit<320> options;
+}
+
+header tcp_h {
+    bit<16> src_port;
+    bit<16> dst_port;
+    bit<32> seq_no;
+    bit<32> ack_no;
+    bit<4>  data_offset;
+    bit<4>  reserved;
+    bit<8>  flags;
+    bit<16> window;
+    bit<16> checksum;
+    bit<16> urgent_ptr;
+}
+
+header udp_h {
+    bit<16> src_port;
+    bit<16> dst_port;
+    bit<16> length;
+    bit<16> checksum;
+}
+
+header icmp_h {
+    bit<8>  type;
+    bit<8>  code;
+    bit<16> checksum;
+    bit<16> id;          // queries: identifier; errors: unused or pointer
+    bit<16> seq;         // queries: sequence; frag-needed: next-hop MTU
+}
+
+// The first eight bytes of the transport header inside an ICMP error: all that
+// RFC 792 promises. For UDP the last two are the checksum; for ICMP `word1` is.
+header inner_l4_h {
+    bit<16> word0;       // source port; ICMP: type and code
+    bit<16> word1;       // destination port; ICMP: checksum
+    bit<16> word2;       // ICMP: identifier
+    bit<16> word3;       // UDP: checksum
+}
+
+header gre_h {
+    bit<16> flags_version;
+    bit<16> protocol;
+}
+
+// RFC 2637 section 4.1: what follows in enhanced (version 1) GRE.
+header gre_call_h {
+    bit<16> payload_len;
+    bit<16> call_id;
+}
+
+header esp_h {
+    bit<32> spi;
+    bit<32> seq;
+}
+
+struct headers_t {
+    packet_in_h    packet_in;
+    packet_out_h   packet_out;
+    ethernet_h     ethernet;
+    vlan_h         vlan;
+    ipv4_h         ipv4;
+    ipv4_options_h ipv4_options;
+    tcp_h          tcp;
+    udp_h          udp;
+    icmp_h         icmp;
+    gre_h          gre;
+    gre_call_h     gre_call;
+    esp_h          esp;
+    ipv4_h         inner_ipv4;
+    ipv4_options_h inner_options;
+    inner_l4_h     inner_l4;
+}
+
+// The normalised flow key: every table keys on these fields, never on a header.
+struct flow_key_t {
+    bit<8>    proto;
+    ipv4_t    src_addr;
+    flow_id_t src_id;
+    ipv4_t    dst_addr;
+    flow_id_t dst_id;
+    // The same flow by its ends, whichever of them sent the packet.
+    ipv4_t    inside_addr;
+    flow_id_t inside_id;
+    ipv4_t    remote_addr;
+    flow_id_t remote_id;
+}
+
+struct metadata_t {
+    // What survives the recirculation of a hairpinned packet.
+    @field_list(1) bit<1>  hairpin;
+    @field_list(1) bit<16> in_port;
+
+    bit<1>        from_cpu;
+    bit<8>        out_flags;
+    bit<12>       vlan_id;
+    bit<8>        zone;
+    side_t        side;
+    mac_t         router_mac;
+
+    bit<1>        is_fragment;
+    bit<1>        is_icmp_error;
+    bit<1>        has_ids;
+    flow_key_t    key;
+
+    bit<1>        translate;
+    bit<1>        mapped;
+    bit<1>        to_pool;
+    ipv4_t        new_addr;      // the translated end: address ...
+    flow_id_t     new_id;        // ... and identifier
+    filter_mode_t filter_mode;
+    bit<1>        peer_known;
+
+    bit<1>        in_session;
+    bit<8>        alg_id;
+    bit<8>        session_flags;
+    bit<16>       payload_len;
+
+    bit<32>       new_seq;
+    bit<32>       new_ack;
+
+    ipv4_t        route_addr;
+    bit<32>       next_hop;
+    bit<16>       mtu;
+    bit<9>        egress_port;
+    bit<12>       egress_vlan;
+    mac_t         src_mac;
+    mac_t         dst_mac;
+
+    punt_t        punt;
+    drop_t        drop;
+    bit<1>        recirculate;
+}
+
+// Digest: FIN, RST or the end of the handshake of a session.
+struct tcp_event_t {
+    bit<8>    proto;
+    ipv4_t    inside_addr;
+    flow_id_t inside_id;
+    ipv4_t    remote_addr;
+    flow_id_t remote_id;
+    bit<8>    flags;
+    bit<8>    outbound;
+    bit<8>    established;
+}
+
+// Digest: a packet was forwarded by a pinhole.
+struct pinhole_hit_t {
+    bit<8>    proto;
+    ipv4_t    inside_addr;
+    flow_id_t inside_id;
+    ipv4_t    remote_addr;
+    flow_id_t remote_id;
+    bit<32>   pinhole_id;
+}
+
+#endif

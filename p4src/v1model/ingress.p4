@@ -1,0 +1,134 @@
+// Ingress: the stages in order. Everything is decided before anything is
+// rewritten, so that a punted packet is the packet that came.
+
+control GatewayIngress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
+    Zone() zone;
+    FlowKey() flow_key;
+    Policy() policy;
+    Mapping() mapping;
+    Session() session;
+    Sequence() sequence;
+    Route() route;
+    Rewrite() rewrite;
+    Punt() punt;
+
+    @id(0x12000002)
+    counter((bit<32>)DROP_REASONS, CounterType.packets_and_bytes) drop_counter;
+    @id(0x13000010)
+    direct_counter(CounterType.packets_and_bytes) local_addr_counter;
+
+    @id(0x0100001d)
+    action is_local() { meta.punt = PUNT_LOCAL; }
+    @id(0x0100001e)
+    action not_local() { }
+
+    // local_addr: the gateway's own addresses; mappings on them come first.
+    @id(0x02000010)
+    table local_addr {
+        key = { hdr.ipv4.dst_addr : exact @id(1) @name("addr") @format(IPV4_ADDRESS); }
+        actions = { is_local; @defaultonly not_local; }
+        const default_action = not_local;
+        counters = local_addr_counter;
+        size = SIZE_LOCAL_ADDR;
+    }
+
+    // Report what changes the life of a TCP session; the packet goes on.
+    @id(0x01000023)
+    action report_tcp(bit<8> established) {
+        digest<tcp_event_t>(2, { meta.key.proto, meta.key.inside_addr, meta.key.inside_id,
+                                 meta.key.remote_addr, meta.key.remote_id, hdr.tcp.flags,
+                                 (bit<8>)(~(bit<1>)meta.side), established });
+    }
+
+    apply {
+        if (hdr.packet_out.isValid()) {
+            meta.from_cpu = 1;
+            meta.out_flags = hdr.packet_out.flags;
+            meta.in_port = hdr.packet_out.port;
+            hdr.packet_out.setInvalid();
+            if ((meta.out_flags & OUT_PIPELINE) == 0) {
+                std.egress_spec = (bit<9>)meta.in_port;
+                exit;
+            }
+            if ((meta.out_flags & OUT_HAIRPIN) != 0) { meta.hairpin = 1; }
+        } else if (meta.hairpin == 0) {
+            meta.in_port = (bit<16>)std.ingress_port;
+        }
+
+        if (std.parser_error != error.NoError) {
+            meta.drop = DROP_PARSE;
+        } else {
+            zone.apply(hdr, meta);
+        }
+        if (meta.drop == DROP_NONE) {
+            if (hdr.ipv4.isValid()) {
+                if (std.checksum_error == 1) { meta.drop = DROP_CHECKSUM; }
+            } else if (hdr.ethernet.ether_type == ETHERTYPE_ARP
+                       || (hdr.vlan.isValid() && hdr.vlan.ether_type == ETHERTYPE_ARP)) {
+                meta.punt = PUNT_ARP;
+            } else {
+                meta.drop = DROP_ETHERTYPE;
+            }
+        }
+
+        if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) {
+            flow_key.apply(hdr, meta);
+        }
+        if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) {
+            policy.apply(meta);
+        }
+        if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) {
+            if (meta.translate == 1) {
+                mapping.apply(meta);
+            } else {
+                meta.route_addr = hdr.ipv4.dst_addr;
+            }
+            // A mapping of one of the gateway's own addresses wins over it.
+            if (meta.translate == 0 || meta.mapped == 0 || meta.side == SIDE_INSIDE) {
+                local_addr.apply();
+            }
+            if (meta.translate == 1 && meta.punt == PUNT_NONE) {
+                session.apply(hdr, meta);
+            }
+        }
+        if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) {
+            if (meta.translate == 1 && meta.to_pool == 1) {
+                meta.recirculate = 1;
+            } else {
+                route.apply(hdr, meta);
+            }
+        }
+
+        if (meta.drop == DROP_NONE && meta.punt != PUNT_NONE) {
+            punt.apply(hdr, meta, std);
+        } else if (meta.drop == DROP_NONE) {
+            if (meta.translate == 1) {
+                if (hdr.tcp.isValid()) {
+                    sequence.apply(hdr, meta);
+                    if (meta.from_cpu == 0 && meta.is_icmp_error == 0) {
+                        if ((hdr.tcp.flags & (TCP_FIN | TCP_RST)) != 0) {
+                            report_tcp(0);
+                        } else if ((meta.session_flags & SESSION_NOTIFY_ESTABLISHED) != 0
+                                   && (hdr.tcp.flags & (TCP_SYN | TCP_ACK)) == TCP_ACK) {
+                            report_tcp(1);
+                        }
+                    }
+                }
+                rewrite.apply(hdr, meta);
+            }
+            if (meta.recirculate == 0) {
+                hdr.ipv4.ttl = hdr.ipv4.ttl - 1;
+                hdr.ethernet.src_addr = meta.src_mac;
+                hdr.ethernet.dst_addr = meta.dst_mac;
+                std.egress_spec = meta.egress_port;
+            } else {
+                // Any port will do: egress sends it round again.
+                std.egress_spec = (bit<9>)meta.in_port;
+            }
+        }
+        if (meta.drop != DROP_NONE) {
+            drop_counter.count((bit<32>)meta.drop);
+            mark_to_drop(std);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+// p4alg for v1model (BMv2 simple_switch_grpc and the embedded switch).
+#include <core.p4>
+#include <v1model.p4>
+
+#include "../shared/sizes.p4"
+#include "../shared/headers.p4"
+#include "parser.p4"
+#include "checksum.p4"
+#include "zone.p4"
+#include "flow_key.p4"
+#include "policy.p4"
+#include "mapping.p4"
+#include "session.p4"
+#include "sequence.p4"
+#include "route.p4"
+#include "rewrite.p4"
+#include "punt.p4"
+#include "ingress.p4"
+#include "egress.p4"
+#include "deparser.p4"
+
+@pkginfo(name="p4alg", version="0.1.0")
+V1Switch(PacketParser(), ChecksumVerify(), GatewayIngress(), GatewayEgress(), ChecksumUpdate(),
+         PacketDeparser()) main;

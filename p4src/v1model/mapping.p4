@@ -1,0 +1,118 @@
+// Mapping: endpoint-independent translation (RFC 4787 REQ-1), one entry per
+// mapping and direction, and the orientation of the flow key that follows.
+//
+// map_out / map_in             endpoint <-> endpoint (NAPT, port forwards)
+// addr_map_out / addr_map_in   address <-> address (1:1), ids unchanged
+// pool                         outside addresses of this gateway (hairpinning)
+
+control Mapping(inout metadata_t meta) {
+    @id(0x13000004) direct_counter(CounterType.packets_and_bytes) map_out_counter;
+    @id(0x13000005) direct_counter(CounterType.packets_and_bytes) addr_map_out_counter;
+    @id(0x13000006) direct_counter(CounterType.packets_and_bytes) map_in_counter;
+    @id(0x13000007) direct_counter(CounterType.packets_and_bytes) addr_map_in_counter;
+    @id(0x13000008) direct_counter(CounterType.packets_and_bytes) pool_counter;
+
+    @id(0x01000008)
+    action set_outside(@id(1) @format(IPV4_ADDRESS) ipv4_t outside_addr,
+                       @id(2) flow_id_t outside_id) {
+        meta.new_addr = outside_addr;
+        meta.new_id = outside_id;
+        meta.mapped = 1;
+    }
+    @id(0x01000009)
+    action set_outside_addr(@id(1) @format(IPV4_ADDRESS) ipv4_t outside_addr) {
+        meta.new_addr = outside_addr;
+        meta.new_id = meta.key.src_id;
+        meta.mapped = 1;
+    }
+    @id(0x0100000a)
+    action set_inside(@id(1) @format(IPV4_ADDRESS) ipv4_t inside_addr,
+                      @id(2) flow_id_t inside_id, @id(3) filter_mode_t filter_mode) {
+        meta.new_addr = inside_addr;
+        meta.new_id = inside_id;
+        meta.filter_mode = filter_mode;
+        meta.mapped = 1;
+    }
+    @id(0x0100000b)
+    action set_inside_addr(@id(1) @format(IPV4_ADDRESS) ipv4_t inside_addr,
+                           @id(2) filter_mode_t filter_mode) {
+        meta.new_addr = inside_addr;
+        meta.new_id = meta.key.dst_id;
+        meta.filter_mode = filter_mode;
+        meta.mapped = 1;
+    }
+    @id(0x0100000c)
+    action not_mapped() { }
+    @id(0x0100000d)
+    action in_pool() { meta.to_pool = 1; }
+    @id(0x0100000e)
+    action not_in_pool() { }
+
+    @id(0x02000004)
+    table map_out {
+        key = {
+            meta.key.proto    : exact @id(1) @name("proto");
+            meta.key.src_addr : exact @id(2) @name("inside_addr") @format(IPV4_ADDRESS);
+            meta.key.src_id   : exact @id(3) @name("inside_id");
+        }
+        actions = { set_outside; @defaultonly not_mapped; }
+        const default_action = not_mapped;
+        counters = map_out_counter;
+        size = SIZE_MAPPING;
+    }
+    @id(0x02000005)
+    table addr_map_out {
+        key = { meta.key.src_addr : exact @id(1) @name("inside_addr") @format(IPV4_ADDRESS); }
+        actions = { set_outside_addr; @defaultonly not_mapped; }
+        const default_action = not_mapped;
+        counters = addr_map_out_counter;
+        size = SIZE_ADDR_MAP;
+    }
+    @id(0x02000006)
+    table map_in {
+        key = {
+            meta.key.proto    : exact @id(1) @name("proto");
+            meta.key.dst_addr : exact @id(2) @name("outside_addr") @format(IPV4_ADDRESS);
+            meta.key.dst_id   : exact @id(3) @name("outside_id");
+        }
+        actions = { set_inside; @defaultonly not_mapped; }
+        const default_action = not_mapped;
+        counters = map_in_counter;
+        size = SIZE_MAPPING;
+    }
+    @id(0x02000007)
+    table addr_map_in {
+        key = { meta.key.dst_addr : exact @id(1) @name("outside_addr") @format(IPV4_ADDRESS); }
+        actions = { set_inside_addr; @defaultonly not_mapped; }
+        const default_action = not_mapped;
+        counters = addr_map_in_counter;
+        size = SIZE_ADDR_MAP;
+    }
+    @id(0x02000008)
+    table pool {
+        key = { meta.key.dst_addr : lpm @id(1) @name("addr") @format(IPV4_ADDRESS); }
+        actions = { in_pool; @defaultonly not_in_pool; }
+        const default_action = not_in_pool;
+        counters = pool_counter;
+        size = SIZE_POOL;
+    }
+
+    apply {
+        if (meta.side == SIDE_INSIDE) {
+            if (map_out.apply().miss) { addr_map_out.apply(); }
+            pool.apply();
+            meta.key.inside_addr = meta.key.src_addr;
+            meta.key.inside_id = meta.key.src_id;
+            meta.key.remote_addr = meta.key.dst_addr;
+            meta.key.remote_id = meta.key.dst_id;
+            meta.route_addr = meta.key.dst_addr;
+        } else {
+            if (map_in.apply().miss) { addr_map_in.apply(); }
+            meta.key.inside_addr = meta.new_addr;
+            meta.key.inside_id = meta.new_id;
+            meta.key.remote_addr = meta.key.src_addr;
+            meta.key.remote_id = meta.key.src_id;
+            meta.route_addr = meta.new_addr;
+        }
+    }
+}

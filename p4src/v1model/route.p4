@@ -1,0 +1,64 @@
+// Route: where a packet leaves, looked up on its final destination.
+//
+// route       longest prefix -> next hop; next hop 0: the neighbour has to be
+//             resolved first (punted)
+// next_hop    port, VLAN, MAC addresses and MTU
+// local_addr  the gateway's own addresses (punted, unless mapped)
+
+control Route(in headers_t hdr, inout metadata_t meta) {
+    @id(0x1300000e) direct_counter(CounterType.packets_and_bytes) route_counter;
+    @id(0x1300000f) direct_counter(CounterType.packets_and_bytes) next_hop_counter;
+
+    @id(0x01000019)
+    action via(@id(1) bit<32> next_hop) { meta.next_hop = next_hop; }
+    @id(0x0100001a)
+    action no_route() { meta.drop = DROP_NO_ROUTE; }
+    @id(0x0100001b)
+    action leave(@id(1) bit<9> port, @id(2) bit<12> vlan_id,
+                 @id(3) @format(MAC_ADDRESS) mac_t src_mac,
+                 @id(4) @format(MAC_ADDRESS) mac_t dst_mac, @id(5) bit<16> mtu) {
+        meta.egress_port = port;
+        meta.egress_vlan = vlan_id;
+        meta.src_mac = src_mac;
+        meta.dst_mac = dst_mac;
+        meta.mtu = mtu;
+    }
+    @id(0x0100001c)
+    action unresolved() { meta.next_hop = 0; }
+
+    @id(0x0200000e)
+    table route {
+        key = { meta.route_addr : lpm @id(1) @name("addr") @format(IPV4_ADDRESS); }
+        actions = { via; @defaultonly no_route; }
+        const default_action = no_route;
+        counters = route_counter;
+        size = SIZE_ROUTE;
+    }
+    @id(0x0200000f)
+    table next_hop {
+        key = { meta.next_hop : exact @id(1) @name("next_hop"); }
+        actions = { leave; @defaultonly unresolved; }
+        const default_action = unresolved;
+        counters = next_hop_counter;
+        size = SIZE_NEXT_HOP;
+    }
+
+    apply {
+        route.apply();
+        if (meta.drop == DROP_NONE) { next_hop.apply(); }
+        if (meta.drop == DROP_NONE) {
+            if (hdr.ipv4.ttl <= 1) {
+                // Errors about errors do not exist (RFC 1812 4.3.2.7).
+                if (meta.from_cpu == 1 || meta.is_icmp_error == 1) {
+                    meta.drop = DROP_TTL;
+                } else {
+                    meta.punt = PUNT_TTL;
+                }
+            } else if (meta.next_hop == 0) {
+                meta.punt = PUNT_NEIGHBOUR;
+            } else if (hdr.ipv4.total_len > meta.mtu) {
+                meta.punt = PUNT_MTU;
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+// Zone: which side of the translation a packet comes from.
+//
+// port_zone   (port, VLAN id) -> zone, side, MAC of the router there.
+//             Every port in use needs an entry; others drop DROP_NO_ZONE.
+
+control Zone(in headers_t hdr, inout metadata_t meta) {
+    @id(0x13000001)
+    direct_counter(CounterType.packets_and_bytes) port_zone_counter;
+
+    @id(0x01000001)
+    action set_zone(@id(1) bit<8> zone, @id(2) side_t side,
+                    @id(3) @format(MAC_ADDRESS) mac_t mac) {
+        meta.zone = zone;
+        meta.side = side;
+        meta.router_mac = mac;
+    }
+    @id(0x01000002)
+    action no_zone() { meta.drop = DROP_NO_ZONE; }
+
+    @id(0x02000001)
+    table port_zone {
+        key = {
+            meta.in_port : exact @id(1) @name("port");
+            meta.vlan_id : exact @id(2) @name("vlan_id");
+        }
+        actions = { set_zone; @defaultonly no_zone; }
+        const default_action = no_zone;
+        counters = port_zone_counter;
+        size = SIZE_PORT_ZONE;
+    }
+
+    apply {
+        if (hdr.vlan.isValid()) { meta.vlan_id = hdr.vlan.vlan_id; }
+        port_zone.apply();
+        if (meta.drop == DROP_NONE && meta.from_cpu == 0 && meta.hairpin == 0
+            && hdr.ethernet.dst_addr != meta.router_mac
+            && hdr.ethernet.dst_addr != 0xffffffffffff) {
+            meta.drop = DROP_NOT_FOR_US;
+        }
+        if (meta.hairpin == 1) { meta.side = SIDE_OUTSIDE; }
+    }
+}
