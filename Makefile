@@ -1,0 +1,60 @@
+# Every way to work with p4alg. `make help` lists the targets.
+PYTHON ?= python3
+VENV    = .venv
+PTFENV  = .venv-ptf
+PY      = $(VENV)/bin/python
+PIP     = 26.3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint ptf p4 clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: $(VENV)/.ready $(PTFENV)/.ready ## Debian packages, virtual environments, Python packages
+
+test: setup ## the whole test suite
+	$(PY) -m pytest
+	@if [ -f ptf-tests/run.py ]; then $(MAKE) --no-print-directory ptf; fi
+
+lint: $(VENV)/.ready ## style and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+ptf: setup ## data-plane tests on the embedded switch, and on BMv2 where it is
+	$(PTFENV)/bin/python ptf-tests/run.py --target embedded
+	$(PTFENV)/bin/python ptf-tests/run.py --target bmv2
+
+p4: ## compile the P4 program (needs p4c-bm2-ss on PATH)
+	$(PYTHON) p4src/build.py
+
+clean: ## remove environments and caches
+	rm -rf $(VENV) $(PTFENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis ptf-tests/out
+
+# netifaces, which ptf needs, has no wheel for Python 3.11: gcc and the headers
+# compile it.
+PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp curl
+
+.debian-ready:
+	@missing=""; for p in $(PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
+	done; \
+	if [ -n "$$missing" ]; then echo "setup: installing$$missing"; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+	  apt-get -qq install -y --no-install-recommends $$missing >/dev/null; fi
+	@touch $@
+
+$(VENV)/.ready: pyproject.toml | .debian-ready
+	@echo "setup: $(VENV) (p4alg and its tools)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install -q --disable-pip-version-check pip==$(PIP)
+	@$(PY) -m pip install -q --disable-pip-version-check -e . --group dev
+	@touch $@
+
+$(PTFENV)/.ready: pyproject.toml | .debian-ready
+	@echo "setup: $(PTFENV) (PTF and p4runtime-shell)"
+	@$(PYTHON) -m venv $(PTFENV)
+	@$(PTFENV)/bin/python -m pip install -q --disable-pip-version-check pip==$(PIP)
+	@$(PTFENV)/bin/python -m pip install -q --disable-pip-version-check --group ptf
+	@touch $@

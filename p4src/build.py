@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Compile the P4 program and keep the manifest of its artifacts.
+
+``build.py`` compiles (needs p4c-bm2-ss on PATH) and writes the manifest;
+``build.py --check`` only tells whether sources, artifacts and manifest agree.
+Uses nothing but the standard library, so that it runs before any set-up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+P4SRC = Path(__file__).resolve().parent
+ARTIFACTS = P4SRC / "artifacts" / "v1model"
+MANIFEST = ARTIFACTS / "manifest.json"
+JSON = "p4alg.json"
+P4INFO = "p4alg.p4info.txtpb"
+COMPILER = "p4c-bm2-ss"
+
+
+def source_files() -> list[Path]:
+    """The sources the artifacts are made of, in a stable order."""
+    return sorted([*(P4SRC / "shared").glob("*.p4"), *(P4SRC / "v1model").glob("*.p4")])
+
+
+def digest(paths: list[Path]) -> str:
+    """SHA-256 over names and contents of `paths`."""
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+def compiler_version() -> str:
+    """The version line of the compiler on PATH."""
+    out = subprocess.run([COMPILER, "--version"], capture_output=True, text=True, check=True)
+    text = out.stdout + out.stderr
+    line = next(line for line in text.splitlines() if line.startswith("Version"))
+    return f"{COMPILER} {line.split()[1]}"
+
+
+def compile_into(directory: Path) -> None:
+    """Compile the program into `directory`; raises CalledProcessError."""
+    subprocess.run(
+        [
+            COMPILER,
+            "--arch",
+            "v1model",
+            "--Wdisable=unused",
+            "--p4runtime-files",
+            str(directory / P4INFO),
+            "-o",
+            str(directory / JSON),
+            "v1model/main.p4",
+        ],
+        cwd=P4SRC,
+        check=True,
+    )
+
+
+def current_manifest(compiler: str) -> dict[str, str]:
+    """What the manifest should say of the files as they are."""
+    return {
+        "program": "p4alg",
+        "architecture": "v1model",
+        "compiler": compiler,
+        "sources_sha256": digest(source_files()),
+        "artifacts_sha256": digest([ARTIFACTS / JSON, ARTIFACTS / P4INFO]),
+    }
+
+
+def problems() -> list[str]:
+    """Why the manifest does not describe the files; empty when it does."""
+    try:
+        manifest = json.loads(MANIFEST.read_text())
+    except (OSError, ValueError) as error:
+        return [f"cannot read {MANIFEST.name}: {error}"]
+    now = current_manifest(manifest.get("compiler", ""))
+    return [f"{key} is not that of the files" for key in now if now[key] != manifest.get(key)]
+
+
+def main() -> int:
+    """Compile or check; 0 done, 1 failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="only compare with the manifest")
+    if parser.parse_args().check:
+        found = problems()
+        if found:
+            print(f"p4src: {'; '.join(found)}; run make p4", file=sys.stderr)
+        return 1 if found else 0
+    if shutil.which(COMPILER) is None:
+        print(
+            f"p4src: {COMPILER} is not on PATH; install p4c (README, For P4 users)",
+            file=sys.stderr,
+        )
+        return 1
+    try:
+        compile_into(ARTIFACTS)
+    except subprocess.CalledProcessError:
+        return 1
+    MANIFEST.write_text(json.dumps(current_manifest(compiler_version()), indent=2) + "\n")
+    print(f"p4src: wrote {JSON}, {P4INFO} and {MANIFEST.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
