@@ -1,0 +1,1 @@
+"""The switch driver: the only part that speaks P4Runtime (finsy)."""
