@@ -1,0 +1,31 @@
+"""What to write so that a switch holds just the entries wanted of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from p4alg.driver import codec
+from p4alg.engine.tables import Entry, Op, Update
+
+
+def entry_key(entry: Entry) -> tuple[object, ...]:
+    """What makes two entries the same entry of the switch."""
+    wire = codec.encode(entry)
+    return (wire.table_id, wire.priority, *sorted((wire.match or {}).items()))
+
+
+def reconcile(wanted: Iterable[Entry], present: Iterable[Entry]) -> list[Update]:
+    """Updates that turn `present` into `wanted`: deletes, then changes, then inserts.
+
+    Deletes come first, so that a table that is full has room for the new.
+    """
+    have = {entry_key(entry): entry for entry in present}
+    want = {entry_key(entry): entry for entry in wanted}
+    deletes = [Update(Op.DELETE, entry) for key, entry in have.items() if key not in want]
+    modifies = [
+        Update(Op.MODIFY, entry)
+        for key, entry in want.items()
+        if key in have and have[key] != entry
+    ]
+    inserts = [Update(Op.INSERT, entry) for key, entry in want.items() if key not in have]
+    return [*deletes, *modifies, *inserts]
