@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 
 import pytest
 
 from .helpers import P4_DIR
+from .namespaces import namespace, needs_namespaces
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(
-        os.geteuid() != 0 or shutil.which("ip") is None,
-        reason="needs root and iproute2 for network namespaces",
-    ),
-]
+pytestmark = [pytest.mark.lab, needs_namespaces]
 
 # Runs inside the namespace: a switch in this very process, driven through veth pairs.
 SCRIPT = textwrap.dedent(
@@ -79,29 +72,14 @@ SCRIPT = textwrap.dedent(
 )
 
 
-@pytest.fixture
-def namespace() -> Iterator[str]:
-    name = f"ssw-{os.getpid()}"
-    subprocess.run(["ip", "netns", "add", name], check=True)
-    try:
-        for a, b in (("swa", "hosta"), ("swb", "hostb")):
-            ip = ["ip", "-n", name, "link"]
-            subprocess.run([*ip, "add", a, "type", "veth", "peer", "name", b], check=True)
-            for link in (a, b):
-                quiet = f"net.ipv6.conf.{link}.disable_ipv6=1"
-                command = ["ip", "netns", "exec", name, "sysctl", "-q", "-w", quiet]
-                subprocess.run(command, check=True)
-                subprocess.run([*ip, "set", link, "up"], check=True)
-        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
-        yield name
-    finally:
-        subprocess.run(["ip", "netns", "del", name], check=True)
+PAIRS = (("swa", "hosta"), ("swb", "hostb"))
 
 
-def test_frames_cross_real_interfaces_with_their_vlan_tags(namespace: str) -> None:
+def test_frames_cross_real_interfaces_with_their_vlan_tags() -> None:
     tests = str(P4_DIR.parent.parent)
-    command = ["ip", "netns", "exec", namespace, sys.executable, "-c", SCRIPT, tests]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    with namespace("io", PAIRS) as inside:
+        command = [*inside, sys.executable, "-c", SCRIPT, tests]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["same"] == [True, True, True]
@@ -109,13 +87,12 @@ def test_frames_cross_real_interfaces_with_their_vlan_tags(namespace: str) -> No
     assert result == {"same": [True] * 3, "tx": 3, "rx2": 0}
 
 
-def test_without_privilege_the_switch_says_what_to_do(namespace: str) -> None:
-    if shutil.which("setpriv") is None:
-        pytest.skip("needs setpriv to drop capabilities")
-    command = ["ip", "netns", "exec", namespace, "setpriv", "--bounding-set=-net_raw"]
-    command += ["--inh-caps=-net_raw", sys.executable, "-m", "p4softswitch"]
-    command += ["-i", "1@swa", "--grpc", "127.0.0.1:0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv to drop privileges")
+def test_without_privilege_the_switch_says_what_to_do() -> None:
+    with namespace("cap", PAIRS) as inside:
+        command = [*inside, "setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw"]
+        command += [sys.executable, "-m", "p4softswitch", "-i", "1@swa", "--grpc", "127.0.0.1:0"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "CAP_NET_RAW" in done.stderr

@@ -25,7 +25,7 @@ class Options:
     """Port numbers with a meaning, and limits that keep one packet from holding the switch."""
 
     drop_port: int = 511
-    max_passes: int = 32
+    max_passes: int = 256
     max_copies: int = 4096
     seed: int | None = None
 

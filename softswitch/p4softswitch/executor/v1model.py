@@ -13,6 +13,7 @@ from typing import Any
 from p4softswitch.executor.compiler import compile_program
 from p4softswitch.executor.interface import Options, Output, Stats
 from p4softswitch.program.model import Program
+from p4softswitch.state.replication import Replica
 from p4softswitch.state.store import SwitchState
 
 NORMAL, INGRESS_CLONE, EGRESS_CLONE, COALESCED, RECIRCULATED, REPLICATED, RESUBMITTED = range(7)
@@ -103,7 +104,7 @@ class V1ModelExecutor:
         if group:
             setattr(p, self._instance_type, REPLICATED)
             for replica in self.state.replication.copies(group):
-                self._copy_to(p, replica.port, replica.instance, outputs, again)
+                self._copy_to(p, replica, outputs, again)
             return again
         egress_spec = getattr(p, self._egress_spec)
         if egress_spec == self.options.drop_port:
@@ -127,9 +128,9 @@ class V1ModelExecutor:
         self._c.reset_metadata(q)
         self._keep(q, p, fields)
         setattr(q, self._instance_type, INGRESS_CLONE)
-        self._limit(q, session)
+        limit = self._limit(session)
         for replica in copies:
-            self._copy_to(q, replica.port, replica.instance, outputs, again)
+            self._copy_to(q, replica, outputs, again, limit)
 
     def _resubmitted(self, p: Any, received_length: int) -> Any:
         q = self._fresh(p, received_length)
@@ -153,22 +154,28 @@ class V1ModelExecutor:
         if keep is not None:
             keep(q, p)
 
-    def _limit(self, q: Any, session: int) -> None:
+    def _limit(self, session: int) -> int:
         config = self.state.replication.session(session)
-        if config is not None and config.truncate_to:
-            q.truncate_to = config.truncate_to
+        return 0 if config is None else config.truncate_to
 
     def _copy_to(
-        self, p: Any, port: int, instance: int, outputs: list[Output], again: deque[Any]
+        self,
+        p: Any,
+        replica: Replica,
+        outputs: list[Output],
+        again: deque[Any],
+        limit: int = 0,
     ) -> None:
+        """Send a copy; no truncation of the original holds for it, only that of its session."""
         if len(outputs) >= self.options.max_copies:
             self.stats.loop_limit += 1
             return
         q = self._c.copy(p)
         q.clone = q.clone_list = q.digest = q.resubmit = q.recirculate = 0
+        q.truncate_to = limit
         if self._egress_rid:
-            setattr(q, self._egress_rid, instance)
-        self._egress(q, port, outputs, again)
+            setattr(q, self._egress_rid, replica.instance)
+        self._egress(q, replica.port, outputs, again)
 
     # --- egress ----------------------------------------------------------------------------
 
@@ -189,10 +196,13 @@ class V1ModelExecutor:
         if getattr(p, self._egress_spec) == drop:
             self.stats.dropped_egress += 1
             return
-        frame = c.deparse(p)
+        cut_off = b""
         if p.truncate_to:
-            frame = frame[: p.truncate_to]
+            # BMv2 lets a checksum over the payload see no more of it than this either.
+            p.payload, cut_off = p.payload[: p.truncate_to], p.payload[p.truncate_to :]
+        frame = c.deparse(p)
         if p.recirculate:
+            frame += cut_off  # truncation does not outlive this pass
             q = self._c.packet()
             self._c.reset(q)
             self._keep(q, p, p.recirculate)
@@ -202,7 +212,7 @@ class V1ModelExecutor:
             q.length = q.ingress_length = len(frame)
             again.append(q)
             return
-        outputs.append((port, frame))
+        outputs.append((port, frame[: p.truncate_to] if p.truncate_to else frame))
 
     def _clone_at_egress(self, p: Any, outputs: list[Output], again: deque[Any]) -> None:
         session, fields = p.clone & 0x7FFF, p.clone_list
@@ -214,6 +224,6 @@ class V1ModelExecutor:
         self._c.reset_metadata(q)
         self._keep(q, p, fields)
         setattr(q, self._instance_type, EGRESS_CLONE)
-        self._limit(q, session)
+        limit = self._limit(session)
         for replica in copies:
-            self._copy_to(q, replica.port, replica.instance, outputs, again)
+            self._copy_to(q, replica, outputs, again, limit)

@@ -208,6 +208,7 @@ control SwitchIngress(inout headers_t hdr, inout metadata_t meta,
     }
     action around() {
         meta.cls = 255;
+        meta.round = meta.round + 1;
     }
     table acl {
         key = {
@@ -324,7 +325,7 @@ control SwitchEgress(inout headers_t hdr, inout metadata_t meta,
             hdr.packet_in.reason = meta.reason[6:0];
         } else if (std.mcast_grp != 0 && std.egress_port == std.ingress_port) {
             mark_to_drop(std);
-        } else if (meta.cls == 255 && std.instance_type != 4) {
+        } else if (meta.cls == 255 && meta.round < 4) {
             recirculate_preserving_field_list(2);
         }
         if (hdr.udp.isValid() && hdr.udp.dport == 7777) {
