@@ -1,0 +1,49 @@
+"""The `p4alg` command. Exit status: 0 done, 1 failed, 2 wrong usage or configuration."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from p4alg.cli import lab, switch
+from p4alg.config.errors import UserError
+
+_COMMANDS = (switch, lab)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage in front of it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see '{self.prog} --help')\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="p4alg", description="NAT and firewall gateway on a P4 data path.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for module in _COMMANDS:
+        module.register(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; `argv` without the program name. Returns the exit status."""
+    try:
+        args = _parser().parse_args(argv)
+        status: int = args.handler(args)
+        sys.stdout.flush()
+        return status
+    except SystemExit as exc:
+        return exc.code if isinstance(exc.code, int) else 0
+    except UserError as exc:
+        print(f"p4alg: {exc}", file=sys.stderr)
+        return exc.status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output left; keep the interpreter from reporting it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

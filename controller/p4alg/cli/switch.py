@@ -1,0 +1,19 @@
+"""`p4alg switch`: the embedded P4Runtime switch in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from p4softswitch import cli as softswitch
+
+
+def register(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("switch", help="run the embedded P4Runtime switch")
+    softswitch.add_arguments(parser)
+    parser.set_defaults(handler=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    return softswitch.run(args)

@@ -1,0 +1,1 @@
+"""Files an operator writes: read with positions, refused with file, line and reason."""

@@ -1,0 +1,183 @@
+"""YAML with positions: every value knows the file and line it came from.
+
+Generic to any of our YAML files; knows no key by name. Readers ask an `Item`
+for what they expect and get either that or a `ConfigError` naming the line.
+Duplicate keys are refused, anchors and tags other than YAML's own are too.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from p4alg.config.errors import ConfigError
+
+MAX_BYTES = 1 << 20
+"""A larger file is refused unread."""
+
+Scalar = str | int | float | bool | None
+_KINDS = ("str", "int", "float", "bool", "null")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A value of a YAML file with its position; `value` is a scalar, a dict or a list of Items."""
+
+    file: str
+    line: int
+    value: Scalar | dict[str, Item] | list[Item]
+
+    def error(self, reason: str) -> ConfigError:
+        """A `ConfigError` for this place, for the caller to raise."""
+        return ConfigError(f"{self.file}:{self.line}: {reason}")
+
+    def mapping(
+        self, required: Iterable[str] = (), optional: Iterable[str] = ()
+    ) -> dict[str, Item]:
+        """The keys of a mapping; missing and unknown ones are errors."""
+        known = [*required, *optional]
+        found = self.entries()
+        for key, item in found.items():
+            if key not in known:
+                raise item.error(f"unknown key '{key}' (known: {', '.join(sorted(known))})")
+        for key in required:
+            if key not in found:
+                raise self.error(f"'{key}' is missing")
+        return found
+
+    def entries(self) -> dict[str, Item]:
+        """A mapping whose keys the operator chooses."""
+        if not isinstance(self.value, dict):
+            raise self.error("expected a mapping (key: value)")
+        return self.value
+
+    def sequence(self) -> list[Item]:
+        """A list."""
+        if not isinstance(self.value, list):
+            raise self.error("expected a list")
+        return self.value
+
+    def text(self) -> str:
+        """A non-empty string."""
+        if not isinstance(self.value, str) or not self.value:
+            raise self.error("expected text")
+        return self.value
+
+    def choice(self, allowed: Iterable[str]) -> str:
+        """One of `allowed`."""
+        options = list(allowed)
+        text = self.text()
+        if text not in options:
+            raise self.error(f"'{text}' is not one of {', '.join(options)}")
+        return text
+
+    def integer(self, low: int, high: int) -> int:
+        """A whole number from `low` to `high`."""
+        if not isinstance(self.value, int) or isinstance(self.value, bool):
+            raise self.error("expected a whole number")
+        if not low <= self.value <= high:
+            raise self.error(f"{self.value} is not in {low}..{high}")
+        return self.value
+
+    def number(self, low: float, high: float) -> float:
+        """A number from `low` to `high`."""
+        if not isinstance(self.value, int | float) or isinstance(self.value, bool):
+            raise self.error("expected a number")
+        if not low <= self.value <= high:
+            raise self.error(f"{self.value} is not in {low}..{high}")
+        return float(self.value)
+
+    def boolean(self) -> bool:
+        """True or false."""
+        if not isinstance(self.value, bool):
+            raise self.error("expected true or false")
+        return self.value
+
+    def address(self) -> ipaddress.IPv4Address:
+        """An IPv4 address."""
+        try:
+            return ipaddress.IPv4Address(self.text())
+        except ipaddress.AddressValueError:
+            raise self.error(f"'{self.value}' is not an IPv4 address") from None
+
+    def network(self) -> ipaddress.IPv4Network:
+        """An IPv4 prefix without host bits."""
+        text = self.text()
+        try:
+            return ipaddress.IPv4Network(text)
+        except ValueError as exc:
+            why = "has host bits set" if "host bits" in str(exc) else "is not an IPv4 prefix"
+            raise self.error(f"'{text}' {why}") from None
+
+    def interface(self) -> ipaddress.IPv4Interface:
+        """An IPv4 address with the length of its network's prefix (``10.0.0.1/24``)."""
+        text = self.text()
+        try:
+            if "/" not in text:
+                raise ValueError(text)
+            return ipaddress.IPv4Interface(text)
+        except ValueError:
+            raise self.error(f"'{text}' is not an address with a prefix length") from None
+
+
+def load(path: Path) -> Item:
+    """Read a YAML file; `ConfigError` if it cannot be read or is not one YAML document."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot read it: {exc.strerror}") from exc
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"{path}: larger than {MAX_BYTES} bytes")
+    try:
+        return parse(raw.decode("utf-8"), str(path))
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8 text") from None
+
+
+def parse(text: str, name: str) -> Item:
+    """Read YAML text; `name` is the file name to use in errors."""
+    loader: yaml.SafeLoader | None = None
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            raise ConfigError(f"{name}:1: the file is empty")
+        return _item(loader, node, name, ())
+    except yaml.MarkedYAMLError as exc:
+        mark = exc.problem_mark or exc.context_mark
+        line = mark.line + 1 if mark else 1
+        raise ConfigError(f"{name}:{line}: {exc.problem or exc.context}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:
+        raise ConfigError(f"{name}:1: {str(exc).splitlines()[0]}") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _item(loader: yaml.SafeLoader, node: yaml.Node, name: str, above: tuple[int, ...]) -> Item:
+    line = node.start_mark.line + 1
+    if id(node) in above:
+        raise ConfigError(f"{name}:{line}: an alias contains itself")
+    above = (*above, id(node))
+    if isinstance(node, yaml.MappingNode):
+        found: dict[str, Item] = {}
+        for key, value in node.value:
+            key_line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise ConfigError(f"{name}:{key_line}: a key must be plain text")
+            if key.value in found:
+                raise ConfigError(f"{name}:{key_line}: '{key.value}' is given twice")
+            found[key.value] = _item(loader, value, name, above)
+        return Item(name, line, found)
+    if isinstance(node, yaml.SequenceNode):
+        return Item(name, line, [_item(loader, value, name, above) for value in node.value])
+    kind = node.tag.rpartition(":")[2]
+    if kind not in _KINDS:
+        return Item(name, line, str(node.value))
+    scalar: Scalar = loader.construct_object(node)
+    return Item(name, line, scalar)

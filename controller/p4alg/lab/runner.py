@@ -1,0 +1,200 @@
+"""Builds and removes labs: the I/O around `plan` and `state`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from p4alg.config.errors import UsageError, UserError
+from p4alg.lab import plan, state
+from p4alg.lab.state import Process, State
+from p4alg.lab.topology import SWITCH, Topology
+
+START_SECONDS = 20.0
+"""How long a switch may take until it serves P4Runtime."""
+STOP_SECONDS = 5.0
+"""How long a process may take to end before it is killed."""
+_POLL = 0.1
+
+
+def up(topology: Topology, target: str, config: Path | None = None) -> State:
+    """Build a lab and start its switch, and with `config` its controller.
+
+    Undoes itself when any step fails. Raises `UserError`.
+    """
+    folder, prefix = state.directory(), state.prefix()
+    _require(target)
+    if state.load(folder) is not None:
+        raise UserError("a lab is up already: run 'p4alg lab down' first")
+    names = [SWITCH, *(host.name for host in topology.hosts)]
+    lab = State(topology.name, target, {n: plan.namespace(prefix, n) for n in names})
+    taken = sorted(set(lab.hosts.values()) & _existing())
+    if taken:
+        raise UserError(f"namespace {taken[0]} exists and is not this lab's: remove it first")
+    state.save(folder, lab)
+    try:
+        for command in plan.build(prefix, topology):
+            _do(command)
+        switch = _start(folder, lab, SWITCH, plan.switch_command(target, topology, sys.executable))
+        _wait_until_served(folder, switch)
+        if config is not None:
+            run = [sys.executable, "-m", "p4alg", "run", "-c", str(config.resolve())]
+            _start(folder, lab, "controller", run)
+    except BaseException:
+        down()
+        raise
+    return lab
+
+
+def down() -> bool:
+    """Remove the lab, whatever state it is in; False if there was none."""
+    folder = state.directory()
+    lab = state.load(folder)
+    if lab is None:
+        return False
+    # The controller goes before the switch it talks to.
+    for process in reversed(lab.processes):
+        if process.alive():
+            _end([process])
+    spaces = _existing() & set(lab.hosts.values())
+    # Whatever runs in the lab's own namespaces was started there: `lab exec`, or a
+    # process that a crash kept from being recorded.
+    _end([p for space in spaces for p in _inhabitants(space)])
+    for space in spaces:
+        _do(["ip", "netns", "del", space])
+    shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
+def current() -> State:
+    """The lab that is up; `UserError` if none is."""
+    lab = state.load(state.directory())
+    if lab is None:
+        raise UserError("no lab is up: run 'p4alg lab up'")
+    return lab
+
+
+def execute(host: str, command: list[str]) -> int:
+    """Run a command in a host with our own standard streams; returns its exit status."""
+    lab = current()
+    if host not in lab.hosts:
+        raise UsageError(f"no host '{host}' in the lab (hosts: {', '.join(lab.hosts)})")
+    if os.geteuid() != 0:
+        raise UserError("only root can enter a namespace: use sudo")
+    status = subprocess.call(plan.inside(lab.hosts[host], *command))
+    return 128 - status if status < 0 else status
+
+
+def logs() -> dict[str, str]:
+    """What the processes of the lab have written so far, by name."""
+    lab = current()
+    texts: dict[str, str] = {}
+    for process in lab.processes:
+        path = _log(state.directory(), process.name)
+        texts[process.name] = path.read_text(encoding="utf-8", errors="replace")
+    return texts
+
+
+def _require(target: str) -> None:
+    if os.geteuid() != 0:
+        raise UserError("only root can make network namespaces: use sudo")
+    packages = {"ip": "iproute2", "ethtool": "ethtool"}
+    if target == "bmv2":
+        packages["simple_switch_grpc"] = "behavioral-model"
+    for program, package in packages.items():
+        if shutil.which(program) is None:
+            raise UserError(f"'{program}' is not on PATH: install {package}")
+
+
+def _existing() -> set[str]:
+    done = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False)
+    return {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
+
+
+def _do(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        raise UserError(f"'{' '.join(command)}' failed: {why}")
+
+
+def _log(folder: Path, name: str) -> Path:
+    return folder / f"{name}.log"
+
+
+def _start(folder: Path, lab: State, name: str, command: list[str]) -> Process:
+    with _log(folder, name).open("wb") as log:
+        child = subprocess.Popen(
+            plan.inside(lab.hosts[SWITCH], *command),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    start = state.start_time(child.pid)
+    if start is None:
+        raise UserError(f"the {name} ended at once: {_last_line(folder, name)}")
+    process = Process(name, child.pid, start)
+    lab.processes.append(process)
+    state.save(folder, lab)
+    return process
+
+
+def _last_line(folder: Path, name: str) -> str:
+    text = _log(folder, name).read_text(encoding="utf-8", errors="replace")
+    return (text.strip().splitlines() or ["it wrote nothing"])[-1]
+
+
+def _wait_until_served(folder: Path, process: Process) -> None:
+    port = int(plan.GRPC.rpartition(":")[2])
+    until = time.monotonic() + START_SECONDS
+    while not _listens(process.pid, port):
+        if not process.alive():
+            raise UserError(f"the {process.name} ended: {_last_line(folder, process.name)}")
+        if time.monotonic() > until:
+            raise UserError(f"the {process.name} does not serve P4Runtime on {plan.GRPC}")
+        time.sleep(_POLL)
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether something listens on a TCP port in the namespace of a process (proc(5))."""
+    for name in ("tcp", "tcp6"):
+        try:
+            lines = Path(f"/proc/{pid}/net/{name}").read_text(encoding="ascii").splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                return True
+    return False
+
+
+def _inhabitants(space: str) -> list[Process]:
+    done = subprocess.run(
+        ["ip", "netns", "pids", space], capture_output=True, text=True, check=False
+    )
+    found: list[Process] = []
+    for word in done.stdout.split():
+        start = state.start_time(int(word))
+        if start is not None and int(word) != os.getpid():
+            found.append(Process(space, int(word), start))
+    return found
+
+
+def _end(processes: list[Process]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in processes:
+            if process.alive():
+                try:
+                    os.kill(process.pid, number)
+                except ProcessLookupError:
+                    continue
+        until = time.monotonic() + STOP_SECONDS
+        while any(p.alive() for p in processes) and time.monotonic() < until:
+            time.sleep(_POLL / 2)
