@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from p4alg.driver.link import Artifacts, LinkError, connect
 from p4alg.driver.reconcile import reconcile
 from p4alg.engine import events as ev

@@ -23,6 +23,7 @@ import time
 from typing import Any
 
 import grpc
+
 from p4softswitch.p4rt.proto import p4r, p4r_grpc
 
 from .helpers import Bench, config, csum, ethernet, ipv4, udp, update

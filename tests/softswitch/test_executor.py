@@ -6,6 +6,7 @@ import struct
 from typing import Any
 
 import pytest
+
 from p4softswitch.errors import ProgramError
 from p4softswitch.executor.v1model import V1ModelExecutor
 from p4softswitch.program.bmv2_json import load_program

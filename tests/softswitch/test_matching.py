@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from p4softswitch.errors import Reason, StateError
 from p4softswitch.program.model import FieldRef, KeyField, MatchKind, Table
 from p4softswitch.state.entry import Entry, Exact, Masked, Match, Prefix, Range

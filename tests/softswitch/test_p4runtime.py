@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from p4softswitch.p4rt import bytestring
 from p4softswitch.p4rt.codes import RpcError
 from p4softswitch.p4rt.packetio import packet_in, packet_out

@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 import pytest
+
 from p4softswitch.cli import main
 from p4softswitch.errors import PortError
 from p4softswitch.io.pcap import PcapWriter, read_pcap

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from p4softswitch.errors import ProgramError, Reason, StateError
 from p4softswitch.state.arrays import CounterStore, RegisterStore
 from p4softswitch.state.digests import DigestConfig, DigestStore

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import finsy as fy
 import pytest
+
 from p4alg.driver import codec
 from p4alg.engine import tables as t
 
