@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from p4alg.lab.state import start_time
+
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make network namespaces"),
@@ -87,7 +89,7 @@ def test_a_lab_comes_up_and_goes_down_without_a_trace(cli: Cli, target: str) -> 
     assert cli("down").returncode == 0
     assert left_behind() == []
     assert not cli.folder.exists()
-    assert not Path(f"/proc/{status['processes'][0]['pid']}").exists()
+    assert start_time(status["processes"][0]["pid"]) is None
 
 
 def test_exec_passes_the_exit_status_of_the_command_on(cli: Cli) -> None:

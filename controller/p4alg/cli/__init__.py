@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from p4alg.cli import lab, switch
+from p4alg.cli import check, lab, switch
 from p4alg.config.errors import UserError
 
-_COMMANDS = (switch, lab)
+_COMMANDS = (switch, check, lab)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,0 +1,23 @@
+"""`p4alg check`: validate a configuration."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from p4alg.config import loader
+
+
+def register(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("check", help="validate a configuration")
+    parser.add_argument("config", type=Path, metavar="CONFIG")
+    parser.set_defaults(handler=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    config = loader.read(args.config)
+    on = ", ".join(alg.name for alg in config.algs if alg.enabled) or "none"
+    print(f"{args.config}: ok, {len(config.zones)} zones, ALGs on: {on}")
+    return 0
