@@ -2,7 +2,8 @@
 
 Generic to any of our YAML files; knows no key by name. Readers ask an `Item`
 for what they expect and get either that or a `ConfigError` naming the line.
-Duplicate keys are refused, anchors and tags other than YAML's own are too.
+Duplicate keys, aliases (a few lines of them expand without end) and tags are
+refused; what YAML takes for a date is text.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ def parse(text: str, name: str) -> Item:
         node = loader.get_single_node()
         if node is None:
             raise ConfigError(f"{name}:1: the file is empty")
-        return _item(loader, node, name, ())
+        return _item(loader, node, name, set())
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         line = mark.line + 1 if mark else 1
@@ -159,11 +160,13 @@ def parse(text: str, name: str) -> Item:
             loader.dispose()
 
 
-def _item(loader: yaml.SafeLoader, node: yaml.Node, name: str, above: tuple[int, ...]) -> Item:
+def _item(loader: yaml.SafeLoader, node: yaml.Node, name: str, seen: set[int]) -> Item:
     line = node.start_mark.line + 1
-    if id(node) in above:
-        raise ConfigError(f"{name}:{line}: an alias contains itself")
-    above = (*above, id(node))
+    if id(node) in seen:
+        raise ConfigError(f"{name}:{line}: refers to an alias: write the value out")
+    seen.add(id(node))
+    if not node.tag.startswith("tag:yaml.org,2002:"):
+        raise ConfigError(f"{name}:{line}: tag '{node.tag}' is not supported")
     if isinstance(node, yaml.MappingNode):
         found: dict[str, Item] = {}
         for key, value in node.value:
@@ -172,12 +175,15 @@ def _item(loader: yaml.SafeLoader, node: yaml.Node, name: str, above: tuple[int,
                 raise ConfigError(f"{name}:{key_line}: a key must be plain text")
             if key.value in found:
                 raise ConfigError(f"{name}:{key_line}: '{key.value}' is given twice")
-            found[key.value] = _item(loader, value, name, above)
+            found[key.value] = _item(loader, value, name, seen)
         return Item(name, line, found)
     if isinstance(node, yaml.SequenceNode):
-        return Item(name, line, [_item(loader, value, name, above) for value in node.value])
+        return Item(name, line, [_item(loader, value, name, seen) for value in node.value])
     kind = node.tag.rpartition(":")[2]
     if kind not in _KINDS:
         return Item(name, line, str(node.value))
-    scalar: Scalar = loader.construct_object(node)
+    try:
+        scalar: Scalar = loader.construct_object(node)
+    except (ValueError, KeyError):
+        raise ConfigError(f"{name}:{line}: '{node.value}' is not a {kind}") from None
     return Item(name, line, scalar)

@@ -22,8 +22,8 @@ STOP_SECONDS = 5.0
 _POLL = 0.1
 
 
-def up(topology: Topology, target: str, config: Path | None = None) -> State:
-    """Build a lab and start its switch, and with `config` its controller.
+def up(topology: Topology, target: str) -> State:
+    """Build a lab and start its switch.
 
     Undoes itself when any step fails. Raises `UserError`.
     """
@@ -42,9 +42,6 @@ def up(topology: Topology, target: str, config: Path | None = None) -> State:
             _do(command)
         switch = _start(folder, lab, SWITCH, plan.switch_command(target, topology, sys.executable))
         _wait_until_served(folder, switch)
-        if config is not None:
-            run = [sys.executable, "-m", "p4alg", "run", "-c", str(config.resolve())]
-            _start(folder, lab, "controller", run)
     except BaseException:
         down()
         raise
@@ -57,10 +54,9 @@ def down() -> bool:
     lab = state.load(folder)
     if lab is None:
         return False
-    # The controller goes before the switch it talks to.
-    for process in reversed(lab.processes):
-        if process.alive():
-            _end([process])
+    if os.geteuid() != 0:
+        raise UserError("only root can remove network namespaces: use sudo")
+    _end(lab.processes)
     spaces = _existing() & set(lab.hosts.values())
     # Whatever runs in the lab's own namespaces was started there: `lab exec`, or a
     # process that a crash kept from being recorded.
