@@ -1,0 +1,171 @@
+"""What every PTF test shares: the P4Runtime connection, entries, packets.
+
+One connection and one pipeline push serve all tests of a run; each test leaves
+the tables as empty as it found them.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from pathlib import Path
+
+import p4runtime_sh.shell as sh
+from p4runtime_sh.shell import FwdPipeConfig
+from ptf import testutils
+from ptf.base_tests import BaseTest
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.l2 import Ether
+
+ROUTER = "02:00:00:00:00:aa"
+HOST = "02:00:00:00:00:01"
+SERVER = "02:00:00:00:00:02"
+INSIDE, OUTSIDE = 1, 2
+CLIENT_IP, SERVER_IP, POOL_IP = "10.0.0.2", "198.51.100.9", "203.0.113.1"
+MTU = 1500
+TCP_PROTO, UDP_PROTO, ICMP_PROTO = 6, 17, 1
+WAIT = 3.0
+"""Seconds to wait for what must come."""
+
+_connected = False
+
+
+def _connect() -> None:
+    global _connected
+    if _connected:
+        return
+    parameters = testutils.test_params_get()
+    folder = Path(parameters["artifacts"])
+    config = FwdPipeConfig(str(folder / "p4alg.p4info.txtpb"), str(folder / "p4alg.json"))
+    sh.setup(1, parameters["grpc"], (0, 1), config=config, verbose=False)
+    # The shell's stream thread keeps the process alive, and is joined before any
+    # atexit function runs: end it as soon as the main thread is done.
+    threading.Thread(target=_teardown_after_main).start()
+    _connected = True
+
+
+def _teardown_after_main() -> None:
+    threading.main_thread().join()
+    sh.teardown()
+
+
+def fresh(packet):
+    """The packet as a wire would carry it: lengths and checksums computed."""
+    return packet.__class__(bytes(packet))
+
+
+class GatewayTest(BaseTest):
+    """A gateway with one inside port, one outside port, and routes to both."""
+
+    def setUp(self):
+        super().setUp()
+        self.dataplane = testutils.ptf.dataplane_instance
+        self.dataplane.flush()
+        _connect()
+        self._entries = []
+        self._drain()
+        for port, side in ((INSIDE, 0), (OUTSIDE, 1)):
+            self.add("port_zone", {"port": port, "vlan_id": 0}, "set_zone", zone=port, side=side,
+                     mac=ROUTER)  # fmt: skip
+        self.add("route", {"addr": "10.0.0.0/8"}, "via", next_hop=1)
+        self.add("route", {"addr": "198.51.100.0/24"}, "via", next_hop=2)
+        for hop, port, mac in ((1, INSIDE, HOST), (2, OUTSIDE, SERVER)):
+            self.add("next_hop", {"next_hop": hop}, "leave", port=port, vlan_id=0,
+                     src_mac=ROUTER, dst_mac=mac, mtu=MTU)  # fmt: skip
+
+    def tearDown(self):
+        for entry in reversed(self._entries):
+            entry.delete()
+        super().tearDown()
+
+    def _drain(self):
+        for waiting in sh.client.stream_in_q.values():
+            while not waiting.empty():
+                waiting.get_nowait()
+
+    def add(self, table, match, action, priority=0, **parameters):
+        """Insert an entry that tearDown deletes; returns it."""
+        entry = sh.TableEntry(table)(action=action)
+        for name, value in match.items():
+            entry.match[name] = str(value)
+        for name, value in parameters.items():
+            entry.action[name] = str(value)
+        if priority:
+            entry.priority = priority
+        entry.insert()
+        self._entries.append(entry)
+        return entry
+
+    def add_mapping(self, proto, inside_id, outside_id, filter_mode=0):
+        """Map the client's endpoint to one of the pool, both ways."""
+        self.add("map_out", {"proto": proto, "inside_addr": CLIENT_IP, "inside_id": inside_id},
+                 "set_outside", outside_addr=POOL_IP, outside_id=outside_id)  # fmt: skip
+        self.add("map_in", {"proto": proto, "outside_addr": POOL_IP, "outside_id": outside_id},
+                 "set_inside", inside_addr=CLIENT_IP, inside_id=inside_id,
+                 filter_mode=filter_mode)  # fmt: skip
+
+    def flow(self, proto, inside_id, remote_id):
+        """The oriented key of a flow between the client and the server."""
+        return {"proto": proto, "inside_addr": CLIENT_IP, "inside_id": inside_id,
+                "remote_addr": SERVER_IP, "remote_id": remote_id}  # fmt: skip
+
+    def add_session(self, proto, inside_id, remote_id, alg_id=0, flags=0):
+        """Let a flow pass."""
+        key = self.flow(proto, inside_id, remote_id)
+        return self.add("session", key, "allow", alg_id=alg_id, flags=flags)
+
+    def send(self, port, packet):
+        """Send a packet into a port of the switch."""
+        testutils.send_packet(self, port, bytes(packet))
+
+    def expect(self, port, packet):
+        """Require exactly this packet out of a port."""
+        testutils.verify_packet(self, bytes(packet), port, timeout=WAIT)
+
+    def expect_punt(self, reason, packet, port=INSIDE, alg_id=0):
+        """Require a packet-in of this reason with the packet unchanged."""
+        try:
+            message = sh.client.stream_in_q["packet"].get(timeout=WAIT)
+        except queue.Empty:
+            self.fail(f"no packet-in, expected reason {reason}")
+        values = {m.metadata_id: int.from_bytes(m.value, "big") for m in message.packet.metadata}
+        assert message.packet.payload[: len(packet)] == bytes(packet)
+        assert (values[1], values[2], values[3]) == (port, reason, alg_id)
+
+    def dropped(self, reason):
+        """How many packets were dropped for a reason (DROP_* of constants.p4)."""
+        counter = sh.CounterEntry("drop_counter")
+        counter.index = reason
+        return next(iter(counter.read())).packet_count
+
+    def expect_drop(self, reason, port, packet):
+        """Send a packet and require that it is dropped and counted once."""
+        before = self.dropped(reason)
+        self.send(port, packet)
+        testutils.verify_no_other_packets(self, timeout=0.3)
+        assert self.dropped(reason) - before == 1
+
+
+def outward(l4, **ip):
+    """A packet of the client to the server, as it enters the switch."""
+    return fresh(Ether(src=HOST, dst=ROUTER) / IP(src=CLIENT_IP, dst=SERVER_IP, **ip) / l4)
+
+
+def outward_translated(l4, **ip):
+    """The same as it leaves: one hop on, from the pool."""
+    ip["ttl"] = ip.get("ttl", 64) - 1
+    return fresh(Ether(src=ROUTER, dst=SERVER) / IP(src=POOL_IP, dst=SERVER_IP, **ip) / l4)
+
+
+def inward(l4, **ip):
+    """A packet of the server to the pool, as it enters the switch."""
+    return fresh(Ether(src=SERVER, dst=ROUTER) / IP(src=SERVER_IP, dst=POOL_IP, **ip) / l4)
+
+
+def inward_translated(l4, **ip):
+    """The same as it leaves: one hop on, to the client."""
+    ip["ttl"] = ip.get("ttl", 64) - 1
+    return fresh(Ether(src=ROUTER, dst=HOST) / IP(src=SERVER_IP, dst=CLIENT_IP, **ip) / l4)
+
+
+__all__ = ["ICMP", "IP", "TCP", "UDP", "Ether"]
