@@ -1,0 +1,213 @@
+"""The FTP ALG (RFC 959, 2428): reads PORT, EPRT, 227 and 229 and opens their data pinholes.
+
+It knows lines and replies, and nothing of segments, tables or clocks.
+After an accepted AUTH (234, RFC 4217) it detaches; a later CCC is not followed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from p4alg.alg.contract import (
+    AlgInfo,
+    Detach,
+    Edit,
+    Endpoint,
+    Forward,
+    Gateway,
+    Peer,
+    PinholeRequest,
+    Refusal,
+    Refuse,
+    SessionFacts,
+    Step,
+    format_addr,
+)
+
+FTP = AlgInfo("ftp", 1, "File Transfer Protocol, active and passive (RFC 959, 2428)")
+
+PINHOLE_LIFETIME = 60.0
+MAX_LINE = 2048
+MAX_PENDING = 64
+_TCP = 6
+_LOWEST_PORT = 1024
+
+_SIX = rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})"
+_PORT = re.compile(rb" +" + _SIX + rb" *")
+_227 = re.compile(rb"227 [^\d]*" + _SIX + rb"[^\d,].*|227 [^\d]*" + _SIX)
+_EPRT = re.compile(rb" +([!-~])1\1((?:\d{1,3}\.){3}\d{1,3})\1(\d{1,5})\1 *")
+_229 = re.compile(rb"229 [^(]*\(([!-~])\1\1(\d{1,5})\1\).*")
+_TELNET = re.compile(rb"(?:\xff[\xfb-\xfe].|\xff[\xf0-\xfa])*", re.DOTALL)
+_HTTP = re.compile(rb"(?:GET|HEAD|POST|PUT|OPTIONS|CONNECT|PATCH|DELETE|TRACE) |.* HTTP/1", re.I)
+
+
+class FtpAlg:
+    """The ALG of one FTP control connection; see `StreamAlg`."""
+
+    def __init__(self, facts: SessionFacts, denied_ports: frozenset[int] = frozenset()) -> None:
+        self._facts = facts
+        self._denied = denied_ports
+        self._greeted = False
+        self._multiline = b""
+        self._requests = {b"227": 0, b"229": 0}
+        self._auth = False
+        self._detached = False
+
+    def feed(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
+        """Consume the complete lines of `data`."""
+        steps: list[Step] = []
+        at = 0
+        while at < len(data) and not self._detached:
+            if sender is Peer.CLIENT and not self._greeted:
+                # RFC 959 section 5.4: the server speaks first.
+                steps.append(self._detach("no-greeting", True))
+                break
+            end = data.find(b"\n", at) + 1
+            size = (end or len(data)) - at
+            if size > MAX_LINE:
+                steps.append(Refuse(size, "line-too-long"))
+            elif not end:
+                break
+            else:
+                steps.append(self._line(sender, data[at:end], gateway))
+            at += size
+            if self._auth and isinstance(steps[-1], Forward) and steps[-1].summary == "234":
+                steps.append(self._detach("tls", False))
+        return steps
+
+    def _detach(self, reason: str, is_error: bool) -> Detach:
+        self._detached = True
+        return Detach(reason, is_error)
+
+    def _line(self, sender: Peer, line: bytes, gateway: Gateway) -> Step:
+        if sender is Peer.CLIENT:
+            return self._command(line, gateway)
+        return self._reply(line, gateway)
+
+    def _command(self, line: bytes, gateway: Gateway) -> Step:
+        skip = _TELNET.match(line)
+        start = skip.end() if skip else 0
+        text = line[start:].rstrip(b"\r\n")
+        if _HTTP.match(text):
+            return self._detach("not-ftp", True)
+        verb, _, argument = text.partition(b" ")
+        verb = verb.upper()
+        if verb in (b"PORT", b"EPRT"):
+            pattern = _PORT if verb == b"PORT" else _EPRT
+            found = pattern.fullmatch(text, len(verb))
+            if found is None:
+                return Refuse(len(line), "bad-syntax")
+            return self._announce(Peer.CLIENT, verb, line, start, found, gateway)
+        if text[:4] in (b"227 ", b"229 "):
+            return Refuse(len(line), "wrong-side")
+        if verb == b"PASV":
+            self._expect(b"227")
+        elif verb == b"EPSV" and argument.strip().upper() != b"ALL":
+            self._expect(b"229")
+        elif verb == b"AUTH":
+            self._auth = True
+        return Forward(len(line))
+
+    def _expect(self, code: bytes) -> None:
+        self._requests[code] = min(self._requests[code] + 1, MAX_PENDING)
+
+    def _reply(self, line: bytes, gateway: Gateway) -> Step:
+        text = line.rstrip(b"\r\n")
+        code = text[:3]
+        if self._multiline:
+            if code == self._multiline and text[3:4] in (b" ", b""):
+                self._multiline = b""
+                self._greeted = self._greeted or code == b"220"
+            return Forward(len(line))
+        if re.fullmatch(rb"[1-6]\d\d", code) is None or text[3:4] not in (b" ", b"-", b""):
+            if text[:5].upper() in (b"PORT ", b"EPRT "):
+                return Refuse(len(line), "wrong-side")
+            return Forward(len(line)) if self._greeted else self._detach("not-ftp", True)
+        if text[3:4] == b"-":
+            self._multiline = code
+            return Forward(len(line))
+        if code == b"220":
+            self._greeted = True
+        if code in self._requests:
+            if not self._requests[code]:
+                return Refuse(len(line), "no-request")
+            self._requests[code] -= 1
+            found = (_227 if code == b"227" else _229).fullmatch(text)
+            if found is None:
+                return Refuse(len(line), "bad-syntax")
+            return self._announce(Peer.SERVER, code, line, 0, found, gateway)
+        return Forward(len(line), summary="234" if code == b"234" else "")
+
+    def _announce(
+        self,
+        listener: Peer,
+        kind: bytes,
+        line: bytes,
+        base: int,
+        found: re.Match[bytes],
+        gateway: Gateway,
+    ) -> Step:
+        own = self._facts.endpoint(listener).addr
+        groups = [g for g in range(1, (found.re.groups or 0) + 1) if found.group(g) is not None]
+        if kind == b"229":
+            told = Endpoint(own, int(found.group(2)))
+            first = last = 2
+        elif kind == b"EPRT":
+            octets = [int(part) for part in found.group(2).split(b".")]
+            told, first, last = _endpoint(octets, int(found.group(3))), 2, 3
+        else:
+            numbers = [int(found.group(g)) for g in groups]
+            if max(numbers) > 255:
+                return Refuse(len(line), "bad-syntax")
+            told = _endpoint(numbers[:4], numbers[4] << 8 | numbers[5])
+            first, last = groups[0], groups[-1]
+        reason = self._objection(listener, told)
+        if reason:
+            return Refuse(len(line), reason, f"{kind.decode()} {told}")
+        grant = gateway.open_pinhole(
+            PinholeRequest(
+                proto=_TCP,
+                listener=listener,
+                listen=Endpoint(own, told.port),
+                opener_addr=self._facts.endpoint(listener.other).addr,
+                opener_port=None,
+                lifetime=PINHOLE_LIFETIME,
+                label=f"ftp {kind.decode()}",
+            )
+        )
+        if isinstance(grant, Refusal):
+            return Refuse(len(line), grant.reason, f"{kind.decode()} {told}")
+        shown = grant.visible
+        edits: tuple[Edit, ...] = ()
+        if shown != told and not (kind == b"229" and shown.port == told.port):
+            start, end = base + found.start(first), base + found.end(last)
+            edits = (Edit(start, end, _text(kind, shown, found)),)
+        summary = f"{kind.decode()} {told} -> {shown}"
+        return Forward(len(line), edits, summary, (grant.pinhole_id,))
+
+    def _objection(self, listener: Peer, told: Endpoint) -> str:
+        """Why `told` may not be announced, or an empty string (RFC 2577 section 3)."""
+        own = (self._facts.endpoint(listener).addr, self._facts.visible_addr(listener))
+        if told.port > 65535:
+            return "bad-syntax"
+        if told.addr not in own:
+            return "bounce"
+        if told.port < _LOWEST_PORT:
+            return "low-port"
+        return "denied-port" if told.port in self._denied else ""
+
+
+def _endpoint(octets: Sequence[int], port: int) -> Endpoint:
+    if max(octets) > 255:
+        return Endpoint(0, 65536)
+    return Endpoint(int.from_bytes(bytes(octets), "big"), port)
+
+
+def _text(kind: bytes, shown: Endpoint, found: re.Match[bytes]) -> bytes:
+    if kind == b"229":
+        return b"%d" % shown.port
+    dotted = format_addr(shown.addr).encode()
+    if kind == b"EPRT":
+        return dotted + found.group(1) + b"%d" % shown.port
+    return dotted.replace(b".", b",") + b",%d,%d" % (shown.port >> 8, shown.port & 255)
