@@ -7,6 +7,7 @@ After an accepted AUTH (234, RFC 4217) it detaches; a later CCC is not followed.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Sequence
 
 from p4alg.alg.contract import (
@@ -37,6 +38,7 @@ _SIX = rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})"
 _PORT = re.compile(rb" +" + _SIX + rb" *")
 _227 = re.compile(rb"227 [^\d]*" + _SIX + rb"[^\d,].*|227 [^\d]*" + _SIX)
 _EPRT = re.compile(rb" +([!-~])1\1((?:\d{1,3}\.){3}\d{1,3})\1(\d{1,5})\1 *")
+_PASSIVE = {b"227": b"PASV", b"229": b"EPSV"}
 _229 = re.compile(rb"229 [^(]*\(([!-~])\1\1(\d{1,5})\1\).*")
 _TELNET = re.compile(rb"(?:\xff[\xfb-\xfe].|\xff[\xf0-\xfa])*", re.DOTALL)
 _HTTP = re.compile(rb"(?:GET|HEAD|POST|PUT|OPTIONS|CONNECT|PATCH|DELETE|TRACE) |.* HTTP/1", re.I)
@@ -50,8 +52,10 @@ class FtpAlg:
         self._denied = denied_ports
         self._greeted = False
         self._multiline = b""
-        self._requests = {b"227": 0, b"229": 0}
-        self._auth = False
+        # Commands without their final reply yet, oldest first: replies come
+        # in the order of the commands (RFC 959 section 4.2).
+        self._unanswered: deque[bytes] = deque(maxlen=MAX_PENDING)
+        self._tls = False
         self._detached = False
 
     def feed(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
@@ -66,14 +70,17 @@ class FtpAlg:
             end = data.find(b"\n", at) + 1
             size = (end or len(data)) - at
             if size > MAX_LINE:
-                steps.append(Refuse(size, "line-too-long"))
+                # What follows would be read as a line of its own, so that
+                # padding could smuggle a command in: nothing more is read.
+                steps += [Refuse(size, "line-too-long"), self._detach("line-too-long", True)]
             elif not end:
                 break
             else:
                 steps.append(self._line(sender, data[at:end], gateway))
             at += size
-            if self._auth and isinstance(steps[-1], Forward) and steps[-1].summary == "234":
+            if self._tls:
                 steps.append(self._detach("tls", False))
+                break
         return steps
 
     def _detach(self, reason: str, is_error: bool) -> Detach:
@@ -91,8 +98,10 @@ class FtpAlg:
         text = line[start:].rstrip(b"\r\n")
         if _HTTP.match(text):
             return self._detach("not-ftp", True)
-        verb, _, argument = text.partition(b" ")
-        verb = verb.upper()
+        verb = text.partition(b" ")[0].upper()
+        # EPSV ALL announces a habit and is answered by a 200 (RFC 2428 section 4).
+        is_request = text.upper().split()[1:2] != [b"ALL"] if verb == b"EPSV" else True
+        self._unanswered.append(verb[:4] if is_request else b"")
         if verb in (b"PORT", b"EPRT"):
             pattern = _PORT if verb == b"PORT" else _EPRT
             found = pattern.fullmatch(text, len(verb))
@@ -101,16 +110,13 @@ class FtpAlg:
             return self._announce(Peer.CLIENT, verb, line, start, found, gateway)
         if text[:4] in (b"227 ", b"229 "):
             return Refuse(len(line), "wrong-side")
-        if verb == b"PASV":
-            self._expect(b"227")
-        elif verb == b"EPSV" and argument.strip().upper() != b"ALL":
-            self._expect(b"229")
-        elif verb == b"AUTH":
-            self._auth = True
         return Forward(len(line))
 
-    def _expect(self, code: bytes) -> None:
-        self._requests[code] = min(self._requests[code] + 1, MAX_PENDING)
+    def _answered(self, code: bytes) -> bytes:
+        """The command that a final reply answers; empty if there was none."""
+        if code[:1] == b"1" or not self._unanswered:
+            return b""
+        return self._unanswered.popleft()
 
     def _reply(self, line: bytes, gateway: Gateway) -> Step:
         text = line.rstrip(b"\r\n")
@@ -119,6 +125,7 @@ class FtpAlg:
             if code == self._multiline and text[3:4] in (b" ", b""):
                 self._multiline = b""
                 self._greeted = self._greeted or code == b"220"
+                self._answered(code)
             return Forward(len(line))
         if re.fullmatch(rb"[1-6]\d\d", code) is None or text[3:4] not in (b" ", b"-", b""):
             if text[:5].upper() in (b"PORT ", b"EPRT "):
@@ -129,15 +136,16 @@ class FtpAlg:
             return Forward(len(line))
         if code == b"220":
             self._greeted = True
-        if code in self._requests:
-            if not self._requests[code]:
+        request = self._answered(code)
+        if code in _PASSIVE:
+            if request != _PASSIVE[code]:
                 return Refuse(len(line), "no-request")
-            self._requests[code] -= 1
             found = (_227 if code == b"227" else _229).fullmatch(text)
             if found is None:
                 return Refuse(len(line), "bad-syntax")
             return self._announce(Peer.SERVER, code, line, 0, found, gateway)
-        return Forward(len(line), summary="234" if code == b"234" else "")
+        self._tls = code == b"234" and request == b"AUTH"
+        return Forward(len(line))
 
     def _announce(
         self,

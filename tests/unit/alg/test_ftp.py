@@ -47,7 +47,8 @@ def session(inside: Peer = Peer.CLIENT) -> tuple[FtpAlg, Gate]:
 def run(line: bytes, sender: Peer = Peer.CLIENT, inside: Peer = Peer.CLIENT) -> Step:
     alg, gate = session(inside)
     if sender is Peer.SERVER:
-        alg.feed(Peer.CLIENT, b"PASV\r\nEPSV\r\n", gate, 0.0)
+        command = b"EPSV\r\n" if line.startswith(b"229") else b"PASV\r\n"
+        alg.feed(Peer.CLIENT, command, gate, 0.0)
     return alg.feed(sender, line, gate, 0.0)[0]
 
 
@@ -112,3 +113,35 @@ def test_G9_nothing_raises_or_overruns(feeds: list[tuple[Peer, bytes]]) -> None:
     for sender, data in feeds:
         steps = alg.feed(sender, data, gate, 0.0)
         assert sum(s.length for s in steps if not isinstance(s, Detach)) <= len(data)
+
+
+def test_F4_refused_passive_request_leaves_no_room_for_a_later_227() -> None:
+    alg, gate = session()
+    alg.feed(Peer.CLIENT, b"PASV\r\n", gate, 0.0)
+    alg.feed(Peer.SERVER, b"502 no\r\n", gate, 0.0)
+    steps = alg.feed(Peer.SERVER, b"227 (198,51,100,1,200,1)\r\n", gate, 0.0)
+    assert steps == [Refuse(len(b"227 (198,51,100,1,200,1)\r\n"), "no-request")]
+
+
+def test_F4_nothing_is_read_behind_an_overlong_line() -> None:
+    alg, gate = session()
+    steps = alg.feed(Peer.CLIENT, b"x" * 5000, gate, 0.0)
+    assert [type(step) for step in steps] == [Refuse, Detach]
+    assert alg.feed(Peer.CLIENT, b"PORT 10,0,0,11,200,1\r\n", gate, 0.0) == [] or not gate.asked
+
+
+def test_F5_refused_AUTH_does_not_end_the_alg() -> None:
+    alg, gate = session()
+    alg.feed(Peer.CLIENT, b"AUTH TLS\r\n", gate, 0.0)
+    alg.feed(Peer.SERVER, b"500 no\r\n", gate, 0.0)
+    steps = alg.feed(Peer.SERVER, b"234 stray\r\n", gate, 0.0)
+    assert not any(isinstance(step, Detach) for step in steps)
+
+
+def test_F2_a_preliminary_reply_does_not_answer_the_command() -> None:
+    alg, gate = session()
+    alg.feed(Peer.CLIENT, b"RETR x\r\nPASV\r\n", gate, 0.0)
+    alg.feed(Peer.SERVER, b"150 go\r\n226 done\r\n", gate, 0.0)
+    step = alg.feed(Peer.SERVER, b"227 (198,51,100,1,200,1)\r\n", gate, 0.0)[0]
+    assert isinstance(step, Forward)
+    assert gate.asked
