@@ -1,0 +1,39 @@
+"""Pinholes: ternary, forwarded at once, in both directions of the flow."""
+
+from base import INSIDE, OUTSIDE, TCP, GatewayTest, inward, inward_translated, outward
+from base import outward_translated as out
+
+
+class _Pinhole(GatewayTest):
+    def open(self, **more):
+        self.add_mapping(6, 5000, 40000)
+        flow = self.flow(6, 5000, 0)
+        match = {
+            "proto": "6&&&0xff",
+            "inside_addr": f"{flow['inside_addr']}&&&255.255.255.255",
+            "inside_id": "5000&&&0xffffffff",
+            "remote_addr": f"{flow['remote_addr']}&&&255.255.255.255",
+            **more,
+        }
+        self.add("pinhole", match, "permit", priority=10, pinhole_id=7)
+
+
+class AnyRemotePortPasses(_Pinhole):
+    def runTest(self):
+        self.open()
+        self.send(OUTSIDE, inward(TCP(sport=20, dport=40000, flags="S")))
+        self.expect(INSIDE, inward_translated(TCP(sport=20, dport=5000, flags="S")))
+
+
+class TheAnswerPassesToo(_Pinhole):
+    def runTest(self):
+        self.open()
+        self.send(INSIDE, outward(TCP(sport=5000, dport=20, flags="SA")))
+        self.expect(OUTSIDE, out(TCP(sport=40000, dport=20, flags="SA")))
+
+
+class AnotherRemotePortIsFilteredWhenNamed(_Pinhole):
+    def runTest(self):
+        self.open(remote_id="20&&&0xffffffff")
+        packet = inward(TCP(sport=21, dport=40000, flags="S"))
+        self.expect_drop(8, OUTSIDE, packet)
