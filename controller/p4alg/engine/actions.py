@@ -32,9 +32,10 @@ class PacketOut:
 class Transaction:
     """Table writes, and the packets that may leave once the switch has acknowledged all.
 
-    The shell carries transactions out in order. On a refused update it undoes
-    the acknowledged ones, sends none of the packets, and reports
-    `TransactionFailed` with the same id; else `TransactionDone`.
+    The shell carries transactions out in order. On a refused update it deletes
+    what this transaction inserted, sends none of the packets, and reports
+    `TransactionFailed` with the same id; else `TransactionDone`. Changes and
+    deletes are not undone: the engine knows what was there before.
     """
 
     transaction_id: int

@@ -94,7 +94,7 @@ class TransactionDone:
 
 @dataclass(frozen=True, slots=True)
 class TransactionFailed:
-    """The switch refused some update; the driver has undone the others.
+    """The switch refused some update; the driver deleted what the others inserted.
 
     `reason` is one line for the operator.
     """
