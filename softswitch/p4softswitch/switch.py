@@ -6,6 +6,7 @@ what is meant for the control plane to a `Listener`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +16,10 @@ from p4softswitch.executor.interface import Executor, Options
 from p4softswitch.program.model import Program
 from p4softswitch.state.digests import DigestList
 from p4softswitch.state.entry import Entry
+
+log = logging.getLogger(__name__)
+
+_MAX_LOGGED_FAULTS = 10
 
 Transmit = Callable[[bytes], None]
 
@@ -53,6 +58,7 @@ class Switch:
         self.port_stats: dict[int, PortStats] = {}
         self.no_such_port = 0
         self.no_program = 0
+        self.faults = 0
         self._transmit: dict[int, Transmit] = {}
 
     def add_port(self, port: int, transmit: Transmit) -> None:
@@ -78,7 +84,16 @@ class Switch:
         if executor is None:
             self.no_program += 1
             return
-        for out_port, data in executor.process(port, frame, now):
+        try:
+            outputs = executor.process(port, frame, now)
+        except Exception:
+            # An executor does not raise for what is in a frame; if it has a fault after all,
+            # that frame is lost and the switch goes on.
+            self.faults += 1
+            if self.faults <= _MAX_LOGGED_FAULTS:
+                log.exception("cannot process frame from port %d: %s", port, frame[:256].hex())
+            return
+        for out_port, data in outputs:
             if out_port == self.cpu_port:
                 if self.listener is not None:
                     self.listener.packet_in(data)

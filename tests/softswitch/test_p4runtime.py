@@ -316,6 +316,12 @@ def test_a_key_given_is_a_key_meant_exactly(bench: Bench) -> None:
     assert refused(bench.controller.read, p4r.Entity(table_entry=bench.dmac(4, 0))) == NOT_FOUND
 
 
+def test_all_action_profiles_are_none_and_a_particular_one_is_not_found(bench: Bench) -> None:
+    assert bench.controller.read(p4r.Entity(action_profile_group=p4r.ActionProfileGroup())) == []
+    one = p4r.Entity(action_profile_member=p4r.ActionProfileMember(action_profile_id=1))
+    assert refused(bench.controller.read, one) == NOT_FOUND
+
+
 def test_large_reads_come_in_bounded_chunks(bench: Bench) -> None:
     counter = p4r.CounterEntry(counter_id=bench.id_of("counters", "port_counter"))
     request = p4r.ReadRequest(device_id=1, entities=[p4r.Entity(counter_entry=counter)] * 3)

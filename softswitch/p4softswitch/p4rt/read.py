@@ -40,6 +40,10 @@ class Reader:
                 return self._replication(request.packet_replication_engine_entry)
             case "digest_entry":
                 return self._digests(request.digest_entry)
+            case "action_profile_member" | "action_profile_group":
+                if getattr(request, kind).action_profile_id:
+                    raise RpcError(NOT_FOUND, "the program has no action profiles")
+                return iter(())
             case None:
                 raise RpcError(INVALID_ARGUMENT, "read request has an empty entity")
         raise RpcError(UNIMPLEMENTED, f"{kind} cannot be read on this switch")
