@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from p4softswitch.errors import SwitchError
+from p4softswitch.executor.factory import make_executor
+from p4softswitch.executor.interface import Options
 from p4softswitch.io.spec import InterfaceSpec, PortSpec, parse_port
 from p4softswitch.p4rt.codes import RpcError
 from p4softswitch.p4rt.proto import p4r, text_format
+from p4softswitch.program.bmv2_json import load_program
 from p4softswitch.server import Server, Settings
 
 _LEVELS = ("debug", "info", "warning", "error")
@@ -40,6 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--drop-port", type=int, default=511, metavar="PORT")
     parser.add_argument("--p4info", type=Path, metavar="FILE", help="start with this P4Info (text)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="and this BMv2 JSON")
+    parser.add_argument(
+        "--dump-source",
+        action="store_true",
+        help="print the Python that --json is compiled to, and do nothing else",
+    )
     parser.add_argument("--log-level", choices=_LEVELS, default="warning")
 
 
@@ -108,8 +116,25 @@ async def _serve(settings: Settings) -> None:
     await server.stop()
 
 
+def _dump_source(path: Path | None) -> int:
+    if path is None:
+        print("p4softswitch: --dump-source needs --json", file=sys.stderr)
+        return 2
+    try:
+        print(make_executor(load_program(path.read_bytes()), Options()).source)
+    except OSError as exc:
+        print(f"p4softswitch: cannot read {path}: {exc.strerror}", file=sys.stderr)
+        return 2
+    except SwitchError as exc:
+        print(f"p4softswitch: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def run(args: argparse.Namespace) -> int:
     """Run the switch with parsed arguments; returns the exit status."""
+    if args.dump_source:
+        return _dump_source(args.json)
     level = getattr(logging, args.log_level.upper())
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
     try:

@@ -265,6 +265,15 @@ def test_a_wrong_program_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "malformed" in capsys.readouterr().err
 
 
+def test_the_compiled_source_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--dump-source", "--json", str(P4_DIR / "l2switch.json")]) == 0
+    source = capsys.readouterr().out
+    compile(source, "<dump>", "exec")
+    assert "# table SwitchIngress.acl" in source
+    assert main(["--dump-source"]) == 2
+    assert main(["--dump-source", "--json", "/nonexistent"]) == 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_says_when_it_is_ready_and_ends_with_0_on_a_signal(number: int) -> None:
     command = [sys.executable, "-m", "p4softswitch", "--grpc", "127.0.0.1:0"]

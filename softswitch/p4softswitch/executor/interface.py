@@ -7,7 +7,7 @@ attributes and nothing else, so that an executor which keeps it elsewhere (in C,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from p4softswitch.program.model import Program
@@ -40,7 +40,6 @@ class Stats:
     parser_errors: int = 0
     loop_limit: int = 0
     failed_assertions: int = 0
-    extra: dict[str, int] = field(default_factory=dict)
 
 
 class StateView(Protocol):
@@ -72,6 +71,10 @@ class Executor(Protocol):
 
     program: Program
     stats: Stats
+
+    @property
+    def source(self) -> str:
+        """What the program was compiled to, for people who debug it."""
 
     @property
     def state(self) -> StateView:
