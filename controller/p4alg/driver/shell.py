@@ -1,12 +1,13 @@
 """The one place with a clock and tasks: carries events to the engine and actions to the switch.
 
 Actions keep their order. Transactions that wait are written together, and an
-update that fails fails only its own transaction, whose other updates are undone.
+update that fails fails only its own transaction, whose inserts are deleted again.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
@@ -52,7 +53,7 @@ class Shell:
         self._link = link
         self._clock = clock
         self._record = record
-        self._pending: list[Transaction | PacketOut] = []
+        self._pending: deque[Transaction | PacketOut] = deque()
         self._wake = asyncio.Event()
 
     def submit(self, event: ev.Event) -> None:
@@ -106,7 +107,7 @@ class Shell:
             count = len(head.updates) if isinstance(head, Transaction) else 0
             if batch and size + count > MAX_BATCH:
                 break
-            batch.append(self._pending.pop(0))
+            batch.append(self._pending.popleft())
             size += count
         failures = await self._write(batch)
         packets: list[PacketOut] = []

@@ -1,9 +1,8 @@
 """The switch tables as the engine sees them: one frozen dataclass per table entry.
 
 These classes are the interface between engine and data plane. The switch
-driver turns them into P4Runtime entities and back, an in-memory double (for
-tests) matches packets against them. Field names are those of the P4 program
-(p4src/); `key()` is what makes two entries the same entry.
+driver turns them into P4Runtime entities and back (`driver/codec.py`). Field
+names are those of the P4 program (p4src/).
 
 Addresses are IPv4 addresses as integers; ids are the 32-bit identifiers of the
 normalised flow key (port, ICMP query id, call id or SPI). Timeouts are in
