@@ -1,0 +1,106 @@
+"""TCP segments (RFC 9293): parsing, replacing numbers and payload, sanitising a SYN."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from p4alg.packet.checksum import transport_checksum
+from p4alg.packet.errors import PacketError
+from p4alg.packet.ipv4 import Ipv4, replace_ipv4
+
+FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
+_HEAD = struct.Struct("!HHIIBBHHH")
+_TCP = 6
+_END, _NOP, _MSS, _WINDOW_SCALE = 0, 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Tcp:
+    """A segment; `header_len` in bytes with options, `window` unscaled."""
+
+    src_port: int
+    dst_port: int
+    seq: int
+    ack: int
+    flags: int
+    window: int
+    header_len: int
+    payload: bytes
+
+
+def parse_tcp(packet: Ipv4) -> Tcp:
+    """Read the segment of an unfragmented datagram; PacketError if it is malformed."""
+    body = packet.payload
+    if packet.proto != _TCP or packet.is_fragment or len(body) < _HEAD.size:
+        raise PacketError("not a TCP segment")
+    src, dst, seq, ack, offset, flags, window, _, _ = _HEAD.unpack_from(body)
+    header = offset >> 4 << 2
+    if not _HEAD.size <= header <= len(body):
+        raise PacketError("TCP data offset does not fit the segment")
+    return Tcp(src, dst, seq, ack, flags & 0x3F, window, header, body[header:])
+
+
+def replace_tcp(
+    packet: Ipv4, *, seq: int, ack: int, flags: int, payload: bytes, window: int | None = None
+) -> bytes:
+    """The frame with other numbers, flags and payload; options and urgent pointer go."""
+    tcp = parse_tcp(packet)
+    size = tcp.window if window is None else window
+    head = _HEAD.pack(
+        tcp.src_port, tcp.dst_port, seq, ack if flags & ACK else 0, 5 << 4, flags, size, 0, 0
+    )
+    return _with_checksum(packet, head + payload)
+
+
+def sanitised_syn(packet: Ipv4) -> bytes:
+    """A SYN without data and with no options but maximum segment size and window scale.
+
+    What is taken out becomes NOPs: SACK (an ALG changes what sequence numbers
+    mean), timestamps, fast open, multipath. Data is repeated by the sender.
+    """
+    tcp = parse_tcp(packet)
+    body = bytearray(packet.payload[: tcp.header_len])
+    _clean(body)
+    body[16:18] = b"\0\0"
+    return _with_checksum(packet, bytes(body))
+
+
+def mss_option(packet: Ipv4) -> int | None:
+    """The maximum segment size a SYN announces, bytes."""
+    tcp = parse_tcp(packet)
+    for at, kind, size in _options(packet.payload[: tcp.header_len]):
+        if kind == _MSS and size == 4:
+            (value,) = struct.unpack_from("!H", packet.payload, at + 2)
+            return int(value)
+    return None
+
+
+def _clean(body: bytearray) -> None:
+    clean = bytearray([_NOP]) * (len(body) - _HEAD.size)
+    for at, kind, size in _options(bytes(body)):
+        if (kind, size) in ((_MSS, 4), (_WINDOW_SCALE, 3)):
+            clean[at - _HEAD.size : at - _HEAD.size + size] = body[at : at + size]
+    body[_HEAD.size :] = clean
+
+
+def _options(header: bytes) -> list[tuple[int, int, int]]:
+    """Options with a length as (offset, kind, length); ends at the first malformed one."""
+    found = []
+    at = _HEAD.size
+    while at < len(header) and header[at] != _END:
+        if header[at] == _NOP:
+            at += 1
+            continue
+        size = header[at + 1] if at + 1 < len(header) else 0
+        if size < 2 or at + size > len(header):
+            break
+        found.append((at, header[at], size))
+        at += size
+    return found
+
+
+def _with_checksum(packet: Ipv4, segment: bytes) -> bytes:
+    out = bytearray(segment)
+    struct.pack_into("!H", out, 16, transport_checksum(packet.src, packet.dst, _TCP, segment))
+    return replace_ipv4(packet, bytes(out))

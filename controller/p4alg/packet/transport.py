@@ -1,0 +1,27 @@
+"""The identifiers of a packet's flow, whatever its transport."""
+
+from __future__ import annotations
+
+import struct
+
+from p4alg.packet.icmp import ICMP, is_query
+from p4alg.packet.ipv4 import Ipv4
+
+_TCP, _UDP = 6, 17
+
+
+def transport_ids(packet: Ipv4) -> tuple[int, int] | None:
+    """Source and destination port of TCP and UDP; the identifier of an ICMP query, twice.
+
+    None for fragments other than the first, other protocols, and what is too short.
+    """
+    if packet.offset:
+        return None
+    size = packet.end - packet.l4
+    if packet.proto in (_TCP, _UDP) and size >= 4:
+        source, target = struct.unpack_from("!HH", packet.frame, packet.l4)
+        return source, target
+    if packet.proto == ICMP and size >= 8 and is_query(packet.frame[packet.l4]):
+        (ident,) = struct.unpack_from("!H", packet.frame, packet.l4 + 4)
+        return ident, ident
+    return None
