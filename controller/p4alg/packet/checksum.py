@@ -9,7 +9,7 @@ def total(data: bytes) -> int:
     """The one's complement sum of 16-bit words, folded to 16 bits; odd data is padded with 0."""
     if len(data) & 1:
         data += b"\0"
-    value = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    value: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while value >> 16:
         value = (value & 0xFFFF) + (value >> 16)
     return value

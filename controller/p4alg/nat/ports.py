@@ -1,0 +1,74 @@
+"""The identifiers (ports, ICMP query ids) of one outside address and protocol.
+
+RFC 6056: a random start, then the next that is free. RFC 4787 REQ-3 and REQ-4:
+the range below or from 1024 up is kept, and parity. RFC 6888 REQ-8: what was
+freed rests before it is given out again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from typing import NamedTuple
+
+_FREE, _USED, _RESTING = b"\0\1\2"
+
+
+class Wanted(NamedTuple):
+    """Which identifiers will do: `first` to `last`, in steps of `step` from `first`."""
+
+    first: int
+    last: int
+    step: int
+
+
+def wanted_for(proto: int, inside_id: int) -> Wanted:
+    """What the outside identifier of an inside one may be."""
+    if proto == 1:
+        return Wanted(0, 65535, 1)
+    if inside_id < 1024:
+        return Wanted(2 - inside_id % 2, 1023, 2)
+    return Wanted(1024 + inside_id % 2, 65535, 2)
+
+
+class Ports:
+    """65536 identifiers: free, used, or resting until a time."""
+
+    def __init__(self, rest: float) -> None:
+        self._rest = rest
+        self._state = bytearray(65536)
+        self._resting: deque[tuple[float, int]] = deque()
+
+    def take(self, wanted: Wanted, rng: random.Random, now: float) -> int | None:
+        """A free identifier nobody can guess, or None if there is none."""
+        self._wake(now)
+        first, last, step = wanted
+        start = first + step * rng.randrange((last - first) // step + 1)
+        for low, high in ((start, last + 1), (first, start)):
+            # One parity is a slice with a stride, which is searched in C.
+            at = self._state[low:high:step].find(_FREE)
+            if at >= 0:
+                number = low + at * step
+                self._state[number] = _USED
+                return number
+        return None
+
+    def take_exactly(self, number: int) -> bool:
+        """Take this identifier, resting or not; False if it is in use."""
+        if self._state[number] == _USED:
+            return False
+        self._state[number] = _USED
+        return True
+
+    def release(self, number: int, now: float) -> None:
+        """Let a used identifier rest."""
+        if self._state[number] == _USED:
+            self._state[number] = _RESTING
+            self._resting.append((now + self._rest, number))
+
+    def _wake(self, now: float) -> None:
+        while self._resting and self._resting[0][0] <= now:
+            _, number = self._resting.popleft()
+            # It may have been taken exactly meanwhile, and be in use.
+            if self._state[number] == _RESTING:
+                self._state[number] = _FREE

@@ -1,0 +1,176 @@
+"""Bindings by requirement (RFC 4787, 5382, 6888, 7857), and against a naive model."""
+
+import random
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from p4alg.nat.bindings import Binding, Bindings, Kind, Refused
+
+POOL = 0xCB007100
+HOST = 0x0A00000B
+TCP, UDP, ICMP = 6, 17, 1
+
+
+def bindings(prefix=28, seed=1, rest=120.0, limit=100000, per_subscriber=100000):
+    return Bindings(
+        [(POOL, prefix)],
+        rng=random.Random(seed),
+        port_rest=rest,
+        limit=limit,
+        per_subscriber=per_subscriber,
+    )
+
+
+def made(found):
+    assert isinstance(found, Binding)
+    return found
+
+
+def test_N4787_1_an_endpoint_has_one_binding_whoever_it_talks_to():
+    store = bindings()
+    first = made(store.allocate(UDP, HOST, 5000, 0.0))
+    assert store.allocate(UDP, HOST, 5000, 9.0) is first
+    assert store.inbound(UDP, first.outside_addr, first.outside_id) is first
+    assert store.outbound(UDP, HOST, 5000) is first
+
+
+def test_N4787_2_a_host_keeps_one_outside_address():
+    store = bindings()
+    addrs = {
+        made(store.allocate(p, HOST, 2000 + n, 0.0)).outside_addr
+        for p in (TCP, UDP, ICMP)
+        for n in range(50)
+    }
+    assert len(addrs) == 1
+
+
+def test_N4787_2_hosts_spread_over_the_pool():
+    store = bindings()
+    addrs = {made(store.allocate(TCP, HOST + n, 2000, 0.0)).outside_addr for n in range(64)}
+    assert addrs == set(range(POOL, POOL + 16))
+
+
+def test_N4787_3_and_4_range_and_parity_are_kept():
+    store = bindings()
+    for port in (1, 20, 21, 500, 1023, 1024, 1025, 40000, 65535):
+        for proto in (TCP, UDP):
+            outside = made(store.allocate(proto, HOST, port, 0.0)).outside_id
+            assert (outside < 1024) == (port < 1024)
+            assert outside % 2 == port % 2
+            assert outside != 0
+
+
+def test_N6888_8_a_freed_port_rests():
+    store = bindings(prefix=32)
+    first = [made(store.allocate(TCP, HOST, 2 * n, 0.0)) for n in range(1, 512)]
+    assert store.allocate(TCP, HOST + 1, 2, 0.0) == Refused("pool-exhausted")
+    store.release(first[7], 10.0)
+    assert store.allocate(TCP, HOST + 1, 2, 129.9) == Refused("pool-exhausted")
+    assert made(store.allocate(TCP, HOST + 1, 2, 130.0)).outside_id == first[7].outside_id
+
+
+def test_N6888_11_exhaustion_evicts_nobody():
+    store = bindings(prefix=32)
+    for n in range(1, 512):
+        made(store.allocate(UDP, HOST, 2 * n, 0.0))
+    before = {(b.inside_id, b.outside_id) for b in store}
+    for n in range(20):
+        assert store.allocate(UDP, HOST + 1 + n, 22, 1.0) == Refused("pool-exhausted")
+    assert {(b.inside_id, b.outside_id) for b in store} == before
+
+
+def test_N6888_4_limits_refuse_the_new_and_keep_the_old():
+    store = bindings(limit=5, per_subscriber=3)
+    for n in range(3):
+        made(store.allocate(UDP, HOST, 3000 + n, 0.0))
+    assert store.allocate(UDP, HOST, 4000, 0.0) == Refused("subscriber-limit")
+    for n in range(2):
+        made(store.allocate(UDP, HOST + 1, 3000 + n, 0.0))
+    assert store.allocate(UDP, HOST + 2, 3000, 0.0) == Refused("binding-limit")
+    assert len(store) == 5
+
+
+def test_N7857_9_outside_ports_are_spread_and_differ_between_runs():
+    def draw(seed):
+        store = bindings(prefix=32, seed=seed)
+        return [made(store.allocate(TCP, HOST, 3000 + n, 0.0)).outside_id for n in range(400)]
+
+    one, other = draw(1), draw(2)
+    assert one != other
+    assert len({port // 8192 for port in one}) == 8
+    assert sum(abs(a - b) <= 4 for a, b in pairwise(one)) < 20
+
+
+def test_static_bindings_keep_their_port_from_others():
+    store = bindings(prefix=32)
+    static = made(store.add_static(TCP, HOST, 21, POOL, 21, 0.0))
+    taken = {made(store.allocate(TCP, HOST + 1, 2 * n - 1, 0.0)).outside_id for n in range(1, 512)}
+    assert 21 not in taken
+    assert store.outbound(TCP, HOST, 21) is static
+    assert store.add_static(TCP, HOST, 22, POOL, 21, 0.0) == Refused("mapping-conflict")
+
+
+def test_a_host_behind_a_static_mapping_goes_out_by_the_same_address():
+    store = bindings()
+    store.pair(HOST, POOL + 9)
+    assert made(store.allocate(TCP, HOST, 5000, 0.0)).outside_addr == POOL + 9
+
+
+def test_a_demanded_address_is_given_or_refused():
+    store = bindings()
+    demanded = store.allocate(TCP, HOST, 5000, 0.0, kind=Kind.PINHOLE, outside_addr=POOL + 3)
+    assert made(demanded).outside_addr == POOL + 3
+    again = store.allocate(TCP, HOST, 5000, 0.0, outside_addr=POOL + 4)
+    assert again == Refused("mapping-conflict")
+
+
+def test_adopted_bindings_are_as_they_were_and_foreign_ones_refused():
+    store = bindings()
+    found = made(store.adopt(TCP, HOST, 5000, POOL + 2, 6000, kind=Kind.DYNAMIC, now=0.0))
+    assert store.inbound(TCP, POOL + 2, 6000) is found
+    assert made(store.allocate(TCP, HOST, 5002, 0.0)).outside_addr == POOL + 2
+    foreign = store.adopt(TCP, HOST, 5004, 0x08080808, 6000, kind=Kind.DYNAMIC, now=0.0)
+    assert foreign == Refused("not-in-pool")
+
+
+steps = st.lists(
+    st.tuples(
+        st.booleans(),
+        st.sampled_from([TCP, UDP, ICMP]),
+        st.integers(HOST, HOST + 3),
+        st.sampled_from([20, 21, 1023, 1024, 1025, 5000, 5001]),
+        st.floats(0, 90),
+    ),
+    max_size=60,
+)
+
+
+@given(steps)
+@settings(max_examples=100)
+def test_bindings_behave_as_a_naive_model(moves):
+    store, now = bindings(prefix=30, limit=12), 0.0
+    live: dict[tuple[int, int, int], tuple[int, int]] = {}
+    resting: list[tuple[float, int, int, int]] = []
+    for is_new, proto, addr, number, pause in moves:
+        now += pause
+        key = (proto, addr, number)
+        if is_new:
+            found = store.allocate(*key, now)
+            if key in live:
+                assert (found.outside_addr, found.outside_id) == live[key]
+            elif len(live) >= 12:
+                assert found == Refused("binding-limit")
+            else:
+                outside = (made(found).outside_addr, found.outside_id)
+                used = {(k[0], *v) for k, v in live.items()}
+                assert (proto, *outside) not in used
+                assert not any(r[1:] == (proto, *outside) and r[0] > now for r in resting)
+                live[key] = outside
+        elif key in live:
+            binding = store.outbound(*key)
+            store.release(binding, now)
+            resting.append((now + 120.0, proto, *live.pop(key)))
+        assert len(store) == len(live)
+        assert store.count_of(addr) == sum(1 for k in live if k[1] == addr)
