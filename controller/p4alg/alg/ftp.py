@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from p4alg.alg.contract import (
     AlgInfo,
@@ -28,9 +29,6 @@ from p4alg.alg.contract import (
 
 FTP = AlgInfo("ftp", 1, "File Transfer Protocol, active and passive (RFC 959, 2428)")
 
-PINHOLE_LIFETIME = 60.0
-MAX_LINE = 2048
-MAX_PENDING = 64
 _TCP = 6
 _LOWEST_PORT = 1024
 
@@ -44,17 +42,32 @@ _TELNET = re.compile(rb"(?:\xff[\xfb-\xfe].|\xff[\xf0-\xfa])*", re.DOTALL)
 _HTTP = re.compile(rb"(?:GET|HEAD|POST|PUT|OPTIONS|CONNECT|PATCH|DELETE|TRACE) |.* HTTP/1", re.I)
 
 
+@dataclass(frozen=True, slots=True)
+class FtpLimits:
+    """Longest line in bytes; seconds an unused pinhole lives; commands without a reply yet."""
+
+    line: int = 2048
+    pinhole_lifetime: float = 60.0
+    pending: int = 64
+
+
 class FtpAlg:
     """The ALG of one FTP control connection; see `StreamAlg`."""
 
-    def __init__(self, facts: SessionFacts, denied_ports: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self,
+        facts: SessionFacts,
+        denied_ports: frozenset[int] = frozenset(),
+        limits: FtpLimits | None = None,
+    ) -> None:
         self._facts = facts
         self._denied = denied_ports
+        self._limits = limits or FtpLimits()
         self._greeted = False
         self._multiline = b""
         # Commands without their final reply yet, oldest first: replies come
         # in the order of the commands (RFC 959 section 4.2).
-        self._unanswered: deque[bytes] = deque(maxlen=MAX_PENDING)
+        self._unanswered: deque[bytes] = deque()
         self._tls = False
         self._detached = False
 
@@ -69,7 +82,7 @@ class FtpAlg:
                 break
             end = data.find(b"\n", at) + 1
             size = (end or len(data)) - at
-            if size > MAX_LINE:
+            if size > self._limits.line:
                 # What follows would be read as a line of its own, so that
                 # padding could smuggle a command in: nothing more is read.
                 steps += [Refuse(size, "line-too-long"), self._detach("line-too-long", True)]
@@ -101,6 +114,9 @@ class FtpAlg:
         verb = text.partition(b" ")[0].upper()
         # EPSV ALL announces a habit and is answered by a 200 (RFC 2428 section 4).
         is_request = text.upper().split()[1:2] != [b"ALL"] if verb == b"EPSV" else True
+        if len(self._unanswered) >= self._limits.pending:
+            # A forgotten one would have the replies answer the wrong commands.
+            return self._detach("too-many-pending", True)
         self._unanswered.append(verb[:4] if is_request else b"")
         if verb in (b"PORT", b"EPRT"):
             pattern = _PORT if verb == b"PORT" else _EPRT
@@ -180,7 +196,7 @@ class FtpAlg:
                 listen=Endpoint(own, told.port),
                 opener_addr=self._facts.endpoint(listener.other).addr,
                 opener_port=None,
-                lifetime=PINHOLE_LIFETIME,
+                lifetime=self._limits.pinhole_lifetime,
                 label=f"ftp {kind.decode()}",
             )
         )

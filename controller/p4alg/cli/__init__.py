@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from p4alg.cli import check, lab, switch
+from p4alg.cli import alg, check, lab, run, shell, show, switch, trace
 from p4alg.config.errors import UserError
 
-_COMMANDS = (switch, check, lab)
+_COMMANDS = (run, switch, check, lab, show, alg, trace, shell)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -17,7 +17,7 @@ def register(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    config = loader.read(args.config)
-    on = ", ".join(alg.name for alg in config.algs if alg.enabled) or "none"
-    print(f"{args.config}: ok, {len(config.zones)} zones, ALGs on: {on}")
+    settings = loader.read(args.config).settings
+    on = ", ".join(alg.name for alg in settings.algs if alg.enabled) or "none"
+    print(f"{args.config}: ok, {len(settings.zones)} zones, ALGs on: {on}")
     return 0

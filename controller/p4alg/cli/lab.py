@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
+from p4alg.config import loader
 from p4alg.config.errors import UsageError, UserError
 from p4alg.lab import plan, runner, topology
 
@@ -18,6 +20,9 @@ def register(commands: Any) -> None:
     up = actions.add_parser("up", help="build the lab and start its switch")
     up.add_argument("topology", nargs="?", default=topology.DEFAULT, metavar="TOPOLOGY")
     up.add_argument("--target", choices=plan.TARGETS, default=plan.TARGETS[0])
+    up.add_argument(
+        "-c", "--config", type=Path, metavar="CONFIG", help="also run a controller on its switch"
+    )
     up.set_defaults(handler=_up)
 
     execute = actions.add_parser("exec", help="run a command in a host of the lab")
@@ -37,9 +42,12 @@ def register(commands: Any) -> None:
 
 
 def _up(args: argparse.Namespace) -> int:
-    lab = runner.up(topology.read(topology.find(args.topology)), args.target)
+    if args.config is not None:
+        loader.read(args.config)
+    lab = runner.up(topology.read(topology.find(args.topology)), args.target, args.config)
     hosts = ", ".join(name for name in lab.hosts if name != topology.SWITCH)
-    print(f"lab '{lab.topology}' is up ({lab.target} switch): {hosts}")
+    what = f"{lab.target} switch" + (", controller" if args.config is not None else "")
+    print(f"lab '{lab.topology}' is up ({what}): {hosts}")
     return 0
 
 

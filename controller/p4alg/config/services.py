@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import re
 
-from p4alg.config.schema import ALGS, PREDEFINED, Alg, PortRange
+from p4alg.alg.registry import STREAM_ALGS
 from p4alg.config.source import Item
+from p4alg.engine.settings import AlgSettings, PortSpan
 
 MAX_SERVICES = 64
 _RANGE = re.compile(r"(tcp|udp)/([0-9]{1,5})(?:-([0-9]{1,5}))?")
+_PROTOCOLS = {"tcp": 6, "udp": 17}
 
-Services = dict[str, tuple[PortRange, ...]]
+Services = dict[str, tuple[PortSpan, ...]]
+
+
+def predefined() -> Services:
+    """Services that exist without being configured: each ALG's own, by its name."""
+    return {
+        name: tuple(PortSpan(proto, port, port) for proto, port in kind.default_ports)
+        for name, kind in STREAM_ALGS.items()
+    }
 
 
 def read_services(section: Item | None) -> Services:
     """All services by name: the predefined and the operator's own."""
-    services: Services = dict(PREDEFINED)
+    services = predefined()
     for name, item in section.entries().items() if section else ():
-        if name in PREDEFINED:
+        if name in STREAM_ALGS:
             raise item.error(f"service '{name}' is predefined: choose another name")
         if len(services) >= MAX_SERVICES:
             raise item.error(f"more than {MAX_SERVICES} services")
@@ -27,7 +37,19 @@ def read_services(section: Item | None) -> Services:
     return services
 
 
-def _range(item: Item) -> PortRange:
+def overlap(one: PortSpan, other: PortSpan) -> bool:
+    """Whether some port is in both."""
+    return one.proto == other.proto and one.first <= other.last and other.first <= one.last
+
+
+def show(span: PortSpan) -> str:
+    """A span as it is written in a file."""
+    name = next(key for key, proto in _PROTOCOLS.items() if proto == span.proto)
+    ports = str(span.first) if span.first == span.last else f"{span.first}-{span.last}"
+    return f"{name}/{ports}"
+
+
+def _range(item: Item) -> PortSpan:
     found = _RANGE.fullmatch(item.text())
     if found is None:
         raise item.error(f"'{item.value}' is not PROTOCOL/PORT or PROTOCOL/FIRST-LAST (tcp, udp)")
@@ -35,15 +57,15 @@ def _range(item: Item) -> PortRange:
     last = int(found[3] or first)
     if not 1 <= first <= last <= 65535:
         raise item.error(f"'{item.value}': ports are 1..65535, the first not above the last")
-    return PortRange(found[1], first, last)
+    return PortSpan(_PROTOCOLS[found[1]], first, last)
 
 
-def read_algs(section: Item | None, services: Services) -> tuple[Alg, ...]:
-    """All ALGs, in the order of `ALGS`; those not mentioned are on, with their default service."""
-    entries = section.mapping(optional=ALGS) if section else {}
-    algs: list[Alg] = []
-    claims: list[tuple[str, str, PortRange]] = []
-    for name in ALGS:
+def read_algs(section: Item | None, services: Services) -> tuple[AlgSettings, ...]:
+    """All ALGs; those not mentioned are on, with the service of their name."""
+    entries = section.mapping(optional=STREAM_ALGS) if section else {}
+    algs: list[AlgSettings] = []
+    claims: list[tuple[str, str, PortSpan]] = []
+    for name in STREAM_ALGS:
         entry = entries.get(name)
         keys = entry.mapping(optional=("enabled", "services")) if entry else {}
         enabled = keys["enabled"].boolean() if "enabled" in keys else True
@@ -55,15 +77,15 @@ def read_algs(section: Item | None, services: Services) -> tuple[Alg, ...]:
             if service not in services:
                 raise item.error(f"no service '{service}' (known: {', '.join(services)})")
         names = tuple(chosen) if "services" in keys else (name,)
-        algs.append(Alg(name, enabled, names))
+        algs.append(AlgSettings(name, enabled, names))
         for service in names:
             where = chosen.get(service, section)
             for ports in services[service]:
                 for other, other_service, taken in claims:
-                    if where is not None and ports.overlaps(taken):
+                    if where is not None and overlap(ports, taken):
                         raise where.error(
                             f"'{name}' (service '{service}') and '{other}' (service "
-                            f"'{other_service}') both claim {ports}"
+                            f"'{other_service}') both claim {show(ports)}"
                         )
         claims += [(name, s, ports) for s in names for ports in services[s]]
     return tuple(algs)

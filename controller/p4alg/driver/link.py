@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, cast
 import finsy as fy
 
 from p4alg.driver import codec
-from p4alg.driver.reconcile import entry_key
+from p4alg.driver.gauges import DROPS, METERS, PUNTS
 from p4alg.engine import events as ev
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.tables import Entry, Op, PinholeEntry, Update
@@ -116,6 +116,51 @@ class SwitchLink:
         except fy.P4ClientError:
             await self._switch.modify(entries)
 
+    async def set_meters(self) -> None:
+        """Bound what each punt class may bring the controller."""
+        await self._switch.write(
+            [
+                ~fy.P4MeterEntry(
+                    "punt_meter",
+                    index=index,
+                    config=fy.P4MeterConfig(
+                        cir=rate.packets, cburst=rate.burst, pir=rate.packets, pburst=rate.burst
+                    ),
+                )
+                for index, rate in METERS.items()
+            ]
+        )
+
+    async def counters(self) -> dict[str, int]:
+        """Punts and drops counted by the switch: packets, by dotted name; zeroes left out."""
+        found: dict[str, int] = {}
+        for name, kind, words in (
+            ("punt_counter", "punts", PUNTS),
+            ("drop_counter", "drops", DROPS),
+        ):
+            wires = cast(
+                AsyncIterator[fy.P4CounterEntry], self._switch.read(fy.P4CounterEntry(name))
+            )
+            async for wire in wires:
+                word = words.get(wire.index or 0)
+                if word is not None and wire.packet_count:
+                    found[f"switch.{kind}.{word}"] = wire.packet_count
+        return found
+
+    async def state(self) -> dict[str, object]:
+        """The running program, and how full its tables are."""
+        info = self._switch.p4info
+        counts = dict.fromkeys((table.alias for table in info.tables), 0)
+        wires = cast(AsyncIterator[fy.P4TableEntry], self._switch.read(fy.P4TableEntry()))
+        async for wire in wires:
+            if not wire.is_default_action:
+                counts[wire.table_id] = counts.get(wire.table_id, 0) + 1
+        tables = {
+            table.alias: {"entries": counts[table.alias], "size": table.size}
+            for table in info.tables
+        }
+        return {"program": info.name or "p4alg", "tables": tables}
+
     async def packets(self) -> AsyncIterator[ev.Event]:
         """Punted packets, as they come."""
         async for packet in self._switch.read_packets(queue_size=_QUEUE):
@@ -168,17 +213,17 @@ class SwitchLink:
             )
         if wire.table_id == "pinhole":
             # BMv2 reports the match without the action that names the pinhole.
-            key = (wire.table_id, wire.priority, *sorted(match.items()))
-            pinhole_id = self._pinhole_ids.get(key)
+            pinhole_id = self._pinhole_ids.get(_wire_key(wire.priority, match))
             return None if pinhole_id is None else ev.PinholeIdle(pinhole_id)
         return None
 
     def _remember(self, op: Op, entry: Entry) -> None:
         if isinstance(entry, PinholeEntry):
+            key = _wire_key(entry.priority, codec.plain(codec.encode(entry).match or {}))
             if op is Op.DELETE:
-                self._pinhole_ids.pop(entry_key(entry), None)
+                self._pinhole_ids.pop(key, None)
             else:
-                self._pinhole_ids[entry_key(entry)] = entry.pinhole_id
+                self._pinhole_ids[key] = entry.pinhole_id
 
 
 @asynccontextmanager
@@ -235,6 +280,11 @@ async def _refuse_other_program(
             f"{address}: cannot use the switch ({_first_line(error.message)}); "
             "start it or correct address and device id"
         ) from None
+
+
+def _wire_key(priority: int, match: Mapping[str, Any]) -> tuple[object, ...]:
+    """What identifies a pinhole in a notice that does not name its action."""
+    return (priority, *sorted(match.items()))
 
 
 def _first_line(text: str) -> str:

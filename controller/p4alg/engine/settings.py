@@ -142,7 +142,7 @@ class Limits:
     message: int = 2048
     """Longest message of a control stream, bytes."""
     stream: int = 65536
-    """Bytes held for one direction of a control stream: out of order, or sent and not acknowledged."""
+    """Bytes kept for one direction of a control stream: out of order, or not acknowledged yet."""
     pinhole_lifetime: float = 60.0
     """Seconds until first use (F3)."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from p4alg.lab.topology import SWITCH, Host, Topology
 
 GRPC = "127.0.0.1:9559"
@@ -85,3 +87,8 @@ def switch_command(target: str, topology: Topology, python: str) -> Command:
         *("simple_switch_grpc", "--no-p4", "--device-id", device, *ports),
         *("--log-console", "-L", "warn", "--", "--grpc-server-addr", GRPC, "--cpu-port", cpu),
     ]
+
+
+def controller_command(config: Path, python: str) -> Command:
+    """The command of the controller, to be run in the switch's namespace."""
+    return [python, "-m", "p4alg", "run", "-c", str(config)]

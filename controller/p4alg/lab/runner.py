@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from p4alg.config.errors import UsageError, UserError
+from p4alg.config.loader import SOCKET_VARIABLE, STATE_VARIABLE
 from p4alg.lab import plan, state
 from p4alg.lab.state import Process, State
 from p4alg.lab.topology import SWITCH, Topology
@@ -19,11 +20,13 @@ START_SECONDS = 20.0
 """How long a switch may take until it serves P4Runtime."""
 STOP_SECONDS = 5.0
 """How long a process may take to end before it is killed."""
+CONTROLLER = "controller"
+_SOCKET = "control.sock"
 _POLL = 0.1
 
 
-def up(topology: Topology, target: str) -> State:
-    """Build a lab and start its switch.
+def up(topology: Topology, target: str, config: Path | None = None) -> State:
+    """Build a lab and start its switch, and a controller on it if `config` is given.
 
     Undoes itself when any step fails. Raises `UserError`.
     """
@@ -42,6 +45,8 @@ def up(topology: Topology, target: str) -> State:
             _do(command)
         switch = _start(folder, lab, SWITCH, plan.switch_command(target, topology, sys.executable))
         _wait_until_served(folder, switch)
+        if config is not None:
+            start_controller(config)
     except BaseException:
         down()
         raise
@@ -65,6 +70,52 @@ def down() -> bool:
         _do(["ip", "netns", "del", space])
     shutil.rmtree(folder, ignore_errors=True)
     return True
+
+
+def start_controller(config: Path) -> Process:
+    """Run a controller on the switch of the lab that is up; waits until it serves.
+
+    What commands changed is kept in the lab's own directory, and so survives a
+    restart of the controller but not the lab.
+    """
+    folder, lab = state.directory(), current()
+    lab.processes = [p for p in lab.processes if p.name != CONTROLLER]
+    environment = {
+        **os.environ,
+        SOCKET_VARIABLE: str(folder / _SOCKET),
+        STATE_VARIABLE: str(folder / "algs.json"),
+    }
+    command = plan.controller_command(config.resolve(), sys.executable)
+    controller = _start(folder, lab, CONTROLLER, command, environment)
+    until = time.monotonic() + START_SECONDS
+    while "p4alg: ready" not in _log(folder, CONTROLLER).read_text(errors="replace"):
+        if not controller.alive():
+            why = _last_line(folder, CONTROLLER).removeprefix("p4alg: ")
+            raise UserError(f"the controller ended: {why}")
+        if time.monotonic() > until:
+            raise UserError("the controller does not become ready: see 'p4alg lab logs'")
+        time.sleep(_POLL)
+    return controller
+
+
+def stop(name: str) -> None:
+    """End a process of the lab, and wait until it has ended."""
+    _end([process for process in current().processes if process.name == name])
+
+
+def control_socket() -> Path | None:
+    """The socket of the lab's controller; None if no lab with one is up."""
+    lab = state.load(state.directory())
+    if lab is None or not any(p.name == CONTROLLER for p in lab.processes):
+        return None
+    return state.directory() / _SOCKET
+
+
+def call_at_switch(command: list[str]) -> int:
+    """Run a command where the switch is reached: in the lab's namespace, or here."""
+    if control_socket() is None:
+        return subprocess.call(command)
+    return execute(SWITCH, command)
 
 
 def current() -> State:
@@ -123,11 +174,18 @@ def _log(folder: Path, name: str) -> Path:
     return folder / f"{name}.log"
 
 
-def _start(folder: Path, lab: State, name: str, command: list[str]) -> Process:
+def _start(
+    folder: Path,
+    lab: State,
+    name: str,
+    command: list[str],
+    environment: dict[str, str] | None = None,
+) -> Process:
     with _log(folder, name).open("wb") as log:
         child = subprocess.Popen(
             plan.inside(lab.hosts[SWITCH], *command),
             stdin=subprocess.DEVNULL,
+            env=environment,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

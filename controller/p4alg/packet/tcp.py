@@ -17,7 +17,10 @@ _END, _NOP, _MSS, _WINDOW_SCALE = 0, 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Tcp:
-    """A segment; `header_len` in bytes with options, `window` unscaled."""
+    """A segment; `header_len` in bytes with options, `window` unscaled.
+
+    `urgent` is the urgent pointer, bytes from `seq`; 0 without the URG flag.
+    """
 
     src_port: int
     dst_port: int
@@ -25,6 +28,7 @@ class Tcp:
     ack: int
     flags: int
     window: int
+    urgent: int
     header_len: int
     payload: bytes
 
@@ -34,22 +38,25 @@ def parse_tcp(packet: Ipv4) -> Tcp:
     body = packet.payload
     if packet.proto != _TCP or packet.is_fragment or len(body) < _HEAD.size:
         raise PacketError("not a TCP segment")
-    src, dst, seq, ack, offset, flags, window, _, _ = _HEAD.unpack_from(body)
+    src, dst, seq, ack, offset, flags, window, _, urgent = _HEAD.unpack_from(body)
     header = offset >> 4 << 2
     if not _HEAD.size <= header <= len(body):
         raise PacketError("TCP data offset does not fit the segment")
-    return Tcp(src, dst, seq, ack, flags & 0x3F, window, header, body[header:])
+    urgent = urgent if flags & URG else 0
+    return Tcp(src, dst, seq, ack, flags & 0x3F, window, urgent, header, body[header:])
 
 
 def replace_tcp(
-    packet: Ipv4, *, seq: int, ack: int, flags: int, payload: bytes, window: int | None = None
+    packet: Ipv4, *, seq: int, ack: int, flags: int, payload: bytes, urgent: int = 0
 ) -> bytes:
-    """The frame with other numbers, flags and payload; options and urgent pointer go."""
+    """The frame with other numbers, flags and payload, and without options.
+
+    `urgent` is the urgent pointer; 0 for none.
+    """
     tcp = parse_tcp(packet)
-    size = tcp.window if window is None else window
-    head = _HEAD.pack(
-        tcp.src_port, tcp.dst_port, seq, ack if flags & ACK else 0, 5 << 4, flags, size, 0, 0
-    )
+    flags = flags & ~URG | (URG if urgent else 0)
+    ack = ack if flags & ACK else 0
+    head = _HEAD.pack(tcp.src_port, tcp.dst_port, seq, ack, 5 << 4, flags, tcp.window, 0, urgent)
     return _with_checksum(packet, head + payload)
 
 

@@ -1,6 +1,6 @@
 """Reconciling writes what differs, and nothing else."""
 
-from p4alg.driver.reconcile import reconcile
+from p4alg.engine.reconcile import reconcile
 from p4alg.engine.tables import Local, Op, Route, Update
 
 

@@ -1,0 +1,59 @@
+"""`p4alg alg`: switch ALGs on and off and bind them to services, live."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from p4alg.cli.connection import add_socket, client
+from p4alg.cli.show import lines
+from p4alg.config.errors import UsageError
+
+
+def register(commands: Any) -> None:
+    """Add the command and its own commands to the parser."""
+    alg = commands.add_parser("alg", help="switch ALGs on and off, bind them to services")
+    actions = alg.add_subparsers(metavar="ACTION", required=True)
+
+    listing = actions.add_parser("list", help="all ALGs, their state and services")
+    listing.set_defaults(handler=_list)
+    for name, word in (("enable", "on"), ("disable", "off")):
+        action = actions.add_parser(name, help=f"switch an ALG {word}")
+        action.add_argument("name", metavar="NAME")
+        action.set_defaults(handler=_switch, command=name)
+        add_socket(action)
+    services = actions.add_parser("services", help="the services of an ALG, or set them")
+    services.add_argument("name", metavar="NAME")
+    services.add_argument("services", nargs="*", metavar="SERVICE")
+    services.set_defaults(handler=_services)
+    add_socket(listing)
+    add_socket(services)
+
+
+def _list(args: argparse.Namespace) -> int:
+    for line in lines("algs", client(args).call("show", what="algs")):
+        print(line)
+    return 0
+
+
+def _switch(args: argparse.Namespace) -> int:
+    _tell(client(args).call(args.command, name=args.name))
+    return 0
+
+
+def _services(args: argparse.Namespace) -> int:
+    if args.services:
+        _tell(client(args).call("services", name=args.name, services=args.services))
+        return 0
+    algs = client(args).call("show", what="algs")
+    for alg in algs:
+        if alg["name"] == args.name:
+            _tell(alg)
+            return 0
+    raise UsageError(f"no ALG '{args.name}' (known: {', '.join(a['name'] for a in algs)})")
+
+
+def _tell(alg: dict[str, Any]) -> None:
+    state = "on" if alg["enabled"] else "off"
+    ports = ", ".join(alg["ports"]) or "no ports"
+    print(f"{alg['name']} is {state}, services: {' '.join(alg['services']) or 'none'} ({ports})")

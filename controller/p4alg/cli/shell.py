@@ -1,0 +1,43 @@
+"""`p4alg shell`: p4runtime-shell on the running switch.
+
+It needs an older protobuf than the controller, so it runs in the environment
+of the PTF tests. It connects with a lower election id than the controller's
+and so may read everything and write nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from p4alg.artifacts import shipped
+from p4alg.cli.connection import add_socket, client
+from p4alg.config.errors import UserError
+from p4alg.lab import runner
+
+PYTHON_VARIABLE = "P4ALG_SHELL_PYTHON"
+_CHECKOUT = Path(__file__).resolve().parents[3] / ".venv-ptf" / "bin" / "python"
+_ELECTION_ID = "0,1"
+
+
+def register(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("shell", help="p4runtime-shell on the running switch (reads)")
+    add_socket(parser)
+    parser.set_defaults(handler=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    where = client(args).call("where")
+    python = Path(os.environ.get(PYTHON_VARIABLE) or _CHECKOUT)
+    if not python.is_file():
+        raise UserError(
+            f"p4runtime-shell is not set up: run 'make setup', or set {PYTHON_VARIABLE} "
+            "to a Python that has it"
+        )
+    options = ["--grpc-addr", where["grpc"], "--device-id", str(where["device_id"])]
+    command = [str(python), "-m", "p4runtime_sh", *options, "--election-id", _ELECTION_ID]
+    # It is given the program's description, since only a primary may push one.
+    return runner.call_at_switch([*command, "--p4info", str(shipped().p4info)])

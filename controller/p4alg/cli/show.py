@@ -1,0 +1,97 @@
+"""`p4alg show`: what the running controller and its switch hold."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from p4alg.cli.connection import add_socket, client
+from p4alg.cli.table import Row, render
+
+_COLUMNS: dict[str, dict[str, str]] = {
+    "algs": {
+        "name": "ALG",
+        "enabled": "ON",
+        "services": "SERVICES",
+        "ports": "PORTS",
+        "sessions": "SESSIONS",
+    },
+    "sessions": {
+        "proto": "PROTO",
+        "inside": "INSIDE",
+        "outside": "OUTSIDE",
+        "remote": "REMOTE",
+        "state": "STATE",
+        "what": "ALG",
+    },
+    "bindings": {
+        "proto": "PROTO",
+        "inside": "INSIDE",
+        "outside": "OUTSIDE",
+        "kind": "KIND",
+        "sessions": "SESSIONS",
+        "age": "AGE",
+    },
+    "pinholes": {
+        "inside": "INSIDE",
+        "outside": "OUTSIDE",
+        "remote": "REMOTE",
+        "label": "FOR",
+        "expires_in": "LEFT",
+    },
+    "subscribers": {
+        "address": "SUBSCRIBER",
+        "outside": "OUTSIDE",
+        "bindings": "BINDINGS",
+        "sessions": "SESSIONS",
+        "pinholes": "PINHOLES",
+        "controls": "CONTROLS",
+    },
+    "events": {"time": "TIME", "level": "LEVEL", "text": "EVENT"},
+}
+VIEWS = (*_COLUMNS, "counters", "switch")
+
+
+def register(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("show", help="what the controller and its switch hold")
+    parser.add_argument("what", choices=sorted(VIEWS), metavar="|".join(sorted(VIEWS)))
+    parser.add_argument("--json", action="store_true", dest="as_json")
+    add_socket(parser)
+    parser.set_defaults(handler=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    result = client(args).call("show", what=args.what)
+    if args.as_json:
+        print(json.dumps(result, indent=2))
+    else:
+        for line in lines(args.what, result):
+            print(line)
+    return 0
+
+
+def lines(what: str, result: Any) -> list[str]:
+    """A view as lines of text."""
+    if what == "counters":
+        width = max((len(name) for name in result), default=0)
+        shown = [f"{name:<{width}}  {number}" for name, number in result.items()]
+        return shown or ["no counters yet"]
+    if what == "switch":
+        return _switch(result)
+    rows: list[Row] = [{**row, "what": _what(row)} for row in result]
+    return render(rows, _COLUMNS[what]) if rows else [f"no {what}"]
+
+
+def _what(row: Row) -> str:
+    """The ALG of a session and what it is to it."""
+    alg, label = str(row.get("alg") or ""), str(row.get("label") or "")
+    return label if label.startswith(alg) else f"{alg} {label}"
+
+
+def _switch(result: dict[str, Any]) -> list[str]:
+    head = f"switch {result['grpc']}, device {result['device_id']}, program {result['program']}"
+    rows = [{"table": name, **table} for name, table in result["tables"].items()]
+    columns = {"table": "TABLE", "entries": "ENTRIES", "size": "SIZE"}
+    return [head, "", *render(rows, columns)]

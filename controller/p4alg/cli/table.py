@@ -1,0 +1,29 @@
+"""Rows as aligned columns for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+Row = Mapping[str, object]
+
+
+def text(value: object) -> str:
+    """A value as a person reads it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(text(part) for part in value) or "-"
+    return str(value) if value not in ("", None) else "-"
+
+
+def render(rows: Sequence[Row], columns: Mapping[str, str]) -> list[str]:
+    """Lines for `rows`; `columns` maps keys to headings, in order."""
+    cells = [list(columns.values())]
+    cells += [[text(row.get(key)) for key in columns] for row in rows]
+    widths = [max(len(line[n]) for line in cells) for n in range(len(columns))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]

@@ -1,0 +1,61 @@
+"""`p4alg trace`: each control message as it passes: read, rewritten, opened."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from p4alg.cli.connection import add_socket, client
+
+_SHOWN = 160
+
+
+def register(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("trace", help="control messages, live")
+    parser.add_argument("--alg", metavar="NAME", help="only this ALG's")
+    parser.add_argument("--host", metavar="ADDR", help="only those of this host")
+    parser.add_argument("--json", action="store_true", dest="as_json", help="one object a line")
+    add_socket(parser)
+    parser.set_defaults(handler=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    try:
+        for record in client(args).trace():
+            if _wanted(record, args.alg, args.host):
+                if args.as_json:
+                    print(json.dumps(record), flush=True)
+                else:
+                    print("\n".join(lines(record)), flush=True)
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _wanted(record: dict[str, Any], alg: str | None, host: str | None) -> bool:
+    ends = {record["client"].rpartition(":")[0], record["server"].rpartition(":")[0]}
+    return alg in (None, record["alg"]) and (host is None or host in ends)
+
+
+def lines(record: dict[str, Any]) -> list[str]:
+    """A record as lines of text."""
+    clock = record["time"][11:23]
+    arrow = "->" if record["sender"] == "client" else "<-"
+    why = f" ({record['reason']})" if record["reason"] else ""
+    head = f"{clock} {record['alg']} {record['client']} {arrow} {record['server']}"
+    shown = [f"{head} {record['verdict']}{why}", f"  read  {_bytes(record['before'])}"]
+    if record["after"] and record["after"] != record["before"]:
+        shown.append(f"  sent  {_bytes(record['after'])}")
+    shown += [f"  open  {pinhole}" for pinhole in record["pinholes"]]
+    if record.get("missed"):
+        shown.append(f"  ({record['missed']} messages before this one were not shown)")
+    return shown
+
+
+def _bytes(data: str) -> str:
+    """Bytes as text: what is not printable escaped, what is long cut."""
+    cut = data[:_SHOWN]
+    text = cut.encode("unicode_escape").decode("ascii")
+    return text + ("..." if len(data) > _SHOWN else "")

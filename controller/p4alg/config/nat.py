@@ -1,0 +1,171 @@
+"""The `nat` section: pools, filtering, static mappings, destinations not translated."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address
+from itertools import combinations
+
+from p4alg.config.source import Item
+from p4alg.config.zones import network_of, prefix, zone_of
+from p4alg.engine.settings import (
+    AddressForward,
+    PortForward,
+    Prefix,
+    Rule,
+    StaticRoute,
+    Zone,
+)
+from p4alg.engine.tables import FilterMode, PolicyAction, Side
+
+FILTERS = {
+    "address-and-port": FilterMode.ADDRESS_AND_PORT,
+    "address": FilterMode.ADDRESS,
+    "endpoint-independent": FilterMode.ENDPOINT_INDEPENDENT,
+}
+"""Filtering behaviours of RFC 4787 section 5, strictest (the default) first."""
+MAX_STATIC = 4096
+MAX_EXEMPT = 256
+_ENDPOINT = re.compile(r"([0-9.]+):([0-9]{1,5})")
+_PROTOCOLS = {"tcp": 6, "udp": 17}
+
+
+@dataclass(frozen=True, slots=True)
+class Nat:
+    """What the section says."""
+
+    pools: tuple[Prefix, ...]
+    filter_mode: FilterMode
+    forwards: tuple[PortForward, ...]
+    address_forwards: tuple[AddressForward, ...]
+    exemptions: tuple[Rule, ...]
+
+
+def read_nat(item: Item, zones: tuple[Zone, ...], routes: tuple[StaticRoute, ...]) -> Nat:
+    """Read and check the section."""
+    keys = item.mapping(required=("pools",), optional=("filter", "static", "exempt"))
+    pools = _pools(keys["pools"], zones)
+    reader = _Statics(zones, routes, pools)
+    entries = keys["static"].sequence() if "static" in keys else []
+    if len(entries) > MAX_STATIC:
+        raise keys["static"].error(f"more than {MAX_STATIC} static mappings")
+    for entry in entries:
+        reader.read(entry)
+    mode = keys["filter"].choice(FILTERS) if "filter" in keys else next(iter(FILTERS))
+    exempt = keys["exempt"].sequence() if "exempt" in keys else []
+    if len(exempt) > MAX_EXEMPT:
+        raise keys["exempt"].error(f"more than {MAX_EXEMPT} prefixes")
+    exemptions: list[Rule] = []
+    for entry in exempt:
+        exemptions += _exemption(prefix(entry.network()))
+    return Nat(
+        pools,
+        FILTERS[mode],
+        tuple(reader.forwards.values()),
+        tuple(reader.pairs.values()),
+        tuple(exemptions),
+    )
+
+
+def _exemption(there: Prefix) -> list[Rule]:
+    """Both directions of traffic with a prefix that is routed, not translated."""
+    return [
+        Rule(PolicyAction.EXEMPT, Side.INSIDE, destination=there),
+        Rule(PolicyAction.EXEMPT, Side.OUTSIDE, source=there),
+    ]
+
+
+def _pools(item: Item, zones: tuple[Zone, ...]) -> tuple[Prefix, ...]:
+    entries = [(entry, entry.network()) for entry in item.sequence()]
+    if not entries:
+        raise item.error("at least one pool is needed")
+    for (_, first), (entry, second) in combinations(entries, 2):
+        if first.overlaps(second):
+            raise entry.error(f"pool {second} overlaps pool {first}")
+    for entry, pool in entries:
+        for zone in zones:
+            if zone.side is Side.INSIDE and pool.overlaps(network_of(zone)):
+                raise entry.error(f"pool {pool} overlaps inside zone '{zone.name}'")
+            if IPv4Address(zone.addr) in pool:
+                raise entry.error(f"pool {pool} holds the gateway's own {IPv4Address(zone.addr)}")
+    return tuple(prefix(pool) for _, pool in entries)
+
+
+class _Statics:
+    """Static mappings, each checked against those before it."""
+
+    def __init__(
+        self, zones: tuple[Zone, ...], routes: tuple[StaticRoute, ...], pools: tuple[Prefix, ...]
+    ) -> None:
+        self._zones = zones
+        self._routes = routes
+        self._pools = pools
+        self.forwards: dict[tuple[int, int, int], PortForward] = {}
+        self.pairs: dict[int, AddressForward] = {}
+
+    def read(self, item: Item) -> None:
+        keys = item.mapping(required=("outside", "inside"), optional=("protocol",))
+        outside, inside = keys["outside"], keys["inside"]
+        if "protocol" in keys:
+            proto = _PROTOCOLS[keys["protocol"].choice(_PROTOCOLS)]
+            self._forward(item, proto, _endpoint(outside), _endpoint(inside))
+        else:
+            self._pair(item, int(outside.address()), int(inside.address()))
+        forward_addr = _endpoint(outside)[0] if "protocol" in keys else int(outside.address())
+        inside_addr = _endpoint(inside)[0] if "protocol" in keys else int(inside.address())
+        self._reachable(inside, inside_addr)
+        self._outside(outside, forward_addr)
+
+    def _forward(
+        self, item: Item, proto: int, outside: tuple[int, int], inside: tuple[int, int]
+    ) -> None:
+        key = (proto, *outside)
+        if key in self.forwards:
+            raise item.error(f"{IPv4Address(outside[0])}:{outside[1]} is mapped already")
+        if any(
+            (f.proto, f.inside_addr, f.inside_port) == (proto, *inside)
+            for f in self.forwards.values()
+        ):
+            raise item.error(f"{IPv4Address(inside[0])}:{inside[1]} is mapped already")
+        if outside[0] in {pair.outside_addr for pair in self.pairs.values()}:
+            raise item.error(f"{IPv4Address(outside[0])} is mapped as a whole already")
+        self.forwards[key] = PortForward(proto, *inside, *outside)
+
+    def _pair(self, item: Item, outside: int, inside: int) -> None:
+        shown = IPv4Address(outside)
+        if any(outside in pool for pool in self._pools):
+            raise item.error(f"{shown} is in a pool: map a whole address outside the pools")
+        taken = {f.outside_addr for f in self.forwards.values()}
+        if outside in taken or outside in {p.outside_addr for p in self.pairs.values()}:
+            raise item.error(f"{shown} is mapped already")
+        if inside in self.pairs:
+            raise item.error(f"{IPv4Address(inside)} is mapped already")
+        if any(zone.addr == outside for zone in self._zones):
+            raise item.error(f"{shown} is the gateway's own address")
+        self.pairs[inside] = AddressForward(inside, outside)
+
+    def _reachable(self, item: Item, addr: int) -> None:
+        zone = zone_of(addr, self._zones)
+        if zone is None:
+            vias = [route.via for route in self._routes if addr in route.to]
+            zone = zone_of(vias[0], self._zones) if vias else None
+        if zone is None or zone.side is not Side.INSIDE:
+            raise item.error(f"{IPv4Address(addr)} is in no inside zone and behind no route")
+        if addr == zone.addr:
+            raise item.error(f"{IPv4Address(addr)} is the gateway itself")
+
+    def _outside(self, item: Item, addr: int) -> None:
+        zone = zone_of(addr, self._zones)
+        if zone is not None and zone.side is Side.INSIDE:
+            raise item.error(f"{IPv4Address(addr)} is in inside zone '{zone.name}'")
+
+
+def _endpoint(item: Item) -> tuple[int, int]:
+    found = _ENDPOINT.fullmatch(item.text())
+    try:
+        if found is None or not 1 <= int(found[2]) <= 65535:
+            raise AddressValueError
+        return int(IPv4Address(found[1])), int(found[2])
+    except AddressValueError:
+        raise item.error(f"'{item.value}' is not ADDRESS:PORT") from None

@@ -1,0 +1,57 @@
+"""The `timers` and `limits` sections: every field of the settings of that name."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from p4alg.config.source import Item
+from p4alg.engine.settings import Limits, Timers
+
+_LONGEST = 7 * 86400.0
+_CEILINGS = {
+    # What the tables of the program hold (p4src/shared/sizes.p4).
+    "bindings": 131072,
+    "bindings_per_subscriber": 131072,
+    "sessions": 262144,
+    "sessions_per_subscriber": 262144,
+    "pinholes": 8192,
+    "pinholes_per_subscriber": 8192,
+    "pinholes_per_control": 8192,
+    "controls_per_subscriber": 16384,
+    "message": 65536,
+    "stream": 1 << 20,
+}
+_TOTALS = ("bindings", "sessions", "pinholes")
+
+
+def read_timers(item: Item | None) -> Timers:
+    """Timers in seconds."""
+    names = [field.name for field in fields(Timers)]
+    keys = item.mapping(optional=names) if item else {}
+    low = {"port_rest": 0.0}
+    return replace(
+        Timers(),
+        **{name: entry.number(low.get(name, 1.0), _LONGEST) for name, entry in keys.items()},
+    )
+
+
+def read_limits(item: Item | None) -> Limits:
+    """Limits; one for a part must not be above that for the whole."""
+    names = [field.name for field in fields(Limits)]
+    keys = item.mapping(optional=names) if item else {}
+    limits = Limits()
+    if "pinhole_lifetime" in keys:
+        limits = replace(limits, pinhole_lifetime=keys["pinhole_lifetime"].number(1.0, 3600.0))
+    counts = {
+        name: entry.integer(1, _CEILINGS[name])
+        for name, entry in keys.items()
+        if name != "pinhole_lifetime"
+    }
+    for total in _TOTALS:
+        share = f"{total}_per_subscriber"
+        whole = counts.get(total, getattr(limits, total))
+        if share in counts and counts[share] > whole:
+            raise keys[share].error(f"{share} is above {total} ({whole})")
+        # A default share gives way to a smaller whole.
+        counts.setdefault(share, min(whole, getattr(limits, share)))
+    return replace(limits, **counts)

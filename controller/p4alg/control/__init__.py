@@ -1,0 +1,1 @@
+"""The running controller: its composition, its Unix socket, and clients of that."""

@@ -1,0 +1,223 @@
+"""`p4alg run`: joins configuration, engine, switch and control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from p4alg.alg.contract import format_addr
+from p4alg.artifacts import shipped
+from p4alg.config.errors import UserError
+from p4alg.config.loader import Config
+from p4alg.control import server, store
+from p4alg.control.protocol import failure, success
+from p4alg.driver.link import LinkError, SwitchLink, connect
+from p4alg.driver.shell import Shell
+from p4alg.engine import events as ev
+from p4alg.engine.actions import LogRecord, TraceRecord
+from p4alg.engine.engine import Engine
+
+MAX_EVENTS = 1000
+"""Log records that `show events` remembers."""
+
+_log = logging.getLogger("p4alg")
+
+
+async def run(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT; `UserError` if it cannot start or loses the switch."""
+    settings = store.load(config.control.state, config.settings)
+    engine = Engine(settings, random.SystemRandom())
+    try:
+        async with connect(config.switch.grpc, config.switch.device_id, shipped()) as link:
+            app = App(config, engine, link)
+            async with server.serve(config.control.socket, app.command, app.traces):
+                await app.run()
+    except LinkError as error:
+        raise UserError(str(error)) from None
+
+
+class App:
+    """A controller on an open link."""
+
+    def __init__(self, config: Config, engine: Engine, link: SwitchLink) -> None:
+        self._config = config
+        self._engine = engine
+        self._link = link
+        self._shell = Shell(engine, link, time.monotonic, self._record)
+        self._events: deque[dict[str, object]] = deque(maxlen=MAX_EVENTS)
+        self.traces = server.Traces()
+
+    async def run(self) -> None:
+        """Take the switch over, serve, and on a signal let it go on alone."""
+        # Queues first: what the switch reports from now on must not be lost.
+        sources = [
+            self._link.packets(),
+            self._link.tcp_events(),
+            self._link.pinhole_hits(),
+            self._link.idle_timeouts(),
+        ]
+        await self._link.enable_digests()
+        await self._link.set_meters()
+        self._shell.perform(self._engine.start(await self._link.read_entries(), time.monotonic()))
+        await self._shell.drain()
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        self._announce()
+        serving = asyncio.create_task(self._serve(sources))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if serving.done():
+            serving.result()
+            raise UserError(f"{self._config.switch.grpc}: the switch closed the connection")
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        self._shell.perform(self._engine.stop(time.monotonic()))
+        await self._shell.drain()
+        print("p4alg: stopped; the switch goes on forwarding", flush=True)
+
+    async def _serve(self, sources: list[AsyncIterator[ev.Event]]) -> None:
+        try:
+            await self._shell.run(sources)
+        except* Exception as group:
+            error = group.exceptions[0]
+            while isinstance(error, ExceptionGroup):
+                error = error.exceptions[0]
+            if not isinstance(error, LinkError):
+                _log.debug("the link to the switch failed", exc_info=error)
+            text = str(error).strip().splitlines() or [type(error).__name__]
+            raise UserError(
+                f"{self._config.switch.grpc}: lost the switch ({text[0]}); restart it, then p4alg"
+            ) from error
+
+    def _announce(self) -> None:
+        algs = [
+            str(row["name"])
+            for row in self._engine.show("algs", time.monotonic())
+            if isinstance(row, dict) and row["enabled"]
+        ]
+        zones = len(self._config.settings.zones)
+        on = ", ".join(algs) or "none"
+        print(
+            f"p4alg: ready: switch {self._config.switch.grpc}, {zones} zones, ALGs on: {on}",
+            flush=True,
+        )
+
+    def _record(self, record: LogRecord | TraceRecord) -> None:
+        if isinstance(record, LogRecord):
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            level = logging.getLevelName(record.level).lower()
+            self._events.append({"time": now, "level": level, "text": record.text})
+            print(f"{now} {level}: {record.text}", file=sys.stderr, flush=True)
+        elif self.traces.wanted:
+            self.traces.publish(_trace_row(record))
+
+    # Commands
+
+    async def command(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Carry out a request of the control socket."""
+        try:
+            match request.get("command"):
+                case "show":
+                    return success(await self._show(str(request.get("what"))))
+                case "enable":
+                    return self._set_enabled(str(request.get("name")), True)
+                case "disable":
+                    return self._set_enabled(str(request.get("name")), False)
+                case "services":
+                    services = request.get("services")
+                    if not isinstance(services, list):
+                        return failure("services must be a list", 2)
+                    names = [str(s) for s in services]
+                    return self._set_services(str(request.get("name")), names)
+                case "where":
+                    switch = self._config.switch
+                    return success({"grpc": switch.grpc, "device_id": switch.device_id})
+                case other:
+                    return failure(f"no command '{other}'", 2)
+        except UserError as error:
+            return failure(str(error), error.status)
+        except LinkError as error:
+            return failure(str(error), 1)
+
+    async def _show(self, what: str) -> Any:
+        if what == "events":
+            return list(self._events)
+        if what == "switch":
+            switch = self._config.switch
+            state = await self._link.state()
+            return {"grpc": switch.grpc, "device_id": switch.device_id, **state}
+        try:
+            rows = self._engine.show(what, time.monotonic())
+        except KeyError:
+            raise UserError(f"nothing to show under '{what}'") from None
+        if what == "counters" and isinstance(rows, dict):
+            return {**rows, **await self._link.counters()}
+        return rows
+
+    def _set_enabled(self, name: str, enabled: bool) -> dict[str, Any]:
+        try:
+            actions = self._engine.set_alg_enabled(name, enabled, time.monotonic())
+        except KeyError:
+            return failure(self._unknown_alg(name), 2)
+        self._shell.perform(actions)
+        return self._saved(name)
+
+    def _set_services(self, name: str, services: list[str]) -> dict[str, Any]:
+        known = self._config.settings.services
+        for service in services:
+            if service not in known:
+                return failure(f"no service '{service}' (known: {', '.join(known)})", 2)
+        try:
+            actions = self._engine.set_alg_services(name, services, time.monotonic())
+        except KeyError:
+            return failure(self._unknown_alg(name), 2)
+        except ValueError as error:
+            return failure(str(error), 2)
+        self._shell.perform(actions)
+        return self._saved(name)
+
+    def _unknown_alg(self, name: str) -> str:
+        known = ", ".join(alg.name for alg in self._config.settings.algs)
+        return f"no ALG '{name}' (known: {known})"
+
+    def _saved(self, name: str) -> dict[str, Any]:
+        rows = self._engine.show("algs", time.monotonic())
+        algs = [row for row in rows if isinstance(row, dict)]
+        state: Path = self._config.control.state
+        store.save(state, [(str(a["name"]), bool(a["enabled"]), list(_names(a))) for a in algs])
+        return success(next(a for a in algs if a["name"] == name))
+
+
+def _names(alg: dict[str, object]) -> list[str]:
+    services = alg["services"]
+    return [str(name) for name in services] if isinstance(services, list) else []
+
+
+def _trace_row(record: TraceRecord) -> dict[str, Any]:
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "alg": record.alg,
+        "client": record.client,
+        "server": record.server,
+        "sender": record.sender,
+        "inside": format_addr(record.inside_addr),
+        "verdict": record.verdict,
+        "reason": record.reason,
+        "summary": record.summary,
+        # Latin-1 shows every byte as one character.
+        "before": record.before.decode("latin-1"),
+        "after": record.after.decode("latin-1"),
+        "pinholes": list(record.pinholes),
+    }

@@ -1,0 +1,56 @@
+"""Talking to a running controller; errors say what to do."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from p4alg.config.errors import UsageError, UserError
+from p4alg.control.protocol import ProtocolError, decode, encode
+
+_TIMEOUT = 20.0
+
+
+class Client:
+    """A connection to the control socket at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def call(self, command: str, **arguments: Any) -> Any:
+        """Carry out a command; `UserError` or `UsageError` as the controller says."""
+        with self._connect() as link:
+            link.settimeout(_TIMEOUT)
+            try:
+                link.sendall(encode({"command": command, **arguments}))
+                line = link.makefile("rb").readline()
+                reply = decode(line)
+            except (OSError, ProtocolError):
+                raise UserError(f"the controller at {self._path} does not answer") from None
+        if reply.get("ok"):
+            return reply.get("result")
+        error = str(reply.get("error", "the controller gave no reason"))
+        raise UsageError(error) if reply.get("status") == 2 else UserError(error)
+
+    def trace(self) -> Iterator[dict[str, Any]]:
+        """Trace records as they come, until the controller ends."""
+        with self._connect() as link:
+            link.sendall(encode({"command": "trace"}))
+            for line in link.makefile("rb"):
+                yield decode(line)
+
+    def _connect(self) -> socket.socket:
+        link = socket.socket(socket.AF_UNIX)
+        try:
+            link.connect(str(self._path))
+        except PermissionError:
+            link.close()
+            raise UserError(f"no permission to use {self._path}: use sudo") from None
+        except OSError:
+            link.close()
+            raise UserError(
+                f"no controller at {self._path}: start one with 'p4alg run -c CONFIG'"
+            ) from None
+        return link

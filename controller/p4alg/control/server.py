@@ -1,0 +1,142 @@
+"""The control socket: commands in, replies out, and live traces.
+
+Only root, or whoever runs the controller, may connect (mode 0600).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from p4alg.config.errors import UserError
+from p4alg.control.protocol import MAX_REQUEST, ProtocolError, decode, encode, failure
+
+MAX_CLIENTS = 32
+MAX_TRACED = 1024
+"""Trace records that wait for one slow client; what is beyond is counted and told."""
+
+Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class Traces:
+    """Hands records to every client that traces."""
+
+    def __init__(self) -> None:
+        self._queues: dict[asyncio.Queue[dict[str, Any]], int] = {}
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody traces."""
+        return bool(self._queues)
+
+    def publish(self, record: dict[str, Any]) -> None:
+        """Give a record to all; never waits."""
+        for queue in self._queues:
+            try:
+                if self._queues[queue]:
+                    queue.put_nowait({**record, "missed": self._queues[queue]})
+                    self._queues[queue] = 0
+                else:
+                    queue.put_nowait(record)
+            except asyncio.QueueFull:
+                self._queues[queue] += 1
+
+    async def follow(self) -> AsyncIterator[dict[str, Any]]:
+        """Records from now on."""
+        queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_TRACED)
+        self._queues[queue] = 0
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            del self._queues[queue]
+
+
+@asynccontextmanager
+async def serve(path: Path, handler: Handler, traces: Traces) -> AsyncIterator[None]:
+    """Listen on `path` while in the context; `UserError` if that cannot be."""
+    _claim(path)
+    clients = 0
+
+    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal clients
+        clients += 1
+        try:
+            if clients > MAX_CLIENTS:
+                writer.write(encode(failure("too many clients: try again later", 1)))
+            else:
+                await _converse(reader, writer, handler, traces)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError, ValueError):
+            pass  # The client left, or sent a line without end.
+        finally:
+            clients -= 1
+            writer.close()
+
+    previous = os.umask(0o177)
+    try:
+        server = await asyncio.start_unix_server(client, path, limit=MAX_REQUEST)
+    except OSError as error:
+        raise UserError(f"cannot listen on {path}: {error.strerror}") from None
+    finally:
+        os.umask(previous)
+    try:
+        yield
+    finally:
+        server.close()
+        path.unlink(missing_ok=True)
+
+
+async def _converse(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler, traces: Traces
+) -> None:
+    while line := await reader.readline():
+        try:
+            request = decode(line)
+        except ProtocolError as error:
+            writer.write(encode(failure(str(error), 1)))
+            return
+        if request.get("command") == "trace":
+            await _trace(reader, writer, traces)
+            return
+        writer.write(encode(await handler(request)))
+        await writer.drain()
+
+
+async def _trace(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, traces: Traces
+) -> None:
+    """Send records until the client closes its end."""
+
+    async def feed() -> None:
+        async for record in traces.follow():
+            writer.write(encode(record))
+            await writer.drain()
+
+    feeding = asyncio.create_task(feed())
+    gone = asyncio.create_task(reader.read())
+    await asyncio.wait([feeding, gone], return_when=asyncio.FIRST_COMPLETED)
+    for task in (feeding, gone):
+        task.cancel()
+    await asyncio.gather(feeding, gone, return_exceptions=True)
+
+
+def _claim(path: Path) -> None:
+    """Make sure that nobody serves `path`; remove what a crash left there."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            return
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(1.0)
+            probe.connect(str(path))
+        raise UserError(f"another controller serves {path}: stop it first")
+    except ConnectionRefusedError:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot listen on {path}: {error.strerror or error}") from None

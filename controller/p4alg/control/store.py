@@ -1,0 +1,64 @@
+"""What commands changed, kept over restarts: a JSON file replaced in one step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from p4alg.config.errors import UserError
+from p4alg.engine.settings import Settings
+
+_VERSION = 1
+
+
+def load(path: Path, settings: Settings) -> Settings:
+    """The settings with what commands changed; what no longer exists is left out.
+
+    Raises `UserError` if the file is damaged.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        if raw["version"] != _VERSION:
+            raise ValueError
+        changes = {
+            str(name): (
+                None if alg["enabled"] is None else bool(alg["enabled"]),
+                None if alg["services"] is None else [str(s) for s in alg["services"]],
+            )
+            for name, alg in raw["algs"].items()
+        }
+    except FileNotFoundError:
+        return settings
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{path} is damaged: remove it to start from the configuration") from None
+    algs = []
+    for alg in settings.algs:
+        enabled, services = changes.get(alg.name, (None, None))
+        if enabled is not None:
+            alg = replace(alg, enabled=enabled)
+        if services is not None and all(service in settings.services for service in services):
+            alg = replace(alg, services=tuple(services))
+        algs.append(alg)
+    return replace(settings, algs=tuple(algs))
+
+
+def save(path: Path, algs: Sequence[tuple[str, bool, Sequence[str]]]) -> None:
+    """Record name, whether enabled, and services of each ALG."""
+    content = {
+        "version": _VERSION,
+        "algs": {
+            name: {"enabled": enabled, "services": list(services)}
+            for name, enabled, services in algs
+        },
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None

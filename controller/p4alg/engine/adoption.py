@@ -1,0 +1,156 @@
+"""What a controller that starts on a switch in use takes over (design rule 8).
+
+Mappings, sessions, pinholes, sequence corrections and neighbours that fit the
+settings go on as they are. Control sessions go on as plain NAT: their streams
+were not followed meanwhile, so nothing more is read from them (G5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from p4alg.engine import tables as t
+from p4alg.engine.flows import TCP, Flow, Phase
+from p4alg.engine.neighbours import Neighbours
+from p4alg.engine.pinholes import Pinholes
+from p4alg.engine.settings import Settings
+from p4alg.engine.tables import FlowKey, SessionFlags, Side
+from p4alg.engine.translation import Translation, session_entry
+from p4alg.nat.bindings import Binding, Kind, Refused
+
+_Entry = TypeVar("_Entry")
+
+
+class Adoption:
+    """Builds the engine's state from entries; used once, at the start."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        translation: Translation,
+        pinholes: Pinholes,
+        neighbours: Neighbours,
+    ) -> None:
+        self._settings = settings
+        self._translation = translation
+        self._pinholes = pinholes
+        self._neighbours = neighbours
+        self._statics = {(f.proto, f.inside_addr, f.inside_port): f for f in settings.forwards}
+        self.sessions = 0
+
+    def keep(self, present: Sequence[t.Entry], now: float) -> list[t.Entry]:
+        """Take over what fits; returns the entries to keep, as they shall be.
+
+        Entries that follow from the settings alone are not among them.
+        """
+        self._make_statics(now)
+        kept = self._neighbour_entries(present, now)
+        bindings = self._bindings(present, now)
+        sequences = {entry.flow: entry for entry in _of(present, t.Sequence)}
+        for session in _of(present, t.Session):
+            binding = bindings.get(session.flow[:3]) or self._address_binding(session.flow)
+            if binding is None:
+                continue
+            flow = self._flow(session, binding, now)
+            correction = sequences.get(flow.key)
+            if correction is None:
+                flow.flags &= ~SessionFlags.CORRECT_SEQUENCE
+            elif flow.flags & SessionFlags.CORRECT_SEQUENCE:
+                kept.append(correction)
+            self._translation.keep(flow)
+            kept.append(session_entry(flow))
+            self.sessions += 1
+        for entry in _of(present, t.PinholeEntry):
+            binding = bindings.get((entry.proto, entry.inside_addr, entry.inside_id))
+            if binding is not None:
+                self._pinholes.adopt(entry, binding, now)
+                kept.append(entry)
+        kept += self._peers(present, bindings)
+        for binding in bindings.values():
+            if binding.kind is Kind.STATIC:
+                continue
+            if binding.sessions or binding.holds:
+                kept += self._translation.binding_entries(binding)
+            else:
+                self._translation.drop_binding_if_unused(binding, now)
+        return kept
+
+    def _make_statics(self, now: float) -> None:
+        bindings = self._translation.bindings
+        for f in self._settings.forwards:
+            inside, outside = (f.inside_addr, f.inside_port), (f.outside_addr, f.outside_port)
+            bindings.add_static(f.proto, *inside, *outside, now)
+            bindings.pair(f.inside_addr, f.outside_addr)
+
+    def _bindings(
+        self, present: Sequence[t.Entry], now: float
+    ) -> dict[tuple[int, int, int], Binding]:
+        """Bindings with both their entries, and the static ones."""
+        store = self._translation.bindings
+        found: dict[tuple[int, int, int], Binding] = {}
+        for key in self._statics:
+            static = store.outbound(*key)
+            if static is not None:
+                found[key] = static
+        inbound = {(e.proto, e.outside_addr, e.outside_id): e for e in _of(present, t.MapIn)}
+        for out in _of(present, t.MapOut):
+            key = (out.proto, out.inside_addr, out.inside_id)
+            back = inbound.get((out.proto, out.outside_addr, out.outside_id))
+            if key in found or back is None or key[1:] != (back.inside_addr, back.inside_id):
+                continue
+            outside = (out.outside_addr, out.outside_id)
+            binding = store.adopt(*key, *outside, kind=Kind.DYNAMIC, now=now)
+            if not isinstance(binding, Refused):
+                found[key] = binding
+        return found
+
+    def _address_binding(self, key: FlowKey) -> Binding | None:
+        outside = self._translation.outside_of(key.inside_addr)
+        if outside is None:
+            return None
+        return Binding(*key[:3], outside, key.inside_id, Kind.STATIC, 0.0)
+
+    def _flow(self, session: t.Session, binding: Binding, now: float) -> Flow:
+        phase = Phase.ACTIVE
+        if session.flow.proto == TCP:
+            if session.flags & SessionFlags.NOTIFY_ESTABLISHED:
+                phase = Phase.OPENING
+            elif session.idle_timeout > self._settings.timers.tcp_transitory:
+                phase = Phase.ESTABLISHED
+            else:
+                phase = Phase.CLOSING
+        timeout = session.idle_timeout
+        return Flow(session.flow, binding, Side.INSIDE, now, phase, timeout, flags=session.flags)
+
+    def _peers(
+        self, present: Sequence[t.Entry], bindings: dict[tuple[int, int, int], Binding]
+    ) -> list[t.PeerEntry]:
+        """Remote addresses of endpoints, counted by the flows that go there."""
+        for flow in self._translation.flows.values():
+            peers = flow.binding.peers
+            if flow.binding.kind is not Kind.STATIC:
+                flow.binding.peers = peers = peers if peers is not None else {}
+                remote = flow.key.remote_addr
+                peers[remote] = peers.get(remote, 0) + 1
+        kept = []
+        for entry in _of(present, t.PeerEntry):
+            binding = bindings.get((entry.proto, entry.inside_addr, entry.inside_id))
+            if binding is not None and entry.remote_addr in (binding.peers or {}):
+                kept.append(entry)
+        return kept
+
+    def _neighbour_entries(self, present: Sequence[t.Entry], now: float) -> list[t.Entry]:
+        hops = {entry.next_hop: entry for entry in _of(present, t.NextHop)}
+        kept: list[t.Entry] = []
+        for route in _of(present, t.Route):
+            hop = hops.get(route.next_hop)
+            if hop is None or route.prefix_len != 32:
+                continue
+            if self._neighbours.adopt(hop, route.addr, now):
+                kept += [route, hop]
+        return kept
+
+
+def _of(entries: Sequence[t.Entry], kind: type[_Entry]) -> list[_Entry]:
+    return [entry for entry in entries if isinstance(entry, kind)]

@@ -1,0 +1,409 @@
+"""Control sessions: carries what an ALG and its TCP stream decide out to tables and packets.
+
+Owns no table; it joins a `ControlStream` with pinholes and flows, keeps the
+rule "pinhole before message", and counts and traces every message.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from p4alg.alg.contract import (
+    Endpoint,
+    Grant,
+    Peer,
+    PinholeRequest,
+    Refusal,
+    SessionFacts,
+)
+from p4alg.alg.registry import STREAM_ALGS
+from p4alg.engine import tables as t
+from p4alg.engine.actions import PacketOut, TraceRecord
+from p4alg.engine.counters import Counters
+from p4alg.engine.flows import Flow
+from p4alg.engine.outbox import Outbox
+from p4alg.engine.pinholes import Pinhole, Pinholes
+from p4alg.engine.settings import RefuseMode, Settings
+from p4alg.engine.tables import FlowKey, Op, SessionFlags, Side, Update
+from p4alg.engine.translation import Translation, session_entry
+from p4alg.packet.errors import PacketError
+from p4alg.packet.ipv4 import parse_ipv4
+from p4alg.stream.control import (
+    Barrier,
+    Closed,
+    ControlStream,
+    Detached,
+    Effect,
+    Seen,
+    Send,
+    StreamLimits,
+)
+from p4alg.stream.direction import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """An outbound data flow that a control message announced; `expires` in seconds."""
+
+    number: int
+    control: Control
+    label: str
+    outside_addr: int
+    expires: float
+
+
+@dataclass(slots=True, eq=False)
+class Control:
+    """A control connection that an ALG serves."""
+
+    alg: str
+    flow: Flow
+    facts: SessionFacts
+    stream: ControlStream
+    outside_is_hairpin: bool
+    reserved: list[Pinhole] = field(default_factory=list)
+    """Pinholes of the message being handled, not yet in the switch."""
+    writes: list[Update] = field(default_factory=list)
+    """What those pinholes need written before the message leaves."""
+
+    def __str__(self) -> str:
+        return f"{self.facts.client} -> {self.facts.server}"
+
+    @property
+    def inside_addr(self) -> int:
+        """The inside host."""
+        return self.flow.key.inside_addr
+
+    def peer_on(self, side: Side) -> Peer:
+        """Which end is on a side."""
+        return self.facts.inside if side is Side.INSIDE else self.facts.inside.other
+
+
+class _Gateway:
+    """What an ALG asks of us while it handles a message (`alg.contract.Gateway`)."""
+
+    def __init__(self, controls: Controls, control: Control, now: float) -> None:
+        self._controls = controls
+        self._control = control
+        self._now = now
+
+    def open_pinhole(self, request: PinholeRequest) -> Grant | Refusal:
+        return self._controls.open_pinhole(self._control, request, self._now)
+
+    def close_pinhole(self, pinhole_id: int) -> None:
+        self._controls.close_pinhole(pinhole_id, self._now)
+
+
+class Controls:
+    """All control sessions."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        translation: Translation,
+        pinholes: Pinholes,
+        outbox: Outbox,
+        counters: Counters,
+    ) -> None:
+        self._settings = settings
+        self._translation = translation
+        self._pinholes = pinholes
+        self._outbox = outbox
+        self._counters = counters
+        self._per_subscriber: Counter[int] = Counter()
+        self._expected: dict[tuple[int, int, int, int], Expectation] = {}
+        self.all: dict[FlowKey, Control] = {}
+
+    def count_of(self, inside_addr: int) -> int:
+        """How many control sessions a host has."""
+        return self._per_subscriber[inside_addr]
+
+    # Sessions begin and end
+
+    def attach(self, flow: Flow, alg: str, hairpin: bool) -> Control | None:
+        """Put a new flow under an ALG; None at the limit (then it is plain NAT)."""
+        limits = self._settings.limits
+        if self._per_subscriber[flow.key.inside_addr] >= limits.controls_per_subscriber:
+            self._counters.count(f"alg.{alg}.controls.refused")
+            self._outbox.log(
+                logging.WARNING, f"{alg}: control session limit of a host reached; not followed"
+            )
+            return None
+        kind = STREAM_ALGS[alg]
+        facts = _facts(flow)
+        machine = kind.make(
+            facts, self._settings.denied_ports, limits.message, limits.pinhole_lifetime
+        )
+        reset = self._settings.refuse is RefuseMode.RESET
+        stream = ControlStream(machine, StreamLimits(limits.message, limits.stream, reset))
+        control = Control(alg, flow, facts, stream, hairpin)
+        flow.alg = alg
+        flow.alg_id = kind.info.alg_id
+        flow.label = "control"
+        flow.control = control
+        self.all[flow.key] = control
+        self._per_subscriber[flow.key.inside_addr] += 1
+        self._counters.count(f"alg.{alg}.controls.opened")
+        return control
+
+    def leave(self, control: Control) -> None:
+        """Forget a control session; its flow stays."""
+        if self.all.pop(control.flow.key, None) is None:
+            return
+        control.flow.control = None
+        control.flow.alg_id = 0
+        addr = control.inside_addr
+        self._per_subscriber[addr] -= 1
+        if self._per_subscriber[addr] <= 0:
+            del self._per_subscriber[addr]
+
+    def ended(self, control: Control, now: float) -> None:
+        """The flow of a control session is gone: what it opened and nobody used goes too."""
+        self._drop_promises(control, now)
+        self.leave(control)
+
+    def closing(self, control: Control, now: float) -> None:
+        """Both ends have finished: unused pinholes close with the connection (F3)."""
+        self._drop_promises(control, now)
+
+    def detach_all(self, alg: str | None, reason: str, now: float) -> None:
+        """Let every control session (of one ALG, or of all) go on as plain NAT."""
+        for control in list(self.all.values()):
+            if alg is None or control.alg == alg:
+                self._effects(control, control.stream.detach(reason, now), now)
+                if alg is not None:
+                    self._drop_promises(control, now)
+                self._to_switch(control)
+
+    # Packets
+
+    def first_segments(
+        self, control: Control, port: int, frame: bytes, now: float
+    ) -> list[PacketOut]:
+        """The SYN that began a control session, as it may go on."""
+        peer = Peer.CLIENT
+        effects = control.stream.packet(peer, port, frame, _Gateway(self, control, now), now)
+        segments: list[PacketOut] = []
+        for effect in effects:
+            if isinstance(effect, Send):
+                segments += self._packets(control, effect.segments)
+            else:
+                self._effects(control, [effect], now)
+        return segments
+
+    def packet(self, control: Control, side: Side, port: int, frame: bytes, now: float) -> None:
+        """A packet of a control session was punted."""
+        gateway = _Gateway(self, control, now)
+        peer = control.peer_on(side)
+        self._effects(control, control.stream.packet(peer, port, frame, gateway, now), now)
+        self._leave_if_done(control)
+
+    # What ALGs ask for
+
+    def open_pinhole(
+        self, control: Control, request: PinholeRequest, now: float
+    ) -> Grant | Refusal:
+        """Reserve what a message announced (`Gateway.open_pinhole`)."""
+        if request.listener is not control.facts.inside:
+            return self._expect(control, request, now)
+        outside = control.flow.binding.outside_addr
+        found = self._pinholes.reserve(control, request, outside, now)
+        if isinstance(found, Refusal):
+            self._counters.count(f"alg.{control.alg}.pinholes.refused.{found.reason}")
+            return found
+        pinhole, updates = found
+        if updates:
+            control.reserved.append(pinhole)
+            control.writes += updates
+        return Grant(pinhole.pinhole_id, pinhole.visible)
+
+    def close_pinhole(self, pinhole_id: int, now: float) -> None:
+        """Withdraw a pinhole or expectation nobody has used (`Gateway.close_pinhole`)."""
+        self._pinholes.close(pinhole_id, now)
+        for key, expected in self._expected.items():
+            if expected.number == pinhole_id:
+                del self._expected[key]
+                break
+
+    def expected(self, key: FlowKey, now: float) -> Expectation | None:
+        """The announcement that an outbound flow answers, which is used up by it."""
+        match = (key.proto, key.inside_addr, key.remote_addr, key.remote_id)
+        found = self._expected.pop(match, None)
+        return found if found is not None and found.expires > now else None
+
+    def expire(self, now: float) -> None:
+        """Forget announcements nobody came for."""
+        for key in [k for k, e in self._expected.items() if e.expires <= now]:
+            del self._expected[key]
+
+    def _expect(self, control: Control, request: PinholeRequest, now: float) -> Grant | Refusal:
+        key = (request.proto, control.inside_addr, *request.listen)
+        if key not in self._expected:
+            limits = self._settings.limits
+            mine = sum(1 for e in self._expected.values() if e.control is control)
+            if len(self._expected) >= limits.pinholes or mine >= limits.pinholes_per_control:
+                return Refusal("control-limit")
+        number = self._pinholes.new_id()
+        outside = control.flow.binding.outside_addr
+        expires = now + request.lifetime
+        self._expected[key] = Expectation(number, control, request.label, outside, expires)
+        return Grant(number, request.listen)
+
+    def _drop_promises(self, control: Control, now: float) -> None:
+        self._pinholes.close_of(control, now)
+        for key in [k for k, e in self._expected.items() if e.control is control]:
+            del self._expected[key]
+
+    # Effects of the stream
+
+    def _effects(self, control: Control, effects: Sequence[Effect], now: float) -> None:
+        for effect in effects:
+            match effect:
+                case Send():
+                    for packet in self._packets(control, effect.segments):
+                        self._outbox.send(packet)
+                case Seen():
+                    self._seen(control, effect, now)
+                case Barrier():
+                    self._barrier(control, effect)
+                case Closed():
+                    self._count(control, f"closed.{effect.reason}")
+                    self._drop_promises(control, now)
+                    self._translation.close(control.flow)
+                case Detached():
+                    kind = "protocol-errors" if effect.is_error else "detached"
+                    self._count(control, f"{kind}.{effect.reason}")
+                    level = logging.WARNING if effect.is_error else logging.INFO
+                    text = f"{control.alg}: {control}: not followed any more: {effect.reason}"
+                    self._outbox.log(level, text)
+                    if effect.is_error:
+                        self._drop_promises(control, now)
+
+    def _barrier(self, control: Control, barrier: Barrier) -> None:
+        """Tables first, then the message (design rule 2)."""
+        reserved, control.reserved = control.reserved, []
+        updates, control.writes = control.writes, []
+        flow = control.flow
+        first = barrier.resized and not flow.flags & SessionFlags.CORRECT_SEQUENCE
+        if barrier.resized:
+            updates.append(Update(Op.INSERT if first else Op.MODIFY, _sequence(control)))
+        if first:
+            flow.flags |= SessionFlags.CORRECT_SEQUENCE
+            updates.append(Update(Op.MODIFY, session_entry(flow)))
+        then = self._packets(control, barrier.segments)
+
+        def ended(reason: str | None, now: float) -> None:
+            for pinhole in reserved:
+                if reason is None:
+                    self._pinholes.opened(pinhole)
+                else:
+                    self._pinholes.failed(pinhole, now)
+            if reason is not None:
+                self._count(control, "refused.tables")
+                self._outbox.log(
+                    logging.WARNING, f"{control.alg}: {control}: the switch refused: {reason}"
+                )
+                if first:
+                    flow.flags &= ~SessionFlags.CORRECT_SEQUENCE
+                    self._translation.modify(flow)
+            gateway = _Gateway(self, control, now)
+            self._effects(control, control.stream.resume(reason is None, gateway, now), now)
+            self._leave_if_done(control)
+
+        self._outbox.transact(updates, then, ended)
+
+    def _packets(self, control: Control, segments: Sequence[Segment]) -> list[PacketOut]:
+        packets: list[PacketOut] = []
+        for segment in segments:
+            hairpin = False
+            if control.outside_is_hairpin:
+                try:
+                    hairpin = parse_ipv4(segment.frame).src != control.inside_addr
+                except PacketError:
+                    continue
+            packets.append(
+                PacketOut(segment.frame, segment.port, sequence_is_final=True, hairpin=hairpin)
+            )
+        return packets
+
+    def _seen(self, control: Control, seen: Seen, now: float) -> None:
+        direction = f"{seen.sender.value}"
+        if seen.verdict != "held":
+            self._count(control, f"{direction}.messages")
+        if seen.verdict in ("rewritten", "held"):
+            self._count(control, f"{direction}.{seen.verdict}")
+        elif seen.verdict == "refused":
+            self._count(control, f"{direction}.refused.{seen.reason}")
+            self._abandon(control, now)
+            text = f"{control.alg}: {control}: refused: {seen.summary or seen.verdict}"
+            self._outbox.log(logging.WARNING, f"{text} ({seen.reason})")
+        pinholes = [self._describe(number) for number in seen.pinholes]
+        self._outbox.trace(
+            TraceRecord(
+                now,
+                control.alg,
+                str(control.facts.client),
+                str(control.facts.server),
+                seen.sender.value,
+                control.inside_addr,
+                seen.verdict,
+                seen.summary,
+                seen.before,
+                seen.after,
+                tuple(pinholes),
+                seen.reason,
+            )
+        )
+
+    def _abandon(self, control: Control, now: float) -> None:
+        """Give back what was reserved for a message that goes nowhere."""
+        for pinhole in control.reserved:
+            self._pinholes.failed(pinhole, now)
+        control.reserved, control.writes = [], []
+
+    def _describe(self, number: int) -> str:
+        pinhole = self._pinholes.get(number)
+        if pinhole is not None:
+            return str(pinhole)
+        for key, expected in self._expected.items():
+            if expected.number == number:
+                return f"tcp from inside to {Endpoint(key[2], key[3])}"
+        return f"pinhole {number}"
+
+    def _count(self, control: Control, name: str) -> None:
+        self._counters.count(f"alg.{control.alg}.{name}")
+
+    # Sessions that go on without us
+
+    def _leave_if_done(self, control: Control) -> None:
+        if control.stream.may_leave_to_switch:
+            self._to_switch(control)
+
+    def _to_switch(self, control: Control) -> None:
+        if control.flow.key not in self.all:
+            return
+        self.leave(control)
+        self._translation.modify(control.flow)
+
+
+def _facts(flow: Flow) -> SessionFacts:
+    key = flow.key
+    inside = Endpoint(key.inside_addr, key.inside_id)
+    remote = Endpoint(key.remote_addr, key.remote_id)
+    seen = Endpoint(flow.binding.outside_addr, flow.binding.outside_id)
+    if flow.opened_by is Side.INSIDE:
+        return SessionFacts(key.proto, inside, remote, Peer.CLIENT, seen)
+    return SessionFacts(key.proto, remote, inside, Peer.SERVER, seen)
+
+
+def _sequence(control: Control) -> t.Sequence:
+    inside = control.facts.inside
+    out, back = control.stream.shift(inside), control.stream.shift(inside.other)
+    return t.Sequence(
+        control.flow.key,
+        t.Correction(out.position, out.before, out.after),
+        t.Correction(back.position, back.before, back.after),
+    )

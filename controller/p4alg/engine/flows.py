@@ -1,0 +1,53 @@
+"""The flows the switch lets pass, as the engine keeps them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from p4alg.engine.tables import FlowKey, SessionFlags, Side
+from p4alg.nat.bindings import Binding
+
+if TYPE_CHECKING:
+    from p4alg.engine.controls import Control
+
+ICMP = 1
+TCP = 6
+UDP = 17
+PROTO_NAMES = {ICMP: "icmp", TCP: "tcp", UDP: "udp", 47: "gre", 50: "esp"}
+
+
+def proto_name(proto: int) -> str:
+    """The name of an IP protocol, or its number."""
+    return PROTO_NAMES.get(proto, str(proto))
+
+
+class Phase(Enum):
+    """Where a flow is in its life; only TCP has more than ACTIVE."""
+
+    OPENING = "opening"
+    ESTABLISHED = "established"
+    CLOSING = "closing"
+    ACTIVE = "active"
+
+
+@dataclass(slots=True, eq=False)
+class Flow:
+    """A session (RFC 2663) and its entry in the switch."""
+
+    key: FlowKey
+    binding: Binding
+    opened_by: Side
+    created: float
+    phase: Phase
+    idle_timeout: float
+    alg_id: int = 0
+    flags: SessionFlags = SessionFlags.NONE
+    alg: str = ""
+    """The ALG that serves it, or that its control connection belongs to."""
+    label: str = ""
+    """What it is to that ALG, e.g. ``ftp PORT``; empty for any other flow."""
+    finished: int = 0
+    """Bit 0: FIN seen outbound; bit 1: inbound."""
+    control: Control | None = None

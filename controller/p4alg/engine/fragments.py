@@ -1,0 +1,93 @@
+"""Fragments (RFC 4787 REQ-14): the first tells the switch the identifiers of the others.
+
+Fragments that came before the first wait here, bounded in number and time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from p4alg.engine import tables as t
+from p4alg.engine.actions import PacketOut
+from p4alg.engine.counters import Counters
+from p4alg.engine.outbox import Outbox
+from p4alg.engine.tables import Op, Update
+from p4alg.packet.ipv4 import Ipv4
+
+MAX_DATAGRAMS = 256
+"""Datagrams under way at once."""
+MAX_EARLY = 48
+"""Fragments that wait for the first of their datagram."""
+
+DatagramKey = tuple[int, int, int, int]
+
+
+@dataclass(slots=True)
+class Datagram:
+    """A fragmented datagram: known by its first fragment, or waiting for it."""
+
+    expires: float
+    entry: t.Fragment | None = None
+    early: list[PacketOut] = field(default_factory=list)
+
+
+class Fragments:
+    """The datagrams under way."""
+
+    def __init__(self, lifetime: float, outbox: Outbox, counters: Counters) -> None:
+        self._lifetime = lifetime
+        self._outbox = outbox
+        self._counters = counters
+        self._datagrams: dict[DatagramKey, Datagram] = {}
+
+    def later(self, packet: Ipv4, out: PacketOut, now: float) -> None:
+        """A fragment that is not the first was punted."""
+        datagram = self._get(packet, now)
+        if datagram is None:
+            return
+        if datagram.entry is not None:
+            self._outbox.send(out)
+        elif len(datagram.early) < MAX_EARLY:
+            datagram.early.append(out)
+        else:
+            self._counters.count("fragments.dropped")
+
+    def first(self, packet: Ipv4, ids: tuple[int, int], outs: list[PacketOut], now: float) -> None:
+        """The first fragment, or a whole datagram cut by us (`outs`): bind and send."""
+        datagram = self._get(packet, now)
+        if datagram is None:
+            return
+        if datagram.entry is not None:
+            for out in outs:
+                self._outbox.send(out)
+            return
+        key = (packet.src, packet.dst, packet.proto, packet.ident)
+        datagram.entry = t.Fragment(*key, *ids, idle_timeout=self._lifetime)
+        early, datagram.early = datagram.early, []
+
+        def ended(reason: str | None, _now: float) -> None:
+            if reason is not None:
+                self._counters.count("fragments.failed")
+                self._datagrams.pop(key, None)
+
+        self._outbox.transact((Update(Op.INSERT, datagram.entry),), [*outs, *early], ended)
+
+    def expire(self, now: float) -> None:
+        """Forget datagrams whose time is up."""
+        for key, datagram in list(self._datagrams.items()):
+            if datagram.expires <= now:
+                del self._datagrams[key]
+                if datagram.entry is not None:
+                    self._outbox.transact((Update(Op.DELETE, datagram.entry),))
+                else:
+                    self._counters.count("fragments.incomplete")
+
+    def _get(self, packet: Ipv4, now: float) -> Datagram | None:
+        key = (packet.src, packet.dst, packet.proto, packet.ident)
+        datagram = self._datagrams.get(key)
+        if datagram is None:
+            if len(self._datagrams) >= MAX_DATAGRAMS:
+                self._counters.count("fragments.dropped")
+                return None
+            datagram = self._datagrams[key] = Datagram(now + self._lifetime)
+        return datagram

@@ -1,0 +1,208 @@
+"""ARP (RFC 826) on the gateway's interfaces: answers, questions, next hops.
+
+A next hop the switch does not know makes it punt the packet; the packet waits
+here, bounded, until the neighbour has answered. Neighbours are asked again
+while they are in use, so that one that moved or left is noticed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from p4alg.engine import tables as t
+from p4alg.engine.actions import PacketOut
+from p4alg.engine.counters import Counters
+from p4alg.engine.layout import next_hop_ids, own_outside
+from p4alg.engine.network import Network
+from p4alg.engine.outbox import Outbox
+from p4alg.engine.settings import Settings, Zone
+from p4alg.engine.tables import Op, Side, Update
+from p4alg.packet.arp import Arp, arp_reply, arp_request, parse_arp
+from p4alg.packet.errors import PacketError
+
+MAX_NEIGHBOURS = 2048
+MAX_WAITING = 16
+"""Packets that wait for one neighbour."""
+MAX_ASKED = 256
+"""Neighbours that are being asked for at once."""
+TRIES = 3
+"""Questions, a second apart, before a neighbour is given up."""
+
+
+@dataclass(slots=True)
+class Neighbour:
+    """A neighbour that answered; `confirmed` is when."""
+
+    addr: int
+    zone: Zone
+    port: int
+    mac: int
+    next_hop: int
+    confirmed: float
+    tries: int = 0
+
+
+@dataclass(slots=True)
+class Question:
+    """A neighbour that is being asked for, and the packets that wait for it."""
+
+    zone: Zone
+    tries: int = 0
+    waiting: list[PacketOut] = field(default_factory=list)
+
+
+class Neighbours:
+    """The ARP table of every zone."""
+
+    def __init__(
+        self, settings: Settings, network: Network, outbox: Outbox, counters: Counters
+    ) -> None:
+        self._refresh = settings.timers.neighbour
+        self._network = network
+        self._outbox = outbox
+        self._counters = counters
+        self._own_outside = own_outside(settings)
+        self._routers = next_hop_ids(settings)
+        self._next_id = len(self._routers) + 1
+        self._known: dict[int, Neighbour] = {}
+        self._asked: dict[int, Question] = {}
+
+    def arp(self, port: int, frame: bytes, now: float) -> None:
+        """An ARP packet arrived."""
+        try:
+            arp = parse_arp(frame)
+        except PacketError:
+            self._counters.count("arp.malformed")
+            return
+        zone = self._network.zone_at(port, arp.vlan_id)
+        if zone is None:
+            return
+        self._learn(zone, port, arp, now)
+        if arp.is_request and self._answers_for(zone, port, arp):
+            self._counters.count("arp.answered")
+            self._outbox.send(PacketOut(arp_reply(arp, zone.mac), egress_port=port))
+
+    def resolve(self, addr: int, zone: Zone, packet: PacketOut) -> None:
+        """Keep a packet until the neighbour `addr` in `zone` is known."""
+        if addr in self._known:
+            # It was learnt while the packet was on its way to us.
+            self._outbox.send(packet)
+            return
+        question = self._asked.get(addr)
+        if question is None:
+            if len(self._asked) >= MAX_ASKED:
+                self._counters.count("arp.dropped")
+                return
+            question = self._asked[addr] = Question(zone)
+            self._ask(addr, question)
+        if len(question.waiting) < MAX_WAITING:
+            question.waiting.append(packet)
+        else:
+            self._counters.count("arp.dropped")
+
+    def tick(self, now: float) -> list[PacketOut]:
+        """Ask again; returns packets whose next hop never answered."""
+        lost: list[PacketOut] = []
+        for addr, question in list(self._asked.items()):
+            if question.tries >= TRIES:
+                del self._asked[addr]
+                self._counters.count("arp.unanswered")
+                lost += question.waiting
+            else:
+                self._ask(addr, question)
+        for neighbour in list(self._known.values()):
+            if now - neighbour.confirmed < self._refresh:
+                continue
+            if neighbour.tries >= TRIES:
+                self._remove(neighbour)
+            else:
+                neighbour.tries += 1
+                self._send_question(neighbour.zone, (neighbour.port,), neighbour.addr)
+        return lost
+
+    def adopt(self, hop: t.NextHop, addr: int, now: float) -> bool:
+        """Take over a neighbour found in the switch; False if it fits no zone."""
+        zone = self._network.zone_of(addr)
+        at = self._network.zone_at(hop.port, hop.vlan_id)
+        expected = self._routers.get(addr)
+        wrong_id = hop.next_hop != expected if expected else hop.next_hop <= len(self._routers)
+        if zone is None or zone is not at or hop.src_mac != zone.mac or wrong_id:
+            return False
+        stale = now - self._refresh
+        self._known[addr] = Neighbour(addr, zone, hop.port, hop.dst_mac, hop.next_hop, stale)
+        self._next_id = max(self._next_id, hop.next_hop + 1)
+        return True
+
+    def _learn(self, zone: Zone, port: int, arp: Arp, now: float) -> None:
+        addr = arp.sender_addr
+        if self._network.zone_of(addr) is not zone or self._is_ours(addr) or arp.sender_mac == 0:
+            return
+        known = self._known.get(addr)
+        if known is not None:
+            known.confirmed, known.tries = now, 0
+            if (known.port, known.mac) != (port, arp.sender_mac):
+                known.port, known.mac = port, arp.sender_mac
+                self._outbox.transact((Update(Op.MODIFY, _entry(known)),))
+            return
+        # Only who speaks with us, or whom we asked for, is worth an entry.
+        if addr not in self._asked and not self._is_ours(arp.target_addr):
+            return
+        if len(self._known) >= MAX_NEIGHBOURS:
+            self._counters.count("arp.full")
+            return
+        next_hop = self._routers.get(addr) or self._new_id()
+        known = Neighbour(addr, zone, port, arp.sender_mac, next_hop, now)
+        self._known[addr] = known
+        question = self._asked.pop(addr, None)
+        updates = [
+            Update(Op.INSERT, _entry(known)),
+            Update(Op.INSERT, t.Route(addr, 32, next_hop)),
+        ]
+        self._outbox.transact(updates, question.waiting if question else ())
+
+    def _new_id(self) -> int:
+        self._next_id += 1
+        return self._next_id - 1
+
+    def _remove(self, neighbour: Neighbour) -> None:
+        del self._known[neighbour.addr]
+        self._counters.count("arp.lost")
+        route = t.Route(neighbour.addr, 32, neighbour.next_hop)
+        self._outbox.transact([Update(Op.DELETE, route), Update(Op.DELETE, _entry(neighbour))])
+
+    def _answers_for(self, zone: Zone, port: int, arp: Arp) -> bool:
+        target = arp.target_addr
+        if target == zone.addr:
+            return True
+        if self._network.zone_of(target) is not zone or arp.sender_addr == target:
+            return False
+        if any(target in prefix for prefix in self._own_outside):
+            return zone.side is Side.OUTSIDE
+        if len(zone.ports) < 2:
+            return False
+        # Ports of a zone share a network but no wire: the gateway stands in
+        # for hosts on the others (proxy ARP, RFC 1027).
+        known = self._known.get(target)
+        if known is None and target not in self._asked and len(self._asked) < MAX_ASKED:
+            question = self._asked[target] = Question(zone)
+            self._ask(target, question)
+        return known is not None and known.port != port
+
+    def _is_ours(self, addr: int) -> bool:
+        return self._network.is_own(addr) or any(addr in p for p in self._own_outside)
+
+    def _ask(self, addr: int, question: Question) -> None:
+        question.tries += 1
+        self._send_question(question.zone, question.zone.ports, addr)
+
+    def _send_question(self, zone: Zone, ports: tuple[int, ...], addr: int) -> None:
+        frame = arp_request(zone.mac, zone.vlan_id, zone.addr, addr)
+        for port in ports:
+            self._outbox.send(PacketOut(frame, egress_port=port))
+
+
+def _entry(neighbour: Neighbour) -> t.NextHop:
+    zone = neighbour.zone
+    return t.NextHop(
+        neighbour.next_hop, neighbour.port, zone.vlan_id, zone.mac, neighbour.mac, zone.mtu
+    )

@@ -1,0 +1,256 @@
+"""Pinholes: what an ALG asked to be opened, from the request to the last flow.
+
+A pinhole is an outside endpoint (a binding, held) and a filter entry that names
+who may use it. It serves a bounded number of flows, ends unused after its
+lifetime or with its control connection, and points only to the asking host.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from p4alg.alg.contract import Endpoint, PinholeRequest, Refusal
+from p4alg.engine import tables as t
+from p4alg.engine.counters import Counters
+from p4alg.engine.flows import proto_name
+from p4alg.engine.outbox import Outbox
+from p4alg.engine.settings import Limits
+from p4alg.engine.tables import FlowKey, Op, Side, Update
+from p4alg.engine.translation import Translation
+from p4alg.nat.bindings import Binding, Kind, Refused
+
+if TYPE_CHECKING:
+    from p4alg.engine.controls import Control
+
+_LOWEST_PORT = 1024
+
+
+@dataclass(slots=True, eq=False)
+class Pinhole:
+    """An open pinhole, or one on its way into the switch (`installed` False)."""
+
+    pinhole_id: int
+    entry: t.PinholeEntry
+    binding: Binding
+    control: Control | None
+    alg: str
+    label: str
+    created: float
+    expires: float
+    flows_left: int
+    installed: bool = False
+
+    @property
+    def visible(self) -> Endpoint:
+        """The endpoint that the opener is told."""
+        return Endpoint(self.binding.outside_addr, self.binding.outside_id)
+
+    def __str__(self) -> str:
+        entry = self.entry
+        inside = Endpoint(entry.inside_addr, entry.inside_id)
+        who = "anyone" if entry.remote_addr is None else str(Endpoint(entry.remote_addr, 0))[:-2]
+        port = "*" if entry.remote_id is None else str(entry.remote_id)
+        return f"{proto_name(entry.proto)} {who}:{port} -> {self.visible} -> {inside}"
+
+
+class Pinholes:
+    """All pinholes, with their limits (G4)."""
+
+    def __init__(
+        self, limits: Limits, translation: Translation, outbox: Outbox, counters: Counters
+    ) -> None:
+        self._limits = limits
+        self._translation = translation
+        self._outbox = outbox
+        self._counters = counters
+        self._by_id: dict[int, Pinhole] = {}
+        self._by_match: dict[tuple[object, ...], Pinhole] = {}
+        self._per_subscriber: Counter[int] = Counter()
+        self._next_id = 1
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def all(self) -> list[Pinhole]:
+        """Every pinhole, oldest first."""
+        return list(self._by_id.values())
+
+    def get(self, pinhole_id: int) -> Pinhole | None:
+        """A pinhole by its id."""
+        return self._by_id.get(pinhole_id)
+
+    def count_of(self, inside_addr: int) -> int:
+        """How many pinholes point to a host."""
+        return self._per_subscriber[inside_addr]
+
+    def new_id(self) -> int:
+        """An id nobody has had."""
+        self._next_id += 1
+        return self._next_id - 1
+
+    def reserve(
+        self, control: Control, request: PinholeRequest, outside_addr: int, now: float
+    ) -> tuple[Pinhole, list[Update]] | Refusal:
+        """Make a pinhole for an inside listener; returns the writes it needs.
+
+        The caller writes them and then says `opened` or `failed`. Asking again for
+        what the same control connection has open prolongs it.
+        """
+        reason = self._objection(control, request)
+        if reason:
+            return Refusal(reason)
+        inside = (request.listen.addr, request.listen.port)
+        match = (request.proto, *inside, request.opener_addr, request.opener_port)
+        present = self._by_match.get(match)
+        if present is not None:
+            if present.control is not control:
+                return Refusal("in-use")
+            present.expires = now + request.lifetime
+            return present, []
+        if self._count(control) >= self._limits.pinholes_per_control:
+            return Refusal("control-limit")
+        if self._per_subscriber[inside[0]] >= self._limits.pinholes_per_subscriber:
+            return Refusal("subscriber-limit")
+        if len(self._by_id) >= self._limits.pinholes:
+            return Refusal("pinhole-limit")
+        found = self._translation.binding_for(
+            request.proto, inside, now, kind=Kind.PINHOLE, outside_addr=outside_addr
+        )
+        if isinstance(found, Refused):
+            return Refusal(found.reason)
+        binding, updates = found
+        entry = t.PinholeEntry(
+            request.proto,
+            *inside,
+            request.opener_addr,
+            request.opener_port,
+            self.new_id(),
+            idle_timeout=request.lifetime,
+        )
+        pinhole = Pinhole(
+            entry.pinhole_id,
+            entry,
+            binding,
+            control,
+            control.alg,
+            request.label,
+            now,
+            now + request.lifetime,
+            request.max_flows,
+        )
+        self._keep(pinhole)
+        return pinhole, [*updates, Update(Op.INSERT, entry)]
+
+    def opened(self, pinhole: Pinhole) -> None:
+        """The switch has the entries of a reserved pinhole."""
+        pinhole.installed = True
+        self._counters.count(f"alg.{pinhole.alg}.pinholes.opened")
+
+    def failed(self, pinhole: Pinhole, now: float) -> None:
+        """The switch refused a reserved pinhole, and holds nothing of it."""
+        self._counters.count(f"alg.{pinhole.alg}.pinholes.refused.tables")
+        self._forget(pinhole)
+        self._translation.drop_binding_if_unused(pinhole.binding, now)
+
+    def hit(self, pinhole_id: int, key: FlowKey, now: float) -> None:
+        """A packet of flow `key` was let through: give it a session, and count the flow."""
+        pinhole = self._by_id.get(pinhole_id)
+        if pinhole is None or key in self._translation.flows:
+            return
+        opening = self._translation.prepare(key, Side.OUTSIDE, now)
+        if isinstance(opening, Refused):
+            self._translation.refused(opening.reason)
+            self._outbox.log(logging.WARNING, f"pinhole {pinhole}: {opening.reason}")
+            self._close(pinhole, "refused", now)
+            return
+        opening.flow.alg = pinhole.alg
+        opening.flow.label = pinhole.label
+        self._counters.count(f"alg.{pinhole.alg}.pinholes.used")
+        pinhole.flows_left -= 1
+        if pinhole.flows_left <= 0:
+            # The session holds the binding from here on.
+            self._forget(pinhole)
+            self._translation.commit(opening, (), [Update(Op.DELETE, pinhole.entry)])
+        else:
+            self._translation.commit(opening, ())
+
+    def close(self, pinhole_id: int, now: float) -> None:
+        """Withdraw an unused pinhole; unknown ids are ignored."""
+        pinhole = self._by_id.get(pinhole_id)
+        if pinhole is not None and pinhole.installed:
+            self._close(pinhole, "closed", now)
+
+    def close_of(self, control: Control, now: float) -> None:
+        """The control connection is gone: its unused pinholes close with it (F3)."""
+        for pinhole in self.all():
+            if pinhole.control is control and pinhole.installed:
+                self._close(pinhole, "closed", now)
+
+    def idle(self, pinhole_id: int, now: float) -> None:
+        """The switch reports a pinhole unused; our own clock decides."""
+        pinhole = self._by_id.get(pinhole_id)
+        if pinhole is not None and pinhole.expires <= now:
+            self._close(pinhole, "expired", now)
+
+    def expire(self, now: float) -> None:
+        """Close what nobody used in its lifetime."""
+        for pinhole in [p for p in self._by_id.values() if p.expires <= now and p.installed]:
+            self._close(pinhole, "expired", now)
+
+    def adopt(self, entry: t.PinholeEntry, binding: Binding, now: float) -> None:
+        """Take over a pinhole found in the switch; its control connection is not known."""
+        pinhole = Pinhole(
+            entry.pinhole_id,
+            entry,
+            binding,
+            None,
+            "adopted",
+            "",
+            now,
+            now + (entry.idle_timeout or self._limits.pinhole_lifetime),
+            1,
+            installed=True,
+        )
+        self._keep(pinhole)
+        self._next_id = max(self._next_id, entry.pinhole_id + 1)
+
+    def _objection(self, control: Control, request: PinholeRequest) -> str:
+        """Why a request may not be granted whoever asks (G7)."""
+        if request.listen.addr != control.flow.key.inside_addr:
+            return "bounce"
+        if not _LOWEST_PORT <= request.listen.port <= 0xFFFF:
+            return "low-port"
+        return ""
+
+    def _count(self, control: Control) -> int:
+        return sum(1 for pinhole in self._by_id.values() if pinhole.control is control)
+
+    def _keep(self, pinhole: Pinhole) -> None:
+        self._by_id[pinhole.pinhole_id] = pinhole
+        self._by_match[_match(pinhole.entry)] = pinhole
+        self._per_subscriber[pinhole.entry.inside_addr] += 1
+        pinhole.binding.holds += 1
+
+    def _forget(self, pinhole: Pinhole) -> None:
+        if self._by_id.pop(pinhole.pinhole_id, None) is None:
+            return
+        del self._by_match[_match(pinhole.entry)]
+        pinhole.binding.holds -= 1
+        addr = pinhole.entry.inside_addr
+        self._per_subscriber[addr] -= 1
+        if self._per_subscriber[addr] <= 0:
+            del self._per_subscriber[addr]
+
+    def _close(self, pinhole: Pinhole, why: str, now: float) -> None:
+        self._counters.count(f"alg.{pinhole.alg}.pinholes.{why}")
+        self._forget(pinhole)
+        updates: Sequence[Update] = self._translation.release_if_unused(pinhole.binding, now)
+        self._outbox.transact([Update(Op.DELETE, pinhole.entry), *updates])
+
+
+def _match(entry: t.PinholeEntry) -> tuple[object, ...]:
+    return (entry.proto, entry.inside_addr, entry.inside_id, entry.remote_addr, entry.remote_id)

@@ -1,0 +1,169 @@
+"""What `p4alg show` shows of the engine: plain data with stable keys."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from p4alg.alg.contract import Endpoint, format_addr
+from p4alg.alg.registry import STREAM_ALGS
+from p4alg.engine.controls import Controls
+from p4alg.engine.counters import Counters
+from p4alg.engine.flows import proto_name
+from p4alg.engine.pinholes import Pinholes
+from p4alg.engine.settings import AlgSettings, PortSpan, Settings
+from p4alg.engine.translation import Translation
+
+Rows = list[dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a view may look at."""
+
+    settings: Settings
+    algs: Mapping[str, AlgSettings]
+    translation: Translation
+    pinholes: Pinholes
+    controls: Controls
+    counters: Counters
+    now: float
+
+
+def _algs(context: Context) -> Rows:
+    rows: Rows = []
+    for name, alg in context.algs.items():
+        spans = [span for service in alg.services for span in context.settings.services[service]]
+        controls = [c for c in context.controls.all.values() if c.alg == name]
+        counters = context.counters.under(f"alg.{name}.")
+        rows.append(
+            {
+                "name": name,
+                "description": STREAM_ALGS[name].info.description,
+                "enabled": alg.enabled,
+                "services": list(alg.services),
+                "ports": [_span(span) for span in spans],
+                "sessions": len(controls),
+                "counters": {
+                    **counters,
+                    "bytes-held": sum(c.stream.bytes_held for c in controls),
+                },
+            }
+        )
+    return rows
+
+
+def _span(span: PortSpan) -> str:
+    ports = str(span.first) if span.first == span.last else f"{span.first}-{span.last}"
+    return f"{proto_name(span.proto)}/{ports}"
+
+
+def _sessions(context: Context) -> Rows:
+    return [
+        {
+            "proto": proto_name(flow.key.proto),
+            "inside": str(Endpoint(flow.key.inside_addr, flow.key.inside_id)),
+            "outside": str(Endpoint(flow.binding.outside_addr, flow.binding.outside_id)),
+            "remote": str(Endpoint(flow.key.remote_addr, flow.key.remote_id)),
+            "state": flow.phase.value,
+            "alg": flow.alg,
+            "label": flow.label,
+            "opened_by": flow.opened_by.name.lower(),
+            "age": _seconds(context.now - flow.created),
+            "idle_timeout": flow.idle_timeout,
+        }
+        for flow in context.translation.flows.values()
+    ]
+
+
+def _bindings(context: Context) -> Rows:
+    rows: Rows = [
+        {
+            "proto": proto_name(binding.proto),
+            "inside": str(Endpoint(binding.inside_addr, binding.inside_id)),
+            "outside": str(Endpoint(binding.outside_addr, binding.outside_id)),
+            "kind": binding.kind.value,
+            "sessions": binding.sessions,
+            "age": _seconds(context.now - binding.created),
+        }
+        for binding in context.translation.bindings
+    ]
+    for pair in context.settings.address_forwards:
+        flows = context.translation.flows.values()
+        rows.append(
+            {
+                "proto": "any",
+                "inside": format_addr(pair.inside_addr),
+                "outside": format_addr(pair.outside_addr),
+                "kind": "address",
+                "sessions": sum(1 for f in flows if f.key.inside_addr == pair.inside_addr),
+                "age": 0,
+            }
+        )
+    return rows
+
+
+def _pinholes(context: Context) -> Rows:
+    rows: Rows = []
+    for pinhole in context.pinholes.all():
+        entry = pinhole.entry
+        remote = "*" if entry.remote_addr is None else format_addr(entry.remote_addr)
+        port = "*" if entry.remote_id is None else str(entry.remote_id)
+        rows.append(
+            {
+                "id": pinhole.pinhole_id,
+                "proto": proto_name(entry.proto),
+                "inside": str(Endpoint(entry.inside_addr, entry.inside_id)),
+                "outside": str(pinhole.visible),
+                "remote": f"{remote}:{port}",
+                "alg": pinhole.alg,
+                "label": pinhole.label,
+                "control": "" if pinhole.control is None else str(pinhole.control),
+                "age": _seconds(context.now - pinhole.created),
+                "expires_in": _seconds(max(0.0, pinhole.expires - context.now)),
+                "state": "open" if pinhole.installed else "opening",
+            }
+        )
+    return rows
+
+
+def _counters(context: Context) -> dict[str, object]:
+    return dict(context.counters.under(""))
+
+
+def _subscribers(context: Context) -> Rows:
+    sessions = Counter(key.inside_addr for key in context.translation.flows)
+    bound = {
+        inside: (outside, count)
+        for inside, outside, count in context.translation.bindings.subscribers()
+    }
+    whole = {f.inside_addr: f.outside_addr for f in context.settings.address_forwards}
+    rows: Rows = []
+    for addr in sorted({*sessions, *bound, *whole}):
+        outside, count = bound.get(addr, (whole.get(addr), 0))
+        rows.append(
+            {
+                "address": format_addr(addr),
+                "outside": "" if outside is None else format_addr(outside),
+                "bindings": count,
+                "sessions": sessions[addr],
+                "pinholes": context.pinholes.count_of(addr),
+                "controls": context.controls.count_of(addr),
+            }
+        )
+    return rows
+
+
+def _seconds(value: float) -> float:
+    return round(value, 1)
+
+
+VIEWS: Mapping[str, Callable[[Context], Rows | dict[str, object]]] = {
+    "algs": _algs,
+    "sessions": _sessions,
+    "bindings": _bindings,
+    "pinholes": _pinholes,
+    "counters": _counters,
+    "subscribers": _subscribers,
+}

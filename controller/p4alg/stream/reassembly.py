@@ -1,0 +1,66 @@
+"""Segments in any order to contiguous bytes; bounded, and the first to come wins."""
+
+from __future__ import annotations
+
+from bisect import insort
+from operator import itemgetter
+
+MAX_SEGMENTS = 64
+MAX_AHEAD = 1 << 20
+"""How far beyond the next byte data may lie: the largest window that makes sense here."""
+
+
+class Reassembly:
+    """The bytes of one direction that arrived but are not contiguous yet."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._early: list[tuple[int, bytes]] = []
+        self._size = 0
+        self.next = 0
+        """Offset of the next byte expected."""
+
+    @property
+    def size(self) -> int:
+        """Bytes kept out of order."""
+        return self._size
+
+    def add(self, start: int, data: bytes) -> tuple[bytes, str]:
+        """Take a segment; returns what became contiguous, and why it was dropped if it was."""
+        if start + len(data) <= self.next or not data:
+            return b"", ""
+        if start > self.next:
+            return b"", self._keep(start, data)
+        out = bytearray(data[self.next - start :])
+        self.next = start + len(data)
+        while self._early and self._early[0][0] <= self.next:
+            at, kept = self._early.pop(0)
+            self._size -= len(kept)
+            if at + len(kept) > self.next:
+                out += kept[self.next - at :]
+                self.next = at + len(kept)
+        return bytes(out), ""
+
+    def _keep(self, start: int, data: bytes) -> str:
+        if start + len(data) > self.next + MAX_AHEAD:
+            return "out-of-window"
+        for part_start, part in self._gaps(start, data):
+            if len(self._early) >= MAX_SEGMENTS or self._size + len(part) > self._limit:
+                return "out-of-order-limit"
+            insort(self._early, (part_start, part), key=itemgetter(0))
+            self._size += len(part)
+        return ""
+
+    def _gaps(self, start: int, data: bytes) -> list[tuple[int, bytes]]:
+        """The parts of a segment that no earlier one has brought."""
+        parts = []
+        at, end = start, start + len(data)
+        for kept_start, kept in self._early:
+            if kept_start >= end:
+                break
+            if kept_start > at:
+                parts.append((at, data[at - start : kept_start - start]))
+            at = max(at, kept_start + len(kept))
+        if at < end:
+            parts.append((at, data[at - start :]))
+        return parts
