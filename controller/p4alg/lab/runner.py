@@ -43,7 +43,7 @@ def up(topology: Topology, target: str, config: Path | None = None) -> State:
     try:
         for command in plan.build(prefix, topology):
             _do(command)
-        switch = _start(folder, lab, SWITCH, plan.switch_command(target, topology, sys.executable))
+        switch = start(SWITCH, SWITCH, plan.switch_command(target, topology, sys.executable))
         _wait_until_served(folder, switch)
         if config is not None:
             start_controller(config)
@@ -86,7 +86,8 @@ def start_controller(config: Path) -> Process:
         STATE_VARIABLE: str(folder / "algs.json"),
     }
     command = plan.controller_command(config.resolve(), sys.executable)
-    controller = _start(folder, lab, CONTROLLER, command, environment)
+    state.save(folder, lab)
+    controller = start(CONTROLLER, SWITCH, command, environment)
     until = time.monotonic() + START_SECONDS
     while "p4alg: ready" not in _log(folder, CONTROLLER).read_text(errors="replace"):
         if not controller.alive():
@@ -96,6 +97,41 @@ def start_controller(config: Path) -> Process:
             raise UserError("the controller does not become ready: see 'p4alg lab logs'")
         time.sleep(_POLL)
     return controller
+
+
+def start(
+    name: str, host: str, command: list[str], environment: dict[str, str] | None = None
+) -> Process:
+    """Run a command in a host of the lab until the lab goes; its output is in the logs.
+
+    Raises `UserError` if it ends at once.
+    """
+    folder, lab = state.directory(), current()
+    with _log(folder, name).open("wb") as log:
+        child = subprocess.Popen(
+            plan.inside(lab.hosts[host], *command),
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    begun = state.start_time(child.pid)
+    if begun is None:
+        raise UserError(f"the {name} ended at once: {_last_line(folder, name)}")
+    process = Process(name, child.pid, begun)
+    lab.processes.append(process)
+    state.save(folder, lab)
+    return process
+
+
+def sweep() -> None:
+    """Remove what a killed run left of namespaces with our prefix, and what runs there."""
+    down()
+    spaces = [space for space in _existing() if space.startswith(state.prefix())]
+    _end([process for space in spaces for process in _inhabitants(space)])
+    for space in spaces:
+        _do(["ip", "netns", "del", space])
 
 
 def stop(name: str) -> None:
@@ -174,31 +210,6 @@ def _log(folder: Path, name: str) -> Path:
     return folder / f"{name}.log"
 
 
-def _start(
-    folder: Path,
-    lab: State,
-    name: str,
-    command: list[str],
-    environment: dict[str, str] | None = None,
-) -> Process:
-    with _log(folder, name).open("wb") as log:
-        child = subprocess.Popen(
-            plan.inside(lab.hosts[SWITCH], *command),
-            stdin=subprocess.DEVNULL,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    start = state.start_time(child.pid)
-    if start is None:
-        raise UserError(f"the {name} ended at once: {_last_line(folder, name)}")
-    process = Process(name, child.pid, start)
-    lab.processes.append(process)
-    state.save(folder, lab)
-    return process
-
-
 def _last_line(folder: Path, name: str) -> str:
     text = _log(folder, name).read_text(encoding="utf-8", errors="replace")
     return (text.strip().splitlines() or ["it wrote nothing"])[-1]
@@ -207,7 +218,7 @@ def _last_line(folder: Path, name: str) -> str:
 def _wait_until_served(folder: Path, process: Process) -> None:
     port = int(plan.GRPC.rpartition(":")[2])
     until = time.monotonic() + START_SECONDS
-    while not _listens(process.pid, port):
+    while not listens(process.pid, port):
         if not process.alive():
             raise UserError(f"the {process.name} ended: {_last_line(folder, process.name)}")
         if time.monotonic() > until:
@@ -215,7 +226,7 @@ def _wait_until_served(folder: Path, process: Process) -> None:
         time.sleep(_POLL)
 
 
-def _listens(pid: int, port: int) -> bool:
+def listens(pid: int, port: int) -> bool:
     """Whether something listens on a TCP port in the namespace of a process (proc(5))."""
     for name in ("tcp", "tcp6"):
         try:
