@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from p4alg.driver.link import Artifacts, LinkError, connect
-from p4alg.engine.reconcile import reconcile
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
+from p4alg.engine.reconcile import reconcile
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = Artifacts(

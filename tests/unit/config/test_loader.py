@@ -11,8 +11,24 @@ from hypothesis import strategies as st
 from p4alg.config import loader
 from p4alg.config.errors import ConfigError
 from p4alg.config.source import parse
+from p4alg.engine.settings import (
+    AddressForward,
+    AlgSettings,
+    Limits,
+    PortForward,
+    PortSpan,
+    Prefix,
+    RefuseMode,
+    Rule,
+    StaticRoute,
+    Timers,
+    Zone,
+)
+from p4alg.engine.tables import FilterMode, PolicyAction, Side
 
 EXAMPLE = Path(__file__).parents[3] / "topologies" / "nat.config.yaml"
+STATIC = "    - {protocol: tcp, outside: "
+WHOLE = "    - {outside: "
 TEXT = EXAMPLE.read_text(encoding="utf-8")
 
 
@@ -23,19 +39,67 @@ def refusal(text: str) -> str:
 
 
 def test_the_example_is_read_in_full() -> None:
-    config = loader.read(EXAMPLE)
-    assert [(z.name, z.side, z.ports, str(z.address), z.mtu) for z in config.zones] == [
-        ("inside", "inside", (1, 2), "10.0.0.1/24", 1500),
-        ("outside", "outside", (3, 4), "198.51.100.1/24", 1500),
-    ]
-    assert config.zones[0].mac == 0x020000010001
-    assert [str(p) for p in config.pools] == ["203.0.113.0/28"]
-    assert config.filtering == "address-and-port"
-    assert [(a.name, a.enabled, a.services) for a in config.algs][:2] == [
-        ("ftp", True, ("ftp", "ftp-alt")),
-        ("sip", True, ("sip",)),
-    ]
-    assert [str(r) for r in config.services["ftp-alt"]] == ["tcp/2121"]
+    settings = loader.read(EXAMPLE).settings
+    inside, outside = 0x0A000001, 0xC6336401
+    assert settings.zones == (
+        Zone("inside", 1, Side.INSIDE, (1, 2), 0, inside, 24, 0x020000010001),
+        Zone("outside", 2, Side.OUTSIDE, (3, 4), 0, outside, 24, 0x020000010002),
+    )
+    assert settings.pools == (Prefix(0xCB007100, 28),)
+    assert settings.filter_mode is FilterMode.ADDRESS_AND_PORT
+    assert settings.forwards == (PortForward(6, 0x0A00000B, 21, 0xCB007105, 21),)
+    assert settings.algs == (AlgSettings("ftp", True, ("ftp", "ftp-alt")),)
+    assert settings.services["ftp-alt"] == (PortSpan(6, 2121, 2121),)
+    assert settings.timers == Timers()
+    assert settings.limits == Limits()
+    assert settings.refuse is RefuseMode.RESET
+
+
+MORE = """\
+routes:
+  - {to: 192.168.0.0/16, via: 10.0.0.2}
+policy:
+  - {action: deny, from: inside, protocol: tcp, destination: 192.0.2.0/24, ports: 25-26}
+  - {action: exempt, protocol: 50}
+timers: {udp: 200, tcp_established: 8000}
+limits: {bindings: 1000, sessions: 5000, pinhole_lifetime: 30}
+refuse: pass
+denied_ports: [3306, 6000-6002]
+control: {socket: /tmp/s.sock, state: /tmp/s.json}
+"""
+
+
+def test_every_other_section_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (loader.SOCKET_VARIABLE, loader.STATE_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    text = TEXT.replace("  static:\n", "  exempt: [172.16.0.0/12]\n  static:\n")
+    whole = "    - {outside: 192.0.2.9, inside: 10.0.0.12}\n# ALGs"
+    config = loader.from_item(parse(text.replace("# ALGs", whole, 1) + MORE, "c.yaml"))
+    settings = config.settings
+    assert settings.routes == (StaticRoute(Prefix(0xC0A80000, 16), 0x0A000002),)
+    assert settings.rules[:2] == (
+        Rule(PolicyAction.DENY, Side.INSIDE, 6, None, Prefix(0xC0000200, 24), (25, 26)),
+        Rule(PolicyAction.EXEMPT, None, 50),
+    )
+    there = Prefix(0xAC100000, 12)
+    assert settings.rules[2:] == (
+        Rule(PolicyAction.EXEMPT, Side.INSIDE, destination=there),
+        Rule(PolicyAction.EXEMPT, Side.OUTSIDE, source=there),
+    )
+    assert settings.address_forwards == (AddressForward(0x0A00000C, 0xC0000209),)
+    assert (settings.timers.udp, settings.timers.tcp_established) == (200.0, 8000.0)
+    limits = settings.limits
+    assert (limits.bindings, limits.sessions, limits.pinhole_lifetime) == (1000, 5000, 30.0)
+    assert (limits.bindings_per_subscriber, limits.sessions_per_subscriber) == (1000, 5000)
+    assert settings.refuse is RefuseMode.PASS
+    assert settings.denied_ports == {3306, 6000, 6001, 6002}
+    assert (str(config.control.socket), str(config.control.state)) == ("/tmp/s.sock", "/tmp/s.json")
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(loader.SOCKET_VARIABLE, "/run/lab.sock")
+    config = loader.from_item(parse(TEXT + MORE, "c.yaml"))
+    assert str(config.control.socket) == "/run/lab.sock"
 
 
 @pytest.mark.parametrize(
@@ -56,13 +120,33 @@ def test_the_example_is_read_in_full() -> None:
         ("[203.0.113.0/28]", "[]", 7, "at least one pool"),
         ("filter: address-and-port", "filter: none", 8, "'none' is not one of"),
         ("filter:", "pools: []\n  filter:", 8, "'pools' is given twice"),
-        ("tcp/2121", "tcp/70000", 11, "ports are 1..65535"),
-        ("tcp/2121", "sctp/1", 11, "is not PROTOCOL/PORT"),
-        ("ftp-alt: [", "sip: [", 11, "is predefined"),
-        ("[ftp, ftp-alt]", "[ftp, ftp]", 13, "names a service twice"),
-        ("[ftp, ftp-alt]", "[nosuch]", 13, "no service 'nosuch'"),
-        ("[ftp, ftp-alt]", "[sip]", 13, "both claim"),
-        ("tcp/2121", "tcp/1700-1800", 13, "both claim tcp/1723"),
+        ("tcp/2121", "tcp/70000", 14, "ports are 1..65535"),
+        ("tcp/2121", "sctp/1", 14, "is not PROTOCOL/PORT"),
+        ("ftp-alt: [", "ftp: [", 14, "is predefined"),
+        ("[ftp, ftp-alt]", "[ftp, ftp]", 16, "names a service twice"),
+        ("[ftp, ftp-alt]", "[nosuch]", 16, "no service 'nosuch'"),
+        ("  ftp: {", "  sip: {", 16, "unknown key 'sip'"),
+        ("203.0.113.5:21", "203.0.113.5", 11, "is not ADDRESS:PORT"),
+        ("203.0.113.5:21", "10.0.0.5:21", 11, "is in inside zone 'inside'"),
+        ("10.0.0.11:21", "198.51.100.9:21", 11, "in no inside zone and behind no route"),
+        ("10.0.0.11:21", "10.0.0.1:21", 11, "is the gateway itself"),
+        ("protocol: tcp, outside", "outside", 11, "is not an IPv4 address"),
+        ("# ALGs", STATIC + '"203.0.113.5:21", inside: "10.0.0.12:21"}\n#', 12, "mapped already"),
+        ("# ALGs", STATIC + '"203.0.113.6:21", inside: "10.0.0.11:21"}\n#', 12, "mapped already"),
+        ("# ALGs", WHOLE + "203.0.113.6, inside: 10.0.0.12}\n#", 12, "is in a pool"),
+        ("# ALGs", WHOLE + "198.51.100.1, inside: 10.0.0.12}\n#", 12, "gateway's own address"),
+        ("services:", "timers: {udp: 0}\nservices:", 13, "0 is not in 1.0"),
+        ("services:", "timers: {upd: 9}\nservices:", 13, "unknown key 'upd'"),
+        ("services:", "limits: {sessions: 0}\nservices:", 13, "0 is not in 1"),
+        (
+            "services:",
+            "limits: {bindings: 10, bindings_per_subscriber: 11}\nservices:",
+            13,
+            "is above bindings (10)",
+        ),
+        ("services:", "refuse: drop\nservices:", 13, "'drop' is not one of"),
+        ("services:", "denied_ports: [0]\nservices:", 13, "is not PORT or FIRST-LAST"),
+        ("services:", "policy: [{action: deny, ports: 5}]\nservices:", 13, "ports need protocol"),
     ],
 )
 def test_a_contradiction_is_refused_with_its_line(
