@@ -46,6 +46,7 @@ from p4alg.stream.direction import (
     segments,
 )
 from p4alg.stream.history import Chunk, Level
+from p4alg.stream.numbers import wire
 from p4alg.stream.reassembly import MAX_AHEAD
 
 
@@ -194,8 +195,9 @@ class ControlStream:
         level = direction.history.last_level
         if level is None or direction.isn is None:
             return Shift(0, 0, 0)
-        # A direction's in numbers are those on the wire before the correction.
-        return Shift((direction.isn + level.end) % (1 << 32), level.before, level.after)
+        # From the message's beginning: then an acknowledgement of a part of it is
+        # never taken for one of its last byte.
+        return Shift(wire(direction.isn, level.start), level.before, level.after)
 
     # What happens
 
@@ -312,6 +314,8 @@ class ControlStream:
             last = end + 1 if tcp.flags & FIN else repeated_to
             self._repeat(sender, start, last, tcp.payload)
         self._advance(sender, gateway, now)
+        self._promise(sender.other)
+        self._barrier_last()
 
     def _accept(self, direction: Direction, start: int, payload: bytes) -> None:
         if direction.fin is not None:
@@ -325,15 +329,21 @@ class ControlStream:
     def _repeat(self, sender: Peer, start: int, end: int, payload: bytes) -> None:
         """The sender repeats in offsets `start` to `end`: so do we, from what was sent on."""
         direction, other = self._directions[sender], self._directions[sender.other]
-        # Between these, bytes are held; some of them acknowledged to the sender.
-        if direction.promised > direction.taken and end > direction.taken:
-            self._acknowledge(sender)
+        if start >= direction.taken and direction.packet is not None:
+            self._promise(sender, repeated=True)
         end = min(end, direction.taken + (1 if direction.finished else 0))
         if self._blocked is not None and self._blocked.sender is sender:
             # What waits for its tables must not leave by another way.
             end = min(end, self._blocked.chunk.start)
         if start >= end:
             return
+        if direction.history.edited_after(direction.acked) or direction.promised > direction.acked:
+            # What was acknowledged to the sender it will not repeat, and with
+            # more edits under way than the two shifts the switch knows it may
+            # have acknowledged some bytes too many. Neither goes as far as the
+            # last byte of the latest message, so its sender does repeat, and all
+            # that the peer is not known to have goes again.
+            start = min(start, direction.acked)
         chunks = direction.history.overlapping(start, end)
         covered = chunks[0].start if chunks else end
         if start < covered:
@@ -359,7 +369,6 @@ class ControlStream:
         direction, other = self._directions[peer], self._directions[peer.other]
         chunks: list[Chunk] = []
         fed = -1
-        was_held = direction.promised > direction.taken
         while not self.blocked and not self._closed:
             if self._detached:
                 if direction.held:
@@ -378,12 +387,27 @@ class ControlStream:
         if not self.blocked and direction.fin == direction.received and not direction.finished:
             self._finish(direction, chunks)
         self._flush(direction, other, chunks)
-        if not self.blocked and direction.held and direction.received > direction.promised:
-            if not was_held:
-                self._out.append(Seen(peer, "held", "", bytes(direction.held), b""))
-            direction.promised = direction.received
-            self._acknowledge(peer)
+        if not self.blocked and direction.held and direction.told < direction.taken:
+            direction.told = direction.taken
+            self._out.append(Seen(peer, "held", "", bytes(direction.held), b""))
+        self._promise(peer)
         self._barrier_last()
+
+    def _promise(self, peer: Peer, repeated: bool = False) -> None:
+        """Acknowledge an incomplete message to its sender, so that it goes on sending.
+
+        That covers all before it too, so the peer must have that: as its own
+        acknowledgement says, or the sender's repeating of nothing before.
+        """
+        direction = self._directions[peer]
+        if self.blocked or self._closed or not direction.held:
+            return
+        if direction.acked >= direction.taken or repeated:
+            if direction.received > direction.promised:
+                direction.promised = direction.received
+                self._acknowledge(peer)
+            elif repeated:
+                self._acknowledge(peer)
 
     def _feed(self, peer: Peer, direction: Direction, gateway: Gateway, now: float) -> list[Step]:
         data = bytes(direction.held)

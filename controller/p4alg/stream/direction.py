@@ -43,6 +43,8 @@ class Direction:
     """In offset up to which R is known to have everything."""
     promised: int = 1
     """In offset up to which we acknowledged held bytes to S."""
+    told: int = 0
+    """In offset of the incomplete message that was last reported as held."""
     peer_acked: int = 1
     """In offset of the other direction up to which S acknowledged."""
     steps: deque[Step] = field(default_factory=deque)

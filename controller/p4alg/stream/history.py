@@ -82,6 +82,10 @@ class History:
         """Forget the latest edit, whose message was not sent after all."""
         self._levels.pop()
 
+    def edited_after(self, offset: int) -> bool:
+        """Whether some edit ends after the in offset `offset`."""
+        return bool(self._levels) and self._levels[-1].end > offset
+
     def acknowledged(self, offset: int) -> None:
         """The peer has everything before the in offset `offset`."""
         while self._chunks and self._chunks[0].end <= offset:
