@@ -72,8 +72,10 @@ async def serve(path: Path, handler: Handler, traces: Traces) -> AsyncIterator[N
             else:
                 await _converse(reader, writer, handler, traces)
             await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError, ValueError):
-            pass  # The client left, or sent a line without end.
+        except (ConnectionError, asyncio.IncompleteReadError, ValueError, asyncio.CancelledError):
+            # The client left, sent a line without end, or the controller stops:
+            # asyncio reports what a connection's task raises as an error of ours.
+            return
         finally:
             clients -= 1
             writer.close()

@@ -62,6 +62,8 @@ class SwitchLink:
     def __init__(self, switch: fy.Switch) -> None:
         self._switch = switch
         self._pinhole_ids: dict[tuple[object, ...], int] = {}
+        # gRPC fails the whole stream when two messages are being sent on it at once.
+        self._sending = asyncio.Lock()
 
     async def read_entries(self) -> list[Entry]:
         """Every entry in every table of the switch, defaults left out."""
@@ -98,7 +100,8 @@ class SwitchLink:
     async def send(self, packets: Sequence[PacketOut]) -> None:
         """Hand frames to the switch, in order."""
         if packets:
-            await self._switch.write([_wire_packet(packet) for packet in packets])
+            async with self._sending:
+                await self._switch.write([_wire_packet(packet) for packet in packets])
 
     async def enable_digests(self) -> None:
         """Ask for the program's digests, keeping what is configured already."""
@@ -201,7 +204,8 @@ class SwitchLink:
             for data in digests:
                 assert isinstance(data, dict)
                 yield codec.plain(data)
-            await self._switch.write([digests.ack()])
+            async with self._sending:
+                await self._switch.write([digests.ack()])
 
     def _idle_event(self, wire: fy.P4TableEntry) -> ev.Event | None:
         match = codec.plain(wire.match or {})
