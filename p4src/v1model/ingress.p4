@@ -106,11 +106,18 @@ control GatewayIngress(inout headers_t hdr, inout metadata_t meta, inout standar
                 if (hdr.tcp.isValid()) {
                     sequence.apply(hdr, meta);
                     if (meta.from_cpu == 0 && meta.is_icmp_error == 0) {
+                        bit<1> ending = 0;
+                        bit<1> established = 0;
                         if ((hdr.tcp.flags & (TCP_FIN | TCP_RST)) != 0) {
-                            report_tcp(0);
+                            ending = 1;
                         } else if ((meta.session_flags & SESSION_NOTIFY_ESTABLISHED) != 0
                                    && (hdr.tcp.flags & (TCP_SYN | TCP_ACK)) == TCP_ACK) {
-                            report_tcp(1);
+                            established = 1;
+                        }
+                        // One call: each becomes a digest of its own in the
+                        // compiled program, and P4Runtime reaches only one.
+                        if (ending == 1 || established == 1) {
+                            report_tcp((bit<8>)established);
                         }
                     }
                 }
