@@ -1,0 +1,204 @@
+"""An engine on an in-memory switch: applies its writes, refuses what a switch would refuse."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable
+
+from p4alg.engine import events as ev
+from p4alg.engine import tables as t
+from p4alg.engine.actions import LogRecord, PacketOut, TraceRecord, Transaction
+from p4alg.engine.engine import Engine
+from p4alg.engine.reconcile import entry_key
+from p4alg.engine.settings import (
+    AddressForward,
+    AlgSettings,
+    Limits,
+    PortForward,
+    PortSpan,
+    Prefix,
+    RefuseMode,
+    Settings,
+    StaticRoute,
+    Timers,
+    Zone,
+)
+from p4alg.engine.tables import Op, Side
+from p4alg.packet.arp import arp_request, parse_arp
+from p4alg.packet.checksum import transport_checksum
+from p4alg.packet.ethernet import ETH_ARP, build_ethernet, parse_ethernet
+from p4alg.packet.ipv4 import build_ipv4
+from p4alg.packet.tcp import ACK, FIN, RST, SYN
+
+IN_MAC, OUT_MAC = 0x020000010001, 0x020000010002
+HOST_MAC, PEER_MAC = 0x02000000000A, 0x02000000000B
+INSIDE, INSIDE2, GATEWAY = 0x0A00000B, 0x0A00000C, 0x0A000001
+REMOTE, REMOTE2, UPLINK = 0xC633640B, 0xC633640C, 0xC6336401
+POOL, SERVER = 0xCB007100, 0xCB007105
+WHOLE, WHOLE_OUT = 0x0A000014, 0xC0000214
+TCP, UDP, ICMP = 6, 17, 1
+IN_PORT, OUT_PORT = 1, 3
+
+
+def settings(**changes) -> Settings:
+    values = {
+        "zones": (
+            Zone("inside", 1, Side.INSIDE, (1, 2), 0, GATEWAY, 24, IN_MAC),
+            Zone("outside", 2, Side.OUTSIDE, (3, 4), 0, UPLINK, 24, OUT_MAC, 1400),
+        ),
+        "pools": (Prefix(POOL, 28),),
+        "routes": (StaticRoute(Prefix(0, 0), REMOTE2),),
+        "forwards": (PortForward(TCP, INSIDE, 21, SERVER, 21),),
+        "address_forwards": (AddressForward(WHOLE, WHOLE_OUT),),
+        "services": {
+            "ftp": (PortSpan(TCP, 21, 21),),
+            "ftp-alt": (PortSpan(TCP, 2120, 2129),),
+        },
+        "algs": (AlgSettings("ftp", True, ("ftp",)),),
+        "timers": Timers(),
+        "limits": Limits(),
+        "refuse": RefuseMode.RESET,
+    }
+    return Settings(**{**values, **changes})
+
+
+class Bench:
+    """The engine, its clock, and the switch's tables."""
+
+    def __init__(self, present=(), engine=None, **changes) -> None:
+        self.now = 100.0
+        self.entries = {entry_key(entry): entry for entry in present}
+        self.sent: list[PacketOut] = []
+        self.logs: list[LogRecord] = []
+        self.traces: list[TraceRecord] = []
+        self.refuses: Callable[[t.Update], bool] = lambda update: False
+        self.engine = engine or Engine(settings(**changes), random.Random(1))
+        self.perform(self.engine.start(list(self.entries.values()), self.now))
+
+    def perform(self, actions) -> None:
+        queue = list(actions)
+        while queue:
+            action = queue.pop(0)
+            match action:
+                case Transaction():
+                    event = self._write(action)
+                    queue += self.engine.handle(event, self.now)
+                case PacketOut():
+                    self.sent.append(action)
+                case LogRecord():
+                    self.logs.append(action)
+                case TraceRecord():
+                    self.traces.append(action)
+
+    def _write(self, transaction: Transaction) -> ev.TransactionDone | ev.TransactionFailed:
+        failed = ""
+        inserted = []
+        for update in transaction.updates:
+            key = entry_key(update.entry)
+            exists = key in self.entries
+            wrong = exists if update.op is Op.INSERT else not exists
+            assert not wrong, f"{update} on a table that has {self.entries.get(key)}"
+            if self.refuses(update):
+                failed = "full"
+            elif update.op is Op.DELETE:
+                del self.entries[key]
+            else:
+                self.entries[key] = update.entry
+                if update.op is Op.INSERT:
+                    inserted.append(key)
+        if failed:
+            for key in inserted:
+                del self.entries[key]
+            return ev.TransactionFailed(transaction.transaction_id, failed)
+        self.sent += transaction.then
+        return ev.TransactionDone(transaction.transaction_id)
+
+    def event(self, event: ev.Event) -> list[PacketOut]:
+        """Give the engine an event; what it sends because of it."""
+        self.sent = []
+        self.perform(self.engine.handle(event, self.now))
+        return self.sent
+
+    def punt(self, reason: ev.Reason, frame: bytes, port=IN_PORT, alg_id=0, hairpin=False):
+        return self.event(ev.PacketIn(port, reason, alg_id, hairpin, frame))
+
+    def new(self, frame: bytes, port=IN_PORT, alg_id=0, hairpin=False):
+        return self.punt(ev.Reason.NEW_FLOW, frame, port, alg_id, hairpin)
+
+    def tick(self, seconds: float = 0.0) -> list[PacketOut]:
+        self.now += seconds
+        return self.event(ev.Tick())
+
+    def of(self, kind) -> list:
+        return [entry for entry in self.entries.values() if isinstance(entry, kind)]
+
+    def sessions(self) -> dict[t.FlowKey, t.Session]:
+        return {entry.flow: entry for entry in self.of(t.Session)}
+
+    def dynamic(self) -> set:
+        """Entries that flows made: nothing of it is left when all have gone."""
+        static = Bench(engine=Engine(settings(), random.Random(1))).entries
+        kinds = (t.MapOut, t.MapIn, t.Session, t.PinholeEntry, t.Sequence, t.PeerEntry, t.Fragment)
+        return {
+            key
+            for key, entry in self.entries.items()
+            if isinstance(entry, kinds) and key not in static
+        }
+
+    def counter(self, name: str) -> int:
+        return self.engine.show("counters", self.now).get(name, 0)
+
+    def show(self, what: str):
+        return self.engine.show(what, self.now)
+
+    def outside_of(self, proto: int, addr: int, number: int) -> tuple[int, int]:
+        entry = next(
+            e
+            for e in self.of(t.MapOut)
+            if (e.proto, e.inside_addr, e.inside_id) == (proto, addr, number)
+        )
+        return entry.outside_addr, entry.outside_id
+
+    def idle_everything(self) -> None:
+        """Every session goes idle, and the clock runs past every lifetime."""
+        for key in list(self.sessions()):
+            self.event(ev.SessionIdle(key))
+        self.tick(1000.0)
+
+
+def segment(
+    src, sport, dst, dport, flags=SYN, seq=1, ack=0, payload=b"", macs=(IN_MAC, HOST_MAC)
+) -> bytes:
+    head = struct.pack("!HHIIBBHHH", sport, dport, seq, ack, 5 << 4, flags, 65535, 0, 0)
+    body = head + payload
+    check = transport_checksum(src, dst, TCP, body)
+    body = body[:16] + check.to_bytes(2, "big") + body[18:]
+    return build_ipv4(macs, 0, src, dst, TCP, body)
+
+
+def datagram(src, sport, dst, dport, payload=b"data", macs=(IN_MAC, HOST_MAC)) -> bytes:
+    head = struct.pack("!HHHH", sport, dport, 8 + len(payload), 0)
+    return build_ipv4(macs, 0, src, dst, UDP, head + payload)
+
+
+def ping(src, dst, ident=77, macs=(IN_MAC, HOST_MAC), ttl=64) -> bytes:
+    return build_ipv4(macs, 0, src, dst, ICMP, struct.pack("!BBHHH", 8, 0, 0, ident, 1), ttl)
+
+
+def who_has(sender_mac, sender, target) -> bytes:
+    return arp_request(sender_mac, 0, sender, target)
+
+
+def is_at(mac, addr, asker_mac, asker) -> bytes:
+    body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2)
+    body += mac.to_bytes(6, "big") + addr.to_bytes(4, "big")
+    body += asker_mac.to_bytes(6, "big") + asker.to_bytes(4, "big")
+    return build_ethernet(asker_mac, mac, 0, ETH_ARP, body)
+
+
+def is_arp(frame: bytes) -> bool:
+    return parse_ethernet(frame).ether_type == ETH_ARP
+
+
+__all__ = ["ACK", "FIN", "RST", "SYN", "parse_arp"]

@@ -1,0 +1,309 @@
+"""FTP control connections through the engine: tables first, pinholes bounded, limits kept."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from p4alg.alg.contract import Peer
+from p4alg.engine import events as ev
+from p4alg.engine import tables as t
+from p4alg.engine.settings import Limits, RefuseMode
+from p4alg.engine.tables import FlowKey, SessionFlags
+from tests.unit.engine.dialogue import Dialogue
+from tests.unit.engine.harness import (
+    ACK,
+    FIN,
+    IN_PORT,
+    INSIDE,
+    INSIDE2,
+    REMOTE,
+    REMOTE2,
+    RST,
+    SERVER,
+    TCP,
+    Bench,
+    segment,
+)
+
+C, S = Peer.CLIENT, Peer.SERVER
+PORT = b"PORT 10,0,0,11,200,10\r\n"
+LISTEN = 200 * 256 + 10
+
+
+def greeted(bench: Bench | None = None, inside: Peer = C) -> Dialogue:
+    dialogue = Dialogue(bench or Bench(), inside)
+    assert dialogue.server(b"220 hi\r\n") == b"220 hi\r\n"
+    return dialogue
+
+
+def announced(line: bytes) -> tuple[int, int]:
+    numbers = [int(n) for n in re.findall(rb"\d+", line)]
+    numbers = numbers[-6:]
+    addr = int.from_bytes(bytes(numbers[:4]), "big")
+    return addr, numbers[4] << 8 | numbers[5]
+
+
+def test_a_control_session_is_punted_to_its_alg() -> None:
+    dialogue = greeted()
+    session = dialogue.bench.sessions()[dialogue.key]
+    assert session.alg_id == 1
+    (row,) = dialogue.bench.show("sessions")
+    assert (row["alg"], row["label"]) == ("ftp", "control")
+
+
+@pytest.mark.parametrize("size", [None, 1, 5])
+def test_F1_F3_PORT_opens_a_pinhole_for_the_server_alone(size: int | None) -> None:
+    dialogue = greeted()
+    addr, port = announced(dialogue.client(PORT, size))
+    bench = dialogue.bench
+    assert addr == dialogue.outside[0]
+    (hole,) = bench.of(t.PinholeEntry)
+    assert (hole.inside_addr, hole.inside_id) == (INSIDE, LISTEN)
+    assert (hole.remote_addr, hole.remote_id, hole.idle_timeout) == (REMOTE, None, 60.0)
+    assert bench.outside_of(TCP, INSIDE, LISTEN) == (addr, port)
+    assert bench.show("pinholes")[0]["state"] == "open"
+
+
+@pytest.mark.parametrize("size", [None, 1, 3])
+def test_F1_EPSV_of_an_inside_server_announces_the_outside_port(size: int | None) -> None:
+    dialogue = greeted(inside=S)
+    dialogue.client(b"EPSV\r\n")
+    line = dialogue.server(b"229 Extended (|||51210|)\r\n", size)
+    port = int(re.findall(rb"\|\|\|(\d+)\|", line)[0])
+    assert dialogue.bench.outside_of(TCP, INSIDE, 51210) == (SERVER, port)
+
+
+def test_rule_2_a_message_leaves_after_its_tables_or_not_at_all() -> None:
+    bench = Bench()
+    dialogue = greeted(bench)
+    bench.refuses = lambda update: isinstance(update.entry, t.PinholeEntry)
+    assert dialogue.client(PORT) == b""
+    assert all(end.reset for end in dialogue.ends.values())
+    assert bench.of(t.PinholeEntry) == []
+    assert not [e for e in bench.of(t.MapOut) if e.inside_id == LISTEN]
+    assert bench.counter("alg.ftp.pinholes.refused.tables") == 1
+
+
+def test_F3_a_used_pinhole_closes_and_its_flow_has_a_session() -> None:
+    dialogue = greeted()
+    dialogue.client(PORT)
+    bench = dialogue.bench
+    (hole,) = bench.of(t.PinholeEntry)
+    data = FlowKey(TCP, INSIDE, LISTEN, REMOTE, 20)
+    for _ in range(3):
+        bench.event(ev.PinholeHit(data, hole.pinhole_id))
+    assert bench.of(t.PinholeEntry) == []
+    assert data in bench.sessions()
+    other = FlowKey(TCP, INSIDE, LISTEN, REMOTE, 21)
+    bench.event(ev.PinholeHit(other, hole.pinhole_id))
+    assert other not in bench.sessions()
+    assert bench.counter("alg.ftp.pinholes.used") == 1
+
+
+def test_F3_an_unused_pinhole_closes_after_its_lifetime() -> None:
+    dialogue = greeted()
+    dialogue.client(PORT)
+    bench = dialogue.bench
+    bench.tick(59.0)
+    assert bench.of(t.PinholeEntry)
+    bench.tick(1.0)
+    assert bench.of(t.PinholeEntry) == []
+    assert bench.counter("alg.ftp.pinholes.expired") == 1
+
+
+@pytest.mark.parametrize("flags", [FIN | ACK, RST | ACK])
+def test_F3_unused_pinholes_close_with_the_control_connection(flags: int) -> None:
+    dialogue = greeted()
+    dialogue.client(PORT)
+    dialogue.server(b"200 ok\r\n")
+    dialogue.client(b"PORT 10,0,0,11,200,11\r\n")
+    bench = dialogue.bench
+    (used, *_) = bench.of(t.PinholeEntry)
+    data = FlowKey(TCP, INSIDE, used.inside_id, REMOTE, 20)
+    bench.event(ev.PinholeHit(data, used.pinhole_id))
+    dialogue.finish(C, flags)
+    if flags & FIN:
+        dialogue.finish(S)
+    assert bench.of(t.PinholeEntry) == []
+    assert data in bench.sessions()
+    assert bench.sessions()[dialogue.key].idle_timeout == 240.0
+
+
+def test_G6_corrections_are_written_with_the_message_that_needs_them() -> None:
+    dialogue = greeted()
+    sent = dialogue.client(PORT)
+    (sequence,) = dialogue.bench.of(t.Sequence)
+    assert sequence.outbound.after == len(sent) - len(PORT) != 0
+    session = dialogue.bench.sessions()[dialogue.key]
+    assert session.flags & SessionFlags.CORRECT_SEQUENCE
+    dialogue.server(b"200 ok\r\n")
+    before = sequence.outbound.after
+    more = b"PORT 10,0,0,11,200,11\r\n"
+    sent = dialogue.client(more)
+    (sequence,) = dialogue.bench.of(t.Sequence)
+    assert sequence.outbound.before == before
+    assert sequence.outbound.after == before + len(sent) - len(more)
+
+
+def test_F1_an_expected_flow_of_the_inside_host_is_labelled_and_keeps_the_address() -> None:
+    dialogue = greeted(inside=S)
+    dialogue.client(b"PORT 198,51,100,11,100,1\r\n")
+    bench = dialogue.bench
+    assert bench.of(t.PinholeEntry) == []
+    bench.new(segment(INSIDE, 20, REMOTE, 25601))
+    row = bench.show("sessions")[-1]
+    assert (row["alg"], row["label"]) == ("ftp", "ftp PORT")
+    addr, port = bench.outside_of(TCP, INSIDE, 20)
+    assert addr == SERVER
+    assert port < 1024
+
+
+def test_F4_a_bounce_resets_the_connection_and_opens_nothing() -> None:
+    dialogue = greeted()
+    assert dialogue.client(b"PORT 10,0,0,12,200,10\r\n") == b""
+    assert all(end.reset for end in dialogue.ends.values())
+    assert dialogue.bench.of(t.PinholeEntry) == []
+    assert dialogue.bench.counter("alg.ftp.client.refused.bounce") == 1
+
+
+def test_F4_or_the_command_passes_unrewritten_if_so_configured() -> None:
+    dialogue = greeted(Bench(refuse=RefuseMode.PASS))
+    bounce = b"PORT 10,0,0,12,200,10\r\n"
+    assert dialogue.client(bounce) == bounce
+    assert dialogue.bench.of(t.PinholeEntry) == []
+
+
+def test_F7_services_may_change_and_established_connections_keep_their_alg() -> None:
+    dialogue = greeted()
+    bench = dialogue.bench
+    bench.perform(bench.engine.set_alg_services("ftp", ["ftp-alt"], bench.now))
+    spans = {(e.server_id[0], e.server_id[1]) for e in bench.of(t.Service)}
+    whole = 0xFFFFFFFF
+    assert spans == {(2120, whole - 7), (2128, whole - 1)}
+    assert dialogue.client(PORT) != PORT
+    assert bench.sessions()[dialogue.key].alg_id == 1
+    with pytest.raises(KeyError):
+        bench.engine.set_alg_services("ftp", ["nosuch"], bench.now)
+
+
+def test_G1_off_closes_pinholes_keeps_data_sessions_and_punts_nothing() -> None:
+    dialogue = greeted()
+    bench = dialogue.bench
+    dialogue.client(PORT)
+    (used,) = bench.of(t.PinholeEntry)
+    data = FlowKey(TCP, INSIDE, used.inside_id, REMOTE, 20)
+    bench.event(ev.PinholeHit(data, used.pinhole_id))
+    dialogue.server(b"200 ok\r\n")
+    dialogue.client(b"PORT 10,0,0,11,200,11\r\n")
+    bench.perform(bench.engine.set_alg_enabled("ftp", False, bench.now))
+    assert bench.of(t.PinholeEntry) == []
+    assert bench.of(t.Service) == []
+    assert data in bench.sessions()
+    session = bench.sessions()[dialogue.key]
+    assert session.alg_id == 0
+    assert session.flags & SessionFlags.CORRECT_SEQUENCE
+    # What was on its way to the controller meanwhile crosses as it is.
+    frame = segment(INSIDE, 40000, REMOTE, 21, ACK, 500, 1, b"PORT 10,0,0,11,200,12\r\n")
+    (out,) = bench.punt(ev.Reason.ALG, frame, IN_PORT, 1)
+    assert (out.frame, out.sequence_is_final) == (frame, False)
+    bench.perform(bench.engine.set_alg_enabled("ftp", True, bench.now))
+    assert len(bench.of(t.Service)) == 1
+
+
+def test_G2_counters_say_what_happened_in_each_direction() -> None:
+    dialogue = greeted()
+    dialogue.client(PORT)
+    counters = dialogue.bench.show("algs")[0]["counters"]
+    assert counters["server.messages"] == 1
+    assert counters["client.messages"] == 1
+    assert counters["client.rewritten"] == 1
+    assert counters["pinholes.opened"] == 1
+    assert counters["bytes-held"] > 0
+
+
+def test_G3_the_trace_shows_bytes_before_and_after_and_what_opened() -> None:
+    dialogue = greeted()
+    sent = dialogue.client(PORT)
+    record = dialogue.bench.traces[-1]
+    assert (record.alg, record.sender, record.verdict) == ("ftp", "client", "rewritten")
+    assert (record.before, record.after) == (PORT, sent)
+    assert (record.client, record.server) == ("10.0.0.11:40000", "198.51.100.11:21")
+    assert len(record.pinholes) == 1
+    assert "10.0.0.11:51210" in record.pinholes[0]
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(pinholes_per_control=2), "control-limit"),
+        (Limits(pinholes_per_subscriber=2), "subscriber-limit"),
+        (Limits(pinholes=2, pinholes_per_subscriber=2), "subscriber-limit"),
+    ],
+)
+def test_G4_pinholes_are_bounded(limits: Limits, reason: str) -> None:
+    dialogue = greeted(Bench(limits=limits))
+    for n in range(3):
+        dialogue.client(b"PORT 10,0,0,11,200,%d\r\n" % n)
+        if n < 2:
+            dialogue.server(b"200 ok\r\n")
+    assert len(dialogue.bench.of(t.PinholeEntry)) <= 2
+    assert dialogue.bench.counter(f"alg.ftp.pinholes.refused.{reason}") in (0, 1)
+    assert all(end.reset for end in dialogue.ends.values()) or not dialogue.bench.counter(
+        f"alg.ftp.pinholes.refused.{reason}"
+    )
+
+
+def test_G4_beyond_the_control_session_limit_a_connection_is_plain_nat() -> None:
+    bench = Bench(limits=replace(Limits(), controls_per_subscriber=1))
+    greeted(bench)
+    out = bench.new(segment(INSIDE, 40001, REMOTE2, 21), IN_PORT, alg_id=1)
+    assert len(out) == 1
+    key = FlowKey(TCP, INSIDE, 40001, REMOTE2, 21)
+    assert bench.sessions()[key].alg_id == 0
+    assert bench.counter("alg.ftp.controls.refused") == 1
+
+
+def test_G7_http_ends_alg_work_for_the_connection() -> None:
+    dialogue = greeted()
+    text = b"POST / HTTP/1.1\r\nPORT 10,0,0,11,200,10\r\n"
+    assert dialogue.client(text) == text
+    assert dialogue.bench.of(t.PinholeEntry) == []
+    assert dialogue.bench.sessions()[dialogue.key].alg_id == 0
+    assert dialogue.bench.counter("alg.ftp.protocol-errors.not-ftp") == 1
+
+
+def test_G8_colliding_inside_ports_of_two_hosts_get_outside_ports_of_their_own() -> None:
+    bench = Bench()
+    one = greeted(bench)
+    first = announced(one.client(PORT))
+    syn = segment(INSIDE2, 40000, REMOTE, 21)
+    bench.new(syn, 2, alg_id=1)
+    assert bench.outside_of(TCP, INSIDE2, 40000) != bench.outside_of(TCP, INSIDE, 40000)
+    assert bench.outside_of(TCP, INSIDE, LISTEN) == first
+
+
+def test_everything_an_ftp_session_made_goes_with_it() -> None:
+    dialogue = greeted()
+    bench = dialogue.bench
+    for n in range(4):
+        dialogue.client(b"PORT 10,0,0,11,200,%d\r\n" % n)
+        dialogue.server(b"200 ok\r\n")
+        for hole in bench.of(t.PinholeEntry)[:1]:
+            data = FlowKey(TCP, INSIDE, hole.inside_id, REMOTE, 20)
+            bench.event(ev.PinholeHit(data, hole.pinhole_id))
+    dialogue.finish(C)
+    dialogue.finish(S)
+    bench.idle_everything()
+    assert bench.dynamic() == set()
+    assert bench.show("pinholes") == []
+    assert bench.show("algs")[0]["sessions"] == 0
+
+
+def test_rule_8_stopping_leaves_every_session_to_the_switch() -> None:
+    dialogue = greeted()
+    dialogue.client(PORT)
+    bench = dialogue.bench
+    bench.perform(bench.engine.stop(bench.now))
+    assert all(session.alg_id == 0 for session in bench.sessions().values())
+    assert bench.of(t.PinholeEntry)
