@@ -66,7 +66,7 @@ class Adoption:
             if binding is not None:
                 self._pinholes.adopt(entry, binding, now)
                 kept.append(entry)
-        kept += self._peers(present, bindings)
+        kept += self._peers()
         for binding in bindings.values():
             if binding.kind is Kind.STATIC:
                 continue
@@ -123,22 +123,20 @@ class Adoption:
         timeout = session.idle_timeout
         return Flow(session.flow, binding, Side.INSIDE, now, phase, timeout, flags=session.flags)
 
-    def _peers(
-        self, present: Sequence[t.Entry], bindings: dict[tuple[int, int, int], Binding]
-    ) -> list[t.PeerEntry]:
+    def _peers(self) -> list[t.PeerEntry]:
         """Remote addresses of endpoints, counted by the flows that go there."""
+        if self._settings.filter_mode is not t.FilterMode.ADDRESS:
+            return []
+        found: dict[t.PeerEntry, None] = {}
         for flow in self._translation.flows.values():
-            peers = flow.binding.peers
-            if flow.binding.kind is not Kind.STATIC:
-                flow.binding.peers = peers = peers if peers is not None else {}
-                remote = flow.key.remote_addr
-                peers[remote] = peers.get(remote, 0) + 1
-        kept = []
-        for entry in _of(present, t.PeerEntry):
-            binding = bindings.get((entry.proto, entry.inside_addr, entry.inside_id))
-            if binding is not None and entry.remote_addr in (binding.peers or {}):
-                kept.append(entry)
-        return kept
+            binding, remote = flow.binding, flow.key.remote_addr
+            if binding.kind is Kind.STATIC:
+                continue
+            if binding.peers is None:
+                binding.peers = {}
+            binding.peers[remote] = binding.peers.get(remote, 0) + 1
+            found[t.PeerEntry(*flow.key[:3], remote)] = None
+        return list(found)
 
     def _neighbour_entries(self, present: Sequence[t.Entry], now: float) -> list[t.Entry]:
         hops = {entry.next_hop: entry for entry in _of(present, t.NextHop)}

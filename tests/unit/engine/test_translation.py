@@ -10,7 +10,7 @@ from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.settings import Limits
-from p4alg.engine.tables import FilterMode, FlowKey, SessionFlags, Side
+from p4alg.engine.tables import FilterMode, FlowKey, SessionFlags
 from p4alg.packet.icmp import UNREACHABLE, parse_icmp
 from p4alg.packet.ipv4 import parse_ipv4
 from tests.unit.engine.harness import (
@@ -260,4 +260,3 @@ def test_tables_and_engine_agree_and_nothing_is_left_at_the_end(moves) -> None:
     bench.idle_everything()
     assert bench.dynamic() == set()
     assert bench.show("sessions") == []
-    assert Side.INSIDE == 0

@@ -1,0 +1,137 @@
+"""Packets that are exceptions: fragments, too big, too old, for us, malformed."""
+
+import struct
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from p4alg.engine import events as ev
+from p4alg.engine import tables as t
+from p4alg.engine.fragments import MAX_DATAGRAMS, MAX_EARLY
+from p4alg.packet.icmp import ECHO_REPLY, TIME_EXCEEDED, UNREACHABLE, parse_icmp
+from p4alg.packet.ipv4 import build_ipv4, fragment_ipv4, parse_ipv4
+from tests.unit.engine.harness import (
+    GATEWAY,
+    ICMP,
+    IN_PORT,
+    INSIDE,
+    INSIDE2,
+    OUT_PORT,
+    REMOTE,
+    SERVER,
+    UDP,
+    Bench,
+    datagram,
+    ping,
+    segment,
+)
+
+
+def pieces(ident: int = 7, size: int = 3000) -> list[bytes]:
+    whole = bytearray(datagram(INSIDE2, 5000, REMOTE, 80, bytes(size)))
+    whole[18:20] = struct.pack("!H", ident)
+    whole[20:22] = b"\0\0"
+    return fragment_ipv4(parse_ipv4(bytes(whole)), 1400)
+
+
+def fragment(bench: Bench, frame: bytes) -> list[bytes]:
+    return [out.frame for out in bench.punt(ev.Reason.FRAGMENT, frame)]
+
+
+def test_N4787_14_fragments_in_order_follow_the_first() -> None:
+    bench = Bench()
+    first, second, third = pieces()
+    assert fragment(bench, first) == [first]
+    assert bench.of(t.Fragment) == [
+        t.Fragment(INSIDE2, REMOTE, UDP, 7, 5000, 80, bench.of(t.Fragment)[0].idle_timeout)
+    ]
+    assert len(bench.sessions()) == 1
+    assert fragment(bench, second) == [second]
+    assert fragment(bench, third) == [third]
+
+
+def test_N4787_14_fragments_out_of_order_wait_for_the_first() -> None:
+    bench = Bench()
+    first, second, third = pieces()
+    assert fragment(bench, third) == []
+    assert fragment(bench, second) == []
+    assert fragment(bench, first) == [first, third, second]
+
+
+def test_fragments_are_bounded_and_forgotten() -> None:
+    bench = Bench()
+    first, second, _ = pieces()
+    for _ in range(MAX_EARLY + 3):
+        fragment(bench, second)
+    assert len(fragment(bench, first)) == 1 + MAX_EARLY
+    for ident in range(100, 100 + MAX_DATAGRAMS + 10):
+        fragment(bench, pieces(ident)[1])
+    assert bench.counter("fragments.dropped") >= 3 + 10
+    bench.tick(31.0)
+    assert bench.of(t.Fragment) == []
+    assert fragment(bench, pieces(9000)[1]) == []
+    assert fragment(bench, pieces(9000)[0]) != []
+
+
+def test_N4787_13_too_big_and_not_to_be_fragmented_is_reported_with_the_mtu() -> None:
+    bench = Bench()
+    frame = datagram(INSIDE2, 5000, REMOTE, 80, bytes(1450))
+    bench.new(frame)
+    (error,) = bench.punt(ev.Reason.MTU, frame)
+    packet = parse_ipv4(error.frame)
+    assert parse_icmp(packet)[:2] == (UNREACHABLE, 4)
+    assert packet.payload[6:8] == (1400).to_bytes(2, "big")
+    assert (error.egress_port, packet.dst) == (IN_PORT, INSIDE2)
+
+
+def test_too_big_otherwise_is_fragmented() -> None:
+    bench = Bench()
+    frame = bytearray(datagram(INSIDE2, 5000, REMOTE, 80, bytes(1450)))
+    frame[20:22] = b"\0\0"
+    bench.new(bytes(frame))
+    outs = [parse_ipv4(out.frame) for out in bench.punt(ev.Reason.MTU, bytes(frame))]
+    assert len(outs) == 2
+    assert all(out.end - out.l3 <= 1400 for out in outs)
+    assert len(bench.of(t.Fragment)) == 1
+
+
+def test_the_end_of_a_life_is_reported() -> None:
+    bench = Bench()
+    (error,) = bench.punt(ev.Reason.TTL, datagram(INSIDE2, 5000, REMOTE, 80))
+    packet = parse_ipv4(error.frame)
+    assert parse_icmp(packet)[:2] == (TIME_EXCEEDED, 0)
+    assert (packet.src, packet.dst) == (GATEWAY, INSIDE2)
+
+
+def test_the_gateway_answers_pings_and_nothing_else() -> None:
+    bench = Bench()
+    (reply,) = bench.punt(ev.Reason.LOCAL, ping(INSIDE, GATEWAY, 3))
+    assert parse_icmp(parse_ipv4(reply.frame))[:3] == (ECHO_REPLY, 0, 3)
+    assert reply.egress_port == IN_PORT
+    assert bench.punt(ev.Reason.LOCAL, segment(INSIDE, 1, GATEWAY, 22)) == []
+    assert bench.counter("local.dropped") == 1
+
+
+@given(
+    st.sampled_from(list(ev.Reason)),
+    st.binary(max_size=80),
+    st.booleans(),
+    st.sampled_from([1, 3, 9]),
+    st.integers(0, 2),
+)
+@settings(max_examples=300, deadline=None)
+def test_G9_no_frame_raises(reason, data, as_ip, port, alg_id) -> None:
+    bench = Bench()
+    bench.new(segment(INSIDE2, 40000, REMOTE, 21), alg_id=1)
+    before = dict(bench.sessions())
+    frame = build_ipv4((1, 2), 0, INSIDE2, REMOTE, 6, data) if as_ip else data
+    bench.punt(reason, frame, port, alg_id)
+    assert all(bench.sessions()[key] == entry for key, entry in before.items())
+
+
+def test_new_flows_of_protocols_without_ports_are_refused() -> None:
+    bench = Bench()
+    frame = build_ipv4((1, 2), 0, INSIDE2, REMOTE, 50, bytes(20))
+    assert bench.new(frame) == []
+    assert bench.counter("nat.refused.protocol") == 1
+    assert bench.new(build_ipv4((1, 2), 0, REMOTE, SERVER, ICMP, b"\x08"), OUT_PORT) == []
