@@ -9,7 +9,6 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,20 +21,21 @@ from p4alg.control import server, store
 from p4alg.control.protocol import failure, success
 from p4alg.driver.link import LinkError, SwitchLink, connect
 from p4alg.driver.shell import Shell
-from p4alg.engine import events as ev
 from p4alg.engine.actions import LogRecord, TraceRecord
 from p4alg.engine.engine import Engine
 
 MAX_EVENTS = 1000
 """Log records that `show events` remembers."""
 
-_log = logging.getLogger("p4alg")
-
 
 async def run(config: Config) -> None:
     """Serve until SIGTERM or SIGINT; `UserError` if it cannot start or loses the switch."""
     settings = store.load(config.control.state, config.settings)
     engine = Engine(settings, random.SystemRandom())
+    # Before the switch is touched: another controller may be in charge of it.
+    server.claim(config.control.socket)
+    # finsy tells of every failure at length, also of those we report ourselves.
+    logging.getLogger("finsy").setLevel(logging.CRITICAL + 1)
     try:
         async with connect(config.switch.grpc, config.switch.device_id, shipped()) as link:
             app = App(config, engine, link)
@@ -74,32 +74,22 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         self._announce()
-        serving = asyncio.create_task(self._serve(sources))
+        serving = asyncio.create_task(self._shell.run(sources))
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if serving.done():
-            serving.result()
-            raise UserError(f"{self._config.switch.grpc}: the switch closed the connection")
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+        losing = asyncio.create_task(self._link.lost())
+        tasks = (serving, stopping, losing)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        if not stopping.done() or not stop.is_set():
+            why = str(ends[2]) if losing.done() and not losing.cancelled() else _first(ends[0])
+            raise UserError(
+                f"{self._config.switch.grpc}: lost the switch ({why}); start it, then p4alg again"
+            )
         self._shell.perform(self._engine.stop(time.monotonic()))
         await self._shell.drain()
         print("p4alg: stopped; the switch goes on forwarding", flush=True)
-
-    async def _serve(self, sources: list[AsyncIterator[ev.Event]]) -> None:
-        try:
-            await self._shell.run(sources)
-        except* Exception as group:
-            error = group.exceptions[0]
-            while isinstance(error, ExceptionGroup):
-                error = error.exceptions[0]
-            if not isinstance(error, LinkError):
-                _log.debug("the link to the switch failed", exc_info=error)
-            text = str(error).strip().splitlines() or [type(error).__name__]
-            raise UserError(
-                f"{self._config.switch.grpc}: lost the switch ({text[0]}); restart it, then p4alg"
-            ) from error
 
     def _announce(self) -> None:
         algs = [
@@ -198,6 +188,13 @@ class App:
         state: Path = self._config.control.state
         store.save(state, [(str(a["name"]), bool(a["enabled"]), list(_names(a))) for a in algs])
         return success(next(a for a in algs if a["name"] == name))
+
+
+def _first(error: object) -> str:
+    """The first line of what went wrong, out of the groups it may be wrapped in."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _names(alg: dict[str, object]) -> list[str]:

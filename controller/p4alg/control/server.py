@@ -60,7 +60,7 @@ class Traces:
 @asynccontextmanager
 async def serve(path: Path, handler: Handler, traces: Traces) -> AsyncIterator[None]:
     """Listen on `path` while in the context; `UserError` if that cannot be."""
-    _claim(path)
+    claim(path)
     clients = 0
 
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -128,8 +128,11 @@ async def _trace(
     await asyncio.gather(feeding, gone, return_exceptions=True)
 
 
-def _claim(path: Path) -> None:
-    """Make sure that nobody serves `path`; remove what a crash left there."""
+def claim(path: Path) -> None:
+    """Make sure that nobody serves `path`; remove what a crash left there.
+
+    Raises `UserError` if somebody does, or the place cannot be used.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():

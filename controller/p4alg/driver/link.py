@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import finsy as fy
+from finsy.switch import SwitchEvent, SwitchFailFastError
 
 from p4alg.driver import codec
 from p4alg.driver.gauges import DROPS, METERS, PUNTS
@@ -22,6 +23,7 @@ from p4alg.engine import events as ev
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.tables import Entry, Op, PinholeEntry, Update
 
+_NOT_PRIMARY = "another controller is primary; stop it first"
 _PIPELINE, _FINAL, _HAIRPIN = 1, 2, 4
 # finsy drops what does not fit its reader queues; the punt meters of the
 # program keep bursts below this.
@@ -64,6 +66,21 @@ class SwitchLink:
         self._pinhole_ids: dict[tuple[object, ...], int] = {}
         # gRPC fails the whole stream when two messages are being sent on it at once.
         self._sending = asyncio.Lock()
+        self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        for event, reason in (
+            (SwitchEvent.CHANNEL_DOWN, "the connection broke"),
+            (SwitchEvent.SWITCH_STOP, "the connection broke"),
+            (SwitchEvent.BECOME_BACKUP, "another controller became primary"),
+        ):
+            switch.ee.add_listener(event, lambda *_, reason=reason: self._lose(reason))
+
+    def _lose(self, reason: str) -> None:
+        if not self._lost.done():
+            self._lost.set_result(reason)
+
+    async def lost(self) -> str:
+        """Wait until the switch cannot be used any more; why that is."""
+        return await asyncio.shield(self._lost)
 
     async def read_entries(self) -> list[Entry]:
         """Every entry in every table of the switch, defaults left out."""
@@ -250,14 +267,19 @@ async def connect(
             await switch.__aenter__()
     except TimeoutError:
         raise LinkError(f"{address}: no answer from the switch in {timeout:g} s") from None
+    except SwitchFailFastError:
+        raise LinkError(f"{address}: {_NOT_PRIMARY}") from None
     except fy.P4ClientError as error:
         raise LinkError(f"{address}: the switch refuses: {_first_line(error.message)}") from None
     try:
         if not switch.is_primary:
-            raise LinkError(f"{address}: another controller is primary; stop it first")
+            raise LinkError(f"{address}: {_NOT_PRIMARY}")
         yield SwitchLink(switch)
     finally:
-        await switch.__aexit__(None, None, None)
+        # It raises this when the connection was lost, which whoever used it
+        # has noticed by then.
+        with suppress(SwitchFailFastError):
+            await switch.__aexit__(None, None, None)
 
 
 async def _refuse_other_program(
@@ -279,6 +301,8 @@ async def _refuse_other_program(
             f"{address}: no answer from the switch in {timeout:g} s; "
             "start it or correct the address"
         ) from None
+    except SwitchFailFastError:
+        raise LinkError(f"{address}: {_NOT_PRIMARY}") from None
     except fy.P4ClientError as error:
         raise LinkError(
             f"{address}: cannot use the switch ({_first_line(error.message)}); "

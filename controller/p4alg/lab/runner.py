@@ -79,6 +79,8 @@ def start_controller(config: Path) -> Process:
     restart of the controller but not the lab.
     """
     folder, lab = state.directory(), current()
+    if any(p.name == CONTROLLER and p.alive() for p in lab.processes):
+        raise UserError("a controller runs in the lab already: 'p4alg lab down' ends it")
     lab.processes = [p for p in lab.processes if p.name != CONTROLLER]
     environment = {
         **os.environ,

@@ -1,0 +1,303 @@
+"""The whole gateway with real FTP in a lab: transfers, limits of trust, restarts, commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from p4alg.config.errors import UsageError, UserError
+from p4alg.control.client import Client
+from p4alg.lab import ftp, plan, runner, topology
+from p4alg.lab.ftp import Server
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / "topologies" / "nat.config.yaml"
+SIZE = 300_000
+OUTSIDE_URL, INSIDE_URL = "ftp://198.51.100.11", "ftp://203.0.113.5"
+PROGRAMS = ("ip", "ethtool", "vsftpd", "curl", "lftp")
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make network namespaces"),
+    pytest.mark.skipif(
+        any(shutil.which(program) is None for program in PROGRAMS),
+        reason=f"needs {', '.join(PROGRAMS)} on PATH",
+    ),
+]
+
+
+class Lab:
+    """A lab that is up, with an FTP server on either side."""
+
+    def __init__(self) -> None:
+        self.outside = ftp.serve("outside1", SIZE)
+        self.inside = ftp.serve("inside1", SIZE)
+        self.alternate = ftp.serve("outside1", SIZE, port=2121)
+        socket = runner.control_socket()
+        assert socket is not None
+        self.client = Client(socket)
+
+    def show(self, what: str) -> Any:
+        return self.client.call("show", what=what)
+
+    def counter(self, name: str) -> int:
+        return int(self.show("counters").get(name, 0))
+
+    def background(self, host: str, *command: str) -> subprocess.Popen[bytes]:
+        space = runner.current().hosts[host]
+        return subprocess.Popen(
+            plan.inside(space, *command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+def wait_until(what: str, check: Any, seconds: float = 10.0) -> None:
+    until = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < until, f"{what}: not within {seconds} s"
+        time.sleep(0.05)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "embedded",
+        pytest.param(
+            "bmv2",
+            marks=[
+                pytest.mark.bmv2,
+                pytest.mark.skipif(
+                    shutil.which("simple_switch_grpc") is None,
+                    reason="needs simple_switch_grpc on PATH",
+                ),
+            ],
+        ),
+    ],
+)
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    patch = pytest.MonkeyPatch()
+    patch.setenv("P4ALG_LAB_STATE", f"/run/p4alg/test-{os.getpid()}")
+    patch.setenv("P4ALG_LAB_PREFIX", "p4algtest-")
+    patch.delenv("P4ALG_SOCKET", raising=False)
+    runner.sweep()
+    try:
+        runner.up(topology.read(topology.find("nat")), request.param, CONFIG)
+        yield Lab()
+    finally:
+        runner.sweep()
+        patch.undo()
+
+
+def transfer(host: str, server: Server, url: str, mode: str, client: str = "curl") -> None:
+    for move in (ftp.fetch, ftp.send):
+        result = move(client, host, server, url, mode, 20.0)
+        assert result.intact, f"{client} {mode} {move.__name__}: {result.said}"
+
+
+@pytest.mark.parametrize("mode", ftp.MODES)
+def test_F1_an_inside_client_transfers_both_ways(lab: Lab, mode: str) -> None:
+    transfer("inside1", lab.outside, OUTSIDE_URL, mode)
+
+
+@pytest.mark.parametrize("mode", ftp.MODES)
+def test_F1_an_inside_server_behind_a_static_mapping_transfers_both_ways(
+    lab: Lab, mode: str
+) -> None:
+    transfer("outside1", lab.inside, INSIDE_URL, mode)
+
+
+@pytest.mark.parametrize("mode", ["PORT", "PASV", "EPSV"])
+def test_F2_lftp_transfers_too(lab: Lab, mode: str) -> None:
+    transfer("inside2", lab.outside, OUTSIDE_URL, mode, "lftp")
+    transfer("outside2", lab.inside, INSIDE_URL, mode, "lftp")
+
+
+def test_F2_a_mirror_with_several_transfers_at_once(lab: Lab, tmp_path: Path) -> None:
+    many = lab.outside.folder / "files" / "many"
+    many.mkdir(exist_ok=True)
+    for n in range(12):
+        (many / f"{n}.bin").write_bytes(os.urandom(20_000))
+    command = (
+        "set net:max-retries 2; set net:timeout 5; set ftp:passive-mode off;"
+        f" open {OUTSIDE_URL}; mirror -P 4 many {tmp_path}/got"
+    )
+    assert lab.background("inside1", "lftp", "-c", command).wait(60) == 0
+    for file in many.iterdir():
+        assert (tmp_path / "got" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_F7_a_service_on_another_port_works_until_it_is_taken_away(lab: Lab) -> None:
+    url = f"{OUTSIDE_URL}:2121"
+    assert ftp.fetch("curl", "inside1", lab.alternate, url, "PORT", 20.0).intact
+    lab.client.call("services", name="ftp", services=["ftp"])
+    assert not ftp.fetch("curl", "inside1", lab.alternate, url, "PORT", 8.0).intact
+    lab.client.call("services", name="ftp", services=["ftp", "ftp-alt"])
+    assert ftp.fetch("curl", "inside1", lab.alternate, url, "PORT", 20.0).intact
+
+
+def test_G1_off_active_mode_fails_and_no_packet_is_punted_for_it(lab: Lab) -> None:
+    lab.client.call("disable", name="ftp")
+    punts = lab.counter("switch.punts.alg")
+    assert not ftp.fetch("curl", "inside1", lab.outside, OUTSIDE_URL, "PORT", 8.0).intact
+    assert ftp.fetch("curl", "inside1", lab.outside, OUTSIDE_URL, "PASV", 20.0).intact
+    assert lab.counter("switch.punts.alg") == punts
+    lab.client.call("enable", name="ftp")
+    assert ftp.fetch("curl", "inside1", lab.outside, OUTSIDE_URL, "PORT", 20.0).intact
+
+
+def test_F3_bulk_data_never_visits_the_controller(lab: Lab) -> None:
+    before = lab.counter("switch.punts.alg") + lab.counter("switch.punts.new-flow")
+    assert ftp.fetch("curl", "inside1", lab.outside, OUTSIDE_URL, "PASV", 20.0).intact
+    after = lab.counter("switch.punts.alg") + lab.counter("switch.punts.new-flow")
+    # 300 KB are over 200 segments; what is punted are commands, replies and first packets.
+    assert 0 < after - before < 40
+
+
+def test_G8_hosts_with_colliding_ports_transfer_at_once(lab: Lab) -> None:
+    curl = ("curl", "-sS", "--max-time", "20", "--local-port", "40100", "-o", "/dev/null")
+    rate = ("--limit-rate", "200k", "--ftp-port", "-", f"{OUTSIDE_URL}/{ftp.FILE}")
+    clients = [lab.background(host, *curl, *rate) for host in ("inside1", "inside2")]
+    assert [client.wait(30) for client in clients] == [0, 0]
+
+
+def test_rule_8_a_transfer_survives_the_controller_and_the_next_one_takes_over(lab: Lab) -> None:
+    slow = lab.background(
+        "inside1",
+        *("curl", "-sS", "--max-time", "30", "--limit-rate", "100k", "-o", "/dev/null"),
+        *("--ftp-port", "-", f"{OUTSIDE_URL}/{ftp.FILE}"),
+    )
+
+    def data() -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = lab.show("sessions")
+        return [r for r in rows if r["label"].startswith("ftp ") and r["state"] == "established"]
+
+    wait_until("the data connection", data)
+    before = {(r["inside"], r["outside"]) for r in lab.show("sessions")}
+    (controller,) = [p for p in runner.current().processes if p.name == runner.CONTROLLER]
+    os.kill(controller.pid, 9)
+    time.sleep(0.3)
+    runner.start_controller(CONFIG)
+    after = {(r["inside"], r["outside"]) for r in lab.show("sessions")}
+    assert before <= after
+    assert slow.wait(30) == 0
+    transfer("inside1", lab.outside, OUTSIDE_URL, "PORT")
+
+
+def test_sigterm_leaves_the_switch_forwarding(lab: Lab) -> None:
+    slow = lab.background(
+        "inside1",
+        *("curl", "-sS", "--max-time", "30", "--limit-rate", "100k", "-o", "/dev/null"),
+        f"{OUTSIDE_URL}/{ftp.FILE}",
+    )
+    wait_until(
+        "the data connection",
+        lambda: [r for r in lab.show("sessions") if r["label"] == "ftp 229" and r["age"] < 2],
+    )
+    runner.stop(runner.CONTROLLER)
+    # Control and data connection go on to their ends without a controller.
+    assert slow.wait(30) == 0
+    runner.start_controller(CONFIG)
+    transfer("inside1", lab.outside, OUTSIDE_URL, "EPSV")
+
+
+def test_changes_by_command_survive_a_restart_of_the_controller(lab: Lab) -> None:
+    lab.client.call("disable", name="ftp")
+    runner.stop(runner.CONTROLLER)
+    runner.start_controller(CONFIG)
+    try:
+        assert [row["enabled"] for row in lab.show("algs")] == [False]
+    finally:
+        lab.client.call("enable", name="ftp")
+
+
+def test_views_have_their_keys(lab: Lab) -> None:
+    transfer("inside1", lab.outside, OUTSIDE_URL, "PORT")
+    assert {"proto", "inside", "outside", "remote", "state", "alg"} <= set(lab.show("sessions")[0])
+    assert {"proto", "inside", "outside", "kind", "sessions"} <= set(lab.show("bindings")[0])
+    assert {"address", "outside", "bindings", "sessions"} <= set(lab.show("subscribers")[0])
+    switch = lab.show("switch")
+    assert switch["tables"]["session"]["entries"] == len(lab.show("sessions"))
+    assert lab.counter("switch.punts.new-flow") > 0
+
+
+def test_wrong_commands_are_refused_with_what_is_known(lab: Lab) -> None:
+    with pytest.raises(UsageError, match=r"no ALG 'nosuch' \(known: ftp\)"):
+        lab.client.call("enable", name="nosuch")
+    with pytest.raises(UsageError, match=r"no service 'nosuch' \(known: ftp, ftp-alt\)"):
+        lab.client.call("services", name="ftp", services=["nosuch"])
+    with pytest.raises(UserError, match="no command"):
+        lab.client.call("nosuch")
+
+
+def cli(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "p4alg", *args],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_the_commands_print_for_people_and_for_programs(lab: Lab) -> None:
+    for what in ("algs", "sessions", "bindings", "pinholes", "counters", "subscribers", "switch"):
+        shown = cli("show", what)
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert shown.stdout.strip()
+        json.loads(cli("show", what, "--json").stdout)
+    assert cli("alg", "list").stdout.splitlines()[1].split()[:2] == ["ftp", "yes"]
+    assert cli("alg", "services", "ftp").stdout.startswith("ftp is on, services: ftp ftp-alt")
+    assert cli("alg", "disable", "nosuch").returncode == 2
+
+
+def test_a_second_controller_is_told_that_there_is_one(lab: Lab, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="runs in the lab already"):
+        runner.start_controller(CONFIG)
+    for socket, reason in (
+        (runner.control_socket(), "another controller serves"),
+        (tmp_path / "other.sock", "another controller is primary; stop it first"),
+    ):
+        second = run_at_switch(CONFIG, socket)
+        assert second.returncode == 1
+        assert reason in second.stderr
+        assert len(second.stderr.splitlines()) == 1
+    assert lab.show("algs")
+
+
+def run_at_switch(config: Path, socket: Path | None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        plan.inside(
+            runner.current().hosts["switch"],
+            *(sys.executable, "-m", "p4alg", "run", "-c", str(config)),
+        ),
+        env={**os.environ, "P4ALG_SOCKET": str(socket)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_a_controller_that_loses_its_switch_says_so_and_ends(lab: Lab) -> None:
+    (switch,) = [p for p in runner.current().processes if p.name == "switch"]
+    (controller,) = [p for p in runner.current().processes if p.name == runner.CONTROLLER]
+    os.kill(switch.pid, 9)
+    wait_until("the controller's end", lambda: not controller.alive())
+    said = runner.logs()["controller"].splitlines()[-1]
+    assert said.startswith("p4alg: 127.0.0.1:9559: lost the switch")
+    unreachable = run_at_switch(CONFIG, Path("/run/p4alg/none.sock"))
+    assert unreachable.returncode == 1
+    assert "start it" in unreachable.stderr
+    assert len(unreachable.stderr.splitlines()) == 1
