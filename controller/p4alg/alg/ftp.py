@@ -69,6 +69,8 @@ class FtpAlg:
         # in the order of the commands (RFC 959 section 4.2).
         self._unanswered: deque[bytes] = deque()
         self._tls = False
+        # The endpoint announced last; a new announcement takes its place.
+        self._announced: int | None = None
         self._detached = False
 
     def feed(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
@@ -202,6 +204,10 @@ class FtpAlg:
         )
         if isinstance(grant, Refusal):
             return Refuse(len(line), grant.reason, f"{kind.decode()} {told}")
+        if self._announced not in (None, grant.pinhole_id):
+            # Ignored if it was used; open as little as possible otherwise.
+            gateway.close_pinhole(self._announced or 0)
+        self._announced = grant.pinhole_id
         shown = grant.visible
         edits: tuple[Edit, ...] = ()
         if shown != told and not (kind == b"229" and shown.port == told.port):

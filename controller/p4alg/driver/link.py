@@ -123,13 +123,14 @@ class SwitchLink:
     async def enable_digests(self) -> None:
         """Ask for the program's digests, keeping what is configured already."""
         entries = [
+            # At once: a flow through a pinhole has no session until we know.
+            fy.P4DigestEntry("pinhole_hit_t", max_list_size=1, ack_timeout_ns=_DIGEST_ACK_NS),
             fy.P4DigestEntry(
-                name,
+                "tcp_event_t",
                 max_list_size=_DIGEST_LIST,
                 max_timeout_ns=_DIGEST_TIMEOUT_NS,
                 ack_timeout_ns=_DIGEST_ACK_NS,
-            )
-            for name in ("tcp_event_t", "pinhole_hit_t")
+            ),
         ]
         try:
             await self._switch.insert(entries)

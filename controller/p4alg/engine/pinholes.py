@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from p4alg.engine.controls import Control
 
 _LOWEST_PORT = 1024
+GRACE = 1.0
+"""Seconds a pinhole nobody wants any more stays: its only flow may have begun a moment
+ago, and the switch's report of that be on its way."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +46,8 @@ class Pinhole:
     expires: float
     flows_left: int
     installed: bool = False
+    retired: bool = False
+    """Whether it closes because nobody wants it any more, not because it is old."""
 
     @property
     def visible(self) -> Endpoint:
@@ -109,7 +114,7 @@ class Pinholes:
         if present is not None:
             if present.control is not control:
                 return Refusal("in-use")
-            present.expires = now + request.lifetime
+            present.expires, present.retired = now + request.lifetime, False
             return present, []
         if self._count(control) >= self._limits.pinholes_per_control:
             return Refusal("control-limit")
@@ -179,16 +184,16 @@ class Pinholes:
             self._translation.commit(opening, ())
 
     def close(self, pinhole_id: int, now: float) -> None:
-        """Withdraw an unused pinhole; unknown ids are ignored."""
+        """Withdraw an unused pinhole, after `GRACE`; unknown ids are ignored."""
         pinhole = self._by_id.get(pinhole_id)
-        if pinhole is not None and pinhole.installed:
-            self._close(pinhole, "closed", now)
+        if pinhole is not None:
+            self._retire(pinhole, now)
 
     def close_of(self, control: Control, now: float) -> None:
         """The control connection is gone: its unused pinholes close with it (F3)."""
-        for pinhole in self.all():
-            if pinhole.control is control and pinhole.installed:
-                self._close(pinhole, "closed", now)
+        for pinhole in self._by_id.values():
+            if pinhole.control is control:
+                self._retire(pinhole, now)
 
     def idle(self, pinhole_id: int, now: float) -> None:
         """The switch reports a pinhole unused; our own clock decides."""
@@ -197,9 +202,9 @@ class Pinholes:
             self._close(pinhole, "expired", now)
 
     def expire(self, now: float) -> None:
-        """Close what nobody used in its lifetime."""
+        """Close what nobody used in its lifetime, or wants any more."""
         for pinhole in [p for p in self._by_id.values() if p.expires <= now and p.installed]:
-            self._close(pinhole, "expired", now)
+            self._close(pinhole, "closed" if pinhole.retired else "expired", now)
 
     def adopt(self, entry: t.PinholeEntry, binding: Binding, now: float) -> None:
         """Take over a pinhole found in the switch; its control connection is not known."""
@@ -244,6 +249,10 @@ class Pinholes:
         self._per_subscriber[addr] -= 1
         if self._per_subscriber[addr] <= 0:
             del self._per_subscriber[addr]
+
+    def _retire(self, pinhole: Pinhole, now: float) -> None:
+        pinhole.retired = True
+        pinhole.expires = min(pinhole.expires, now + GRACE)
 
     def _close(self, pinhole: Pinhole, why: str, now: float) -> None:
         self._counters.count(f"alg.{pinhole.alg}.pinholes.{why}")

@@ -8,6 +8,7 @@ import pytest
 from p4alg.alg.contract import Peer
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
+from p4alg.engine.pinholes import GRACE
 from p4alg.engine.settings import Limits, RefuseMode
 from p4alg.engine.tables import FlowKey, SessionFlags
 from tests.unit.engine.dialogue import Dialogue
@@ -125,9 +126,34 @@ def test_F3_unused_pinholes_close_with_the_control_connection(flags: int) -> Non
     dialogue.finish(C, flags)
     if flags & FIN:
         dialogue.finish(S)
+    bench.tick(GRACE)
     assert bench.of(t.PinholeEntry) == []
     assert data in bench.sessions()
     assert bench.sessions()[dialogue.key].idle_timeout == 240.0
+
+
+def test_F3_a_flow_that_began_just_before_the_end_of_its_control_connection_goes_on() -> None:
+    dialogue = greeted()
+    dialogue.client(PORT)
+    bench = dialogue.bench
+    (hole,) = bench.of(t.PinholeEntry)
+    dialogue.finish(C)
+    dialogue.finish(S)
+    data = FlowKey(TCP, INSIDE, LISTEN, REMOTE, 20)
+    bench.event(ev.PinholeHit(data, hole.pinhole_id))
+    bench.tick(GRACE)
+    assert data in bench.sessions()
+    assert bench.outside_of(TCP, INSIDE, LISTEN)
+
+
+def test_a_new_announcement_takes_the_place_of_an_unused_one() -> None:
+    dialogue = greeted()
+    dialogue.client(PORT)
+    dialogue.server(b"200 ok\r\n")
+    dialogue.client(b"PORT 10,0,0,11,200,11\r\n")
+    dialogue.bench.tick(GRACE)
+    (hole,) = dialogue.bench.of(t.PinholeEntry)
+    assert hole.inside_id == LISTEN + 1
 
 
 def test_G6_corrections_are_written_with_the_message_that_needs_them() -> None:
@@ -197,6 +223,7 @@ def test_G1_off_closes_pinholes_keeps_data_sessions_and_punts_nothing() -> None:
     dialogue.server(b"200 ok\r\n")
     dialogue.client(b"PORT 10,0,0,11,200,11\r\n")
     bench.perform(bench.engine.set_alg_enabled("ftp", False, bench.now))
+    bench.tick(GRACE)
     assert bench.of(t.PinholeEntry) == []
     assert bench.of(t.Service) == []
     assert data in bench.sessions()
