@@ -4,18 +4,22 @@ VENV    = .venv
 PTFENV  = .venv-ptf
 PY      = $(VENV)/bin/python
 PIP     = 26.3
+TARGET ?= embedded
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint ptf p4 clean
+.PHONY: help demo setup test lint ptf bench p4 clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: setup ## FTP through the gateway with real daemons (TARGET=embedded|bmv2)
+	@$(PY) demo/run.py --target $(TARGET)
 
 setup: $(VENV)/.ready $(PTFENV)/.ready ## Debian packages, virtual environments, Python packages
 
 test: setup ## the whole test suite
 	$(PY) -m pytest
-	@if [ -f ptf-tests/run.py ]; then $(MAKE) --no-print-directory ptf; fi
+	@$(MAKE) --no-print-directory ptf
 
 lint: $(VENV)/.ready ## style and types
 	$(PY) -m ruff check .
@@ -26,6 +30,9 @@ ptf: setup ## data-plane tests on the embedded switch, and on BMv2 where it is
 	$(PTFENV)/bin/python ptf-tests/run.py --target embedded
 	$(PTFENV)/bin/python ptf-tests/run.py --target bmv2
 
+bench: setup ## figures of every target present, beside the kernel's NAT
+	@$(PY) benchmarks/run.py
+
 p4: ## compile the P4 program (needs p4c-bm2-ss on PATH)
 	$(PYTHON) p4src/build.py
 
@@ -34,7 +41,7 @@ clean: ## remove environments and caches
 
 # netifaces, which ptf needs, has no wheel for Python 3.11: gcc and the headers
 # compile it.
-PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp curl
+PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp curl nftables
 
 .debian-ready:
 	@missing=""; for p in $(PACKAGES); do \

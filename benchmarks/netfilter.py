@@ -1,0 +1,55 @@
+"""The incumbent: the same lab with the Linux kernel in the switch's place.
+
+A router with nftables: source NAT to the same pool, and the kernel's FTP helper
+(nf_conntrack_ftp, nf_nat_ftp), assigned by rule as current kernels want it. There
+are kernels that take the rule and never attach the helper; then FTP is left out.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+from p4alg.config.errors import UserError
+from p4alg.lab import plan, runner, state
+from p4alg.lab.topology import SWITCH, Topology
+
+_RULES = """
+table ip bench {
+  ct helper ftp { type "ftp" protocol tcp; }
+  chain assign {
+    type filter hook prerouting priority -150; policy accept;
+    tcp dport 21 ct state new ct helper set "ftp";
+  }
+  chain nat { type nat hook postrouting priority 100; oifname "port3" snat to 203.0.113.1; }
+}
+"""
+
+
+def up(topology: Topology) -> None:
+    """Build the lab with a kernel router; `UserError` if the kernel or nft cannot."""
+    if shutil.which("nft") is None:
+        raise UserError("nft is not on PATH: install nftables")
+    folder, prefix = state.directory(), state.prefix()
+    names = [SWITCH, *(host.name for host in topology.hosts)]
+    lab = state.State(topology.name, "netfilter", {n: plan.namespace(prefix, n) for n in names})
+    state.save(folder, lab)
+    router = lab.hosts[SWITCH]
+    commands = plan.build(prefix, topology)
+    for port, address in (("port1", "10.0.0.1/24"), ("port3", "198.51.100.1/24")):
+        commands.append(["ip", "-n", router, "addr", "add", address, "dev", port])
+    commands.append(plan.inside(router, "sysctl", "-qw", "net.ipv4.ip_forward=1"))
+    try:
+        for command in commands:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        subprocess.run(
+            plan.inside(router, "nft", "-f", "-"),
+            input=_RULES,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    except subprocess.CalledProcessError as error:
+        runner.sweep()
+        why = (error.stderr.strip().splitlines() or ["no reason given"])[0]
+        raise UserError(f"netfilter: {why}") from None
