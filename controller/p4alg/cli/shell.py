@@ -12,7 +12,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from p4alg.artifacts import shipped
 from p4alg.cli.connection import add_socket, client
 from p4alg.config.errors import UserError
 from p4alg.lab import runner
@@ -39,5 +38,4 @@ def _run(args: argparse.Namespace) -> int:
         )
     options = ["--grpc-addr", where["grpc"], "--device-id", str(where["device_id"])]
     command = [str(python), "-m", "p4runtime_sh", *options, "--election-id", _ELECTION_ID]
-    # It is given the program's description, since only a primary may push one.
-    return runner.call_at_switch([*command, "--p4info", str(shipped().p4info)])
+    return runner.call_at_switch(command)
