@@ -6,11 +6,15 @@ the tables as empty as it found them.
 
 from __future__ import annotations
 
+import functools
+import ipaddress
 import queue
 import threading
+from enum import IntEnum
 from pathlib import Path
 
 import p4runtime_sh.shell as sh
+from p4.v1 import p4runtime_pb2
 from p4runtime_sh.shell import FwdPipeConfig
 from ptf import testutils
 from ptf.base_tests import BaseTest
@@ -27,6 +31,47 @@ TCP_PROTO, UDP_PROTO, ICMP_PROTO = 6, 17, 1
 WAIT = 3.0
 """Seconds to wait for what must come."""
 
+
+class Punt(IntEnum):
+    """Reasons of a packet-in: PUNT_* of p4src/shared/constants.p4."""
+
+    NEW_FLOW = 1
+    ALG = 2
+    ARP = 3
+    FRAGMENT = 4
+    LOCAL = 5
+    TTL = 6
+    MTU = 7
+    NEIGHBOUR = 8
+
+
+class Drop(IntEnum):
+    """Indexes of the drop counter: DROP_* of p4src/shared/constants.p4."""
+
+    PARSE = 1
+    CHECKSUM = 2
+    NO_ZONE = 3
+    NOT_FOR_US = 4
+    ETHERTYPE = 5
+    POLICY = 6
+    NO_MAPPING = 7
+    FILTERED = 8
+    NO_SESSION = 9
+    METER = 10
+    NO_ROUTE = 11
+    TTL = 12
+    PROTOCOL = 13
+    FRAGMENT = 14
+
+
+class Out(IntEnum):
+    """Flags of a packet-out: OUT_* of p4src/shared/constants.p4."""
+
+    PIPELINE = 1
+    SEQUENCE_FINAL = 2
+    HAIRPIN = 4
+
+
 _connected = False
 
 
@@ -38,6 +83,10 @@ def _connect() -> None:
     folder = Path(parameters["artifacts"])
     config = FwdPipeConfig(str(folder / "p4alg.p4info.txtpb"), str(folder / "p4alg.json"))
     sh.setup(1, parameters["grpc"], (0, 1), config=config, verbose=False)
+    for digest in ("tcp_event_t", "pinhole_hit_t"):
+        wanted = sh.DigestEntry(digest)
+        wanted.max_list_size = 1
+        wanted.insert()
     # The shell's stream thread keeps the process alive, and is joined before any
     # atexit function runs: end it as soon as the main thread is done.
     threading.Thread(target=_teardown_after_main).start()
@@ -85,7 +134,7 @@ class GatewayTest(BaseTest):
 
     def add(self, table, match, action, priority=0, **parameters):
         """Insert an entry that tearDown deletes; returns it."""
-        entry = sh.TableEntry(table)(action=action)
+        entry = sh.TableEntry(_full_names()[table])(action=action)
         for name, value in match.items():
             entry.match[name] = str(value)
         for name, value in parameters.items():
@@ -95,6 +144,12 @@ class GatewayTest(BaseTest):
         entry.insert()
         self._entries.append(entry)
         return entry
+
+    def hits(self, entry):
+        """How many packets the direct counter of an entry has seen."""
+        counter = sh.DirectCounterEntry(f"{entry.name.rsplit('.', 1)[-1]}_counter")
+        counter.table_entry = entry
+        return next(iter(counter.read())).packet_count
 
     def add_mapping(self, proto, inside_id, outside_id, filter_mode=0):
         """Map the client's endpoint to one of the pool, both ways."""
@@ -122,28 +177,77 @@ class GatewayTest(BaseTest):
         """Require exactly this packet out of a port."""
         testutils.verify_packet(self, bytes(packet), port, timeout=WAIT)
 
-    def expect_punt(self, reason, packet, port=INSIDE, alg_id=0):
-        """Require a packet-in of this reason with the packet unchanged."""
+    def packet_out(self, packet, port=INSIDE, flags=Out.PIPELINE):
+        """Hand a packet of the controller to the switch."""
+        sh.PacketOut(bytes(packet), port=str(int(port)), flags=str(int(flags))).send()
+
+    def expect_nothing(self):
+        """Require that no port gets a packet."""
+        testutils.verify_no_other_packets(self, timeout=0.3)
+
+    def _message(self, kind, what):
+        """The next stream message of a kind; the test fails if none comes."""
         try:
-            message = sh.client.stream_in_q["packet"].get(timeout=WAIT)
+            return sh.client.stream_in_q[kind].get(timeout=WAIT)
         except queue.Empty:
-            self.fail(f"no packet-in, expected reason {reason}")
+            self.fail(f"no {what} within {WAIT} s")
+
+    def expect_punt(self, reason, packet, port=INSIDE, alg_id=0, hairpin=0):
+        """Require a packet-in of this reason with the packet unchanged."""
+        message = self._message("packet", f"packet-in of reason {reason}")
         values = {m.metadata_id: int.from_bytes(m.value, "big") for m in message.packet.metadata}
         assert message.packet.payload[: len(packet)] == bytes(packet)
-        assert (values[1], values[2], values[3]) == (port, reason, alg_id)
+        assert values == {1: port, 2: reason, 3: alg_id, 4: hairpin}, values
+
+    def expect_digest(self, *values):
+        """Require a digest of one struct of these values (addresses as text), and ack it."""
+        digest = self._message("digest", "digest").digest
+        ack = p4runtime_pb2.StreamMessageRequest()
+        ack.digest_ack.digest_id, ack.digest_ack.list_id = digest.digest_id, digest.list_id
+        sh.client.stream_out_q.put(ack)
+        got = [int.from_bytes(m.bitstring, "big") for m in digest.data[0].struct.members]
+        assert got == [_number(value) for value in values], got
+
+    def expect_idle(self, entry):
+        """Require an idle timeout notification of exactly this entry."""
+        notice = self._message("idle_timeout_notification", "idle notice")
+        told = notice.idle_timeout_notification.table_entry[0]
+        assert told.table_id == entry.id
+        assert _matched(told) == _matched(entry.msg())
 
     def dropped(self, reason):
         """How many packets were dropped for a reason (DROP_* of constants.p4)."""
         counter = sh.CounterEntry("drop_counter")
-        counter.index = reason
+        counter.index = int(reason)
         return next(iter(counter.read())).packet_count
 
     def expect_drop(self, reason, port, packet):
         """Send a packet and require that it is dropped and counted once."""
         before = self.dropped(reason)
         self.send(port, packet)
-        testutils.verify_no_other_packets(self, timeout=0.3)
+        self.expect_nothing()
         assert self.dropped(reason) - before == 1
+
+
+@functools.cache
+def _full_names():
+    """The full name of each table by its short one: direct counters want the full one."""
+    return {table.preamble.alias: table.name for table in sh.P4Objects(sh.P4Type.table)}
+
+
+def _matched(entry):
+    """What a table entry message matches, without leading zeros (P4Runtime 8.4)."""
+    fields = set()
+    for field in entry.match:
+        kind = getattr(field, field.WhichOneof("field_match_type"))
+        values = [getattr(kind, part.name) for part in kind.DESCRIPTOR.fields]
+        fields.add((field.field_id, *(value.lstrip(b"\0") for value in values)))
+    return fields
+
+
+def _number(value):
+    """A digest's value as a number."""
+    return int(ipaddress.IPv4Address(value)) if isinstance(value, str) else int(value)
 
 
 def outward(l4, **ip):

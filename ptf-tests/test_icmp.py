@@ -2,35 +2,142 @@
 
 from base import (
     CLIENT_IP,
+    HOST,
     ICMP,
     INSIDE,
     IP,
     OUTSIDE,
     POOL_IP,
+    ROUTER,
+    SERVER,
     SERVER_IP,
+    TCP,
     UDP,
+    Drop,
+    Ether,
     GatewayTest,
+    fresh,
     inward,
     inward_translated,
+    outward,
+    outward_translated,
 )
 
-
-def error_about(src, sport):
-    """An ICMP port-unreachable carrying the datagram `src`:`sport` sent to the server."""
-    return ICMP(type=3, code=3) / bytes(
-        IP(src=src, dst=SERVER_IP, ttl=63) / UDP(sport=sport, dport=53) / b"ask"
-    )
+UNREACHABLE, TIME_EXCEEDED = {"type": 3, "code": 3}, {"type": 11, "code": 0}
 
 
-class ErrorFromOutsideReachesTheClient(GatewayTest):
+def about(src, dst, l4, kind=None, **ip):
+    """An ICMP error carrying a packet of `src` to `dst`."""
+    return ICMP(**(kind or UNREACHABLE)) / bytes(IP(src=src, dst=dst, ttl=63, **ip) / l4)
+
+
+class _Error(GatewayTest):
+    def both_ways(self, sent, answered):
+        """Errors from outside about what was sent, and from inside about the answers.
+
+        `sent(id)` and `answered(id)` make the transport part with the client's
+        identifier: 5000 inside, 40000 outside.
+        """
+        self.send(OUTSIDE, inward(about(POOL_IP, SERVER_IP, sent(40000))))
+        self.expect(INSIDE, inward_translated(about(CLIENT_IP, SERVER_IP, sent(5000))))
+        self.send(INSIDE, outward(about(SERVER_IP, CLIENT_IP, answered(5000))))
+        self.expect(OUTSIDE, outward_translated(about(SERVER_IP, POOL_IP, answered(40000))))
+
+
+class AboutUdp(_Error):
     def runTest(self):
         self.add_mapping(17, 5000, 40000)
         self.add_session(17, 5000, 53)
-        self.send(OUTSIDE, inward(error_about(POOL_IP, 40000)))
-        self.expect(INSIDE, inward_translated(error_about(CLIENT_IP, 5000)))
+        self.both_ways(
+            lambda n: UDP(sport=n, dport=53) / b"ask", lambda n: UDP(sport=53, dport=n) / b"tell"
+        )
 
 
-class ErrorWithoutSessionIsDropped(GatewayTest):
+class AboutUdpWithoutChecksum(_Error):
     def runTest(self):
         self.add_mapping(17, 5000, 40000)
-        self.expect_drop(9, OUTSIDE, inward(error_about(POOL_IP, 40000)))
+        self.add_session(17, 5000, 53)
+        self.both_ways(
+            lambda n: UDP(sport=n, dport=53, chksum=0), lambda n: UDP(sport=53, dport=n, chksum=0)
+        )
+
+
+class AboutTcpOfWhichEightBytesAreKnown(_Error):
+    """All that RFC 792 promises: the TCP checksum is not among them."""
+
+    def runTest(self):
+        self.add_mapping(6, 5000, 40000)
+        self.add_session(6, 5000, 80)
+        self.both_ways(
+            lambda n: bytes(TCP(sport=n, dport=80, seq=7))[:8],
+            lambda n: bytes(TCP(sport=80, dport=n, seq=7))[:8],
+        )
+
+    def both_ways(self, sent, answered):
+        def cut(src, dst, l4):
+            return about(src, dst, l4, proto=6)
+
+        self.send(OUTSIDE, inward(cut(POOL_IP, SERVER_IP, sent(40000))))
+        self.expect(INSIDE, inward_translated(cut(CLIENT_IP, SERVER_IP, sent(5000))))
+        self.send(INSIDE, outward(cut(SERVER_IP, CLIENT_IP, answered(5000))))
+        self.expect(OUTSIDE, outward_translated(cut(SERVER_IP, POOL_IP, answered(40000))))
+
+
+class AboutAPing(_Error):
+    def runTest(self):
+        self.add_mapping(1, 5000, 40000)
+        self.add_session(1, 5000, 0)
+        self.both_ways(lambda n: ICMP(type=8, id=n) / b"ping", lambda n: ICMP(type=0, id=n) / b"p")
+
+
+class AboutAPacketWithOptions(_Error):
+    def runTest(self):
+        from scapy.layers.inet import IPOption_Router_Alert
+
+        options = [IPOption_Router_Alert()]
+        self.add_mapping(17, 5000, 40000)
+        self.add_session(17, 5000, 53)
+        got = about(POOL_IP, SERVER_IP, UDP(sport=40000, dport=53), options=options)
+        self.send(OUTSIDE, inward(got))
+        told = about(CLIENT_IP, SERVER_IP, UDP(sport=5000, dport=53), options=options)
+        self.expect(INSIDE, inward_translated(told))
+
+
+class OfARouterOnTheWay(_Error):
+    """Its own address is kept on the way in, and hidden on the way out (RFC 5508 REQ-4, 5)."""
+
+    def runTest(self):
+        self.add_mapping(17, 5000, 40000)
+        self.add_session(17, 5000, 53)
+        far, near = "192.0.2.1", "10.9.9.9"
+        error = about(POOL_IP, SERVER_IP, UDP(sport=40000, dport=53), TIME_EXCEEDED)
+        told = about(CLIENT_IP, SERVER_IP, UDP(sport=5000, dport=53), TIME_EXCEEDED)
+        self.send(OUTSIDE, fresh(Ether(src=SERVER, dst=ROUTER) / IP(src=far, dst=POOL_IP) / error))
+        got = IP(src=far, dst=CLIENT_IP, ttl=63) / told
+        self.expect(INSIDE, fresh(Ether(src=ROUTER, dst=HOST) / got))
+        error = about(SERVER_IP, CLIENT_IP, UDP(sport=53, dport=5000), TIME_EXCEEDED)
+        told = about(SERVER_IP, POOL_IP, UDP(sport=53, dport=40000), TIME_EXCEEDED)
+        self.send(INSIDE, fresh(Ether(src=HOST, dst=ROUTER) / IP(src=near, dst=SERVER_IP) / error))
+        got = IP(src=POOL_IP, dst=SERVER_IP, ttl=63) / told
+        self.expect(OUTSIDE, fresh(Ether(src=ROUTER, dst=SERVER) / got))
+
+
+class WithoutSessionIsDropped(GatewayTest):
+    def runTest(self):
+        self.add_mapping(17, 5000, 40000)
+        error = about(POOL_IP, SERVER_IP, UDP(sport=40000, dport=53))
+        self.expect_drop(Drop.NO_SESSION, OUTSIDE, inward(error))
+
+
+class WithoutMappingIsDropped(GatewayTest):
+    def runTest(self):
+        error = about(POOL_IP, SERVER_IP, UDP(sport=40000, dport=53))
+        self.expect_drop(Drop.NO_SESSION, OUTSIDE, inward(error))
+
+
+class AboutALaterFragmentIsDropped(GatewayTest):
+    def runTest(self):
+        self.add_mapping(17, 5000, 40000)
+        self.add_session(17, 5000, 53)
+        error = about(POOL_IP, SERVER_IP, b"no ports here", proto=17, frag=3)
+        self.expect_drop(Drop.PROTOCOL, OUTSIDE, inward(error))

@@ -1,23 +1,118 @@
 """Packets of the controller: straight to a port, or through the pipeline."""
 
-import p4runtime_sh.shell as sh
+from base import (
+    CLIENT_IP,
+    HOST,
+    INSIDE,
+    IP,
+    OUTSIDE,
+    POOL_IP,
+    ROUTER,
+    TCP,
+    UDP,
+    Drop,
+    Ether,
+    GatewayTest,
+    Out,
+    Punt,
+    fresh,
+    outward,
+    outward_translated,
+)
 
-from base import OUTSIDE, UDP, GatewayTest, outward, outward_translated
-
-PIPELINE = 1
+CORRECT_SEQUENCE = 2
 
 
 class DirectLeavesAsItIs(GatewayTest):
     def runTest(self):
         packet = outward(UDP(sport=5000, dport=53) / b"x")
-        sh.PacketOut(bytes(packet), port="2", flags="0").send()
+        self.packet_out(packet, port=OUTSIDE, flags=0)
         self.expect(OUTSIDE, packet)
 
 
 class PipelineTranslates(GatewayTest):
+    """And does not punt what an ALG wants: it comes from there."""
+
     def runTest(self):
         self.add_mapping(17, 5000, 40000)
         self.add_session(17, 5000, 53, alg_id=3)
-        packet = outward(UDP(sport=5000, dport=53) / b"x")
-        sh.PacketOut(bytes(packet), port="1", flags=str(PIPELINE)).send()
+        self.packet_out(outward(UDP(sport=5000, dport=53) / b"x"))
         self.expect(OUTSIDE, outward_translated(UDP(sport=40000, dport=53) / b"x"))
+
+
+class _Resized(GatewayTest):
+    def setUp(self):
+        super().setUp()
+        self.add_mapping(6, 5000, 40000)
+        self.add_session(6, 5000, 21, alg_id=3, flags=CORRECT_SEQUENCE)
+        self.add("sequence", self.flow(6, 5000, 21), "correct", out_position=0, out_before=0,
+                 out_after=10, in_position=0, in_before=0, in_after=0)  # fmt: skip
+        self.packet = outward(TCP(sport=5000, dport=21, flags="PA", seq=100, ack=1) / b"NOOP\r\n")
+
+
+class SequenceNumbersAreCorrected(_Resized):
+    def runTest(self):
+        self.packet_out(self.packet)
+        tcp = TCP(sport=40000, dport=21, flags="PA", seq=110, ack=1)
+        self.expect(OUTSIDE, outward_translated(tcp / b"NOOP\r\n"))
+
+
+class FinalSequenceNumbersStay(_Resized):
+    def runTest(self):
+        self.packet_out(self.packet, flags=Out.PIPELINE | Out.SEQUENCE_FINAL)
+        tcp = TCP(sport=40000, dport=21, flags="PA", seq=100, ack=1)
+        self.expect(OUTSIDE, outward_translated(tcp / b"NOOP\r\n"))
+
+
+class HairpinEntersFromOutside(GatewayTest):
+    """The second round of a packet whose source is translated already."""
+
+    def setUp(self):
+        super().setUp()
+        self.add_mapping(17, 6000, 41000, filter_mode=2)
+        frame = Ether(src=HOST, dst=ROUTER) / IP(src=POOL_IP, dst=POOL_IP)
+        self.packet = fresh(frame / UDP(sport=40000, dport=41000) / b"x")
+
+    def runTest(self):
+        key = {**self.flow(17, 6000, 40000), "remote_addr": POOL_IP}
+        self.add("session", key, "allow", alg_id=0, flags=0)
+        self.packet_out(self.packet, flags=Out.PIPELINE | Out.HAIRPIN)
+        got = IP(src=POOL_IP, dst=CLIENT_IP, ttl=63) / UDP(sport=40000, dport=6000) / b"x"
+        self.expect(INSIDE, fresh(Ether(src=ROUTER, dst=HOST) / got))
+
+
+class ANewFlowRoundTheHairpinSaysSo(HairpinEntersFromOutside):
+    def runTest(self):
+        self.add_mapping(17, 5000, 40000)
+        self.add("pool", {"addr": f"{POOL_IP}/32"}, "in_pool")
+        key = {**self.flow(17, 5000, 41000), "remote_addr": POOL_IP}
+        self.add("session", key, "allow", alg_id=0, flags=0)
+        sent = IP(src=CLIENT_IP, dst=POOL_IP) / UDP(sport=5000, dport=41000) / b"x"
+        self.send(INSIDE, fresh(Ether(src=HOST, dst=ROUTER) / sent))
+        self.expect_punt(Punt.NEW_FLOW, self.packet, hairpin=1)
+
+
+class _Refused(GatewayTest):
+    def expect_refused(self, reason, packet):
+        """Hand a packet over that has nowhere to go: never back to the controller."""
+        before = self.dropped(reason)
+        self.packet_out(packet)
+        self.expect_nothing()
+        assert self.dropped(reason) - before == 1
+
+
+class WithoutSessionIsDropped(_Refused):
+    def runTest(self):
+        self.expect_refused(Drop.NO_SESSION, outward(UDP(sport=5000, dport=53)))
+
+
+class WhoseTtlEndsIsDropped(_Refused):
+    def runTest(self):
+        self.add_mapping(17, 5000, 40000)
+        self.add_session(17, 5000, 53)
+        self.expect_refused(Drop.TTL, outward(UDP(sport=5000, dport=53), ttl=1))
+
+
+class LaterFragmentWithoutEntryIsDropped(_Refused):
+    def runTest(self):
+        self.expect_refused(Drop.FRAGMENT, outward(b"tail", proto=17, id=4711, frag=3))

@@ -1,6 +1,6 @@
 """Pinholes: ternary, forwarded at once, in both directions of the flow."""
 
-from base import INSIDE, OUTSIDE, TCP, GatewayTest, inward, inward_translated, outward
+from base import INSIDE, OUTSIDE, TCP, Drop, GatewayTest, inward, inward_translated, outward
 from base import outward_translated as out
 
 
@@ -36,4 +36,4 @@ class AnotherRemotePortIsFilteredWhenNamed(_Pinhole):
     def runTest(self):
         self.open(remote_id="20&&&0xffffffff")
         packet = inward(TCP(sport=21, dport=40000, flags="S"))
-        self.expect_drop(8, OUTSIDE, packet)
+        self.expect_drop(Drop.FILTERED, OUTSIDE, packet)

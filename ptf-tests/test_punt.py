@@ -8,14 +8,14 @@ from base import (
     OUTSIDE,
     TCP,
     UDP,
+    Drop,
     Ether,
     GatewayTest,
+    Punt,
     inward,
     outward,
+    outward_translated,
 )
-
-NEW_FLOW, ALG, ARP_REQUEST, TTL = 1, 2, 3, 6
-DROP_NO_MAPPING, DROP_FILTERED, DROP_NO_SESSION = 7, 8, 9
 
 
 class NewFlowCarriesItsAlg(GatewayTest):
@@ -24,7 +24,7 @@ class NewFlowCarriesItsAlg(GatewayTest):
                  "bind_alg", priority=1, alg_id=3)  # fmt: skip
         packet = outward(TCP(sport=5000, dport=21, flags="S"))
         self.send(INSIDE, packet)
-        self.expect_punt(NEW_FLOW, packet, alg_id=3)
+        self.expect_punt(Punt.NEW_FLOW, packet, alg_id=3)
 
 
 class AlgPayloadIsPunted(GatewayTest):
@@ -33,14 +33,14 @@ class AlgPayloadIsPunted(GatewayTest):
         self.add_session(6, 5000, 21, alg_id=3)
         packet = outward(TCP(sport=5000, dport=21, flags="PA") / b"PASV\r\n")
         self.send(INSIDE, packet)
-        self.expect_punt(ALG, packet, alg_id=3)
+        self.expect_punt(Punt.ALG, packet, alg_id=3)
 
 
 class ArpIsPunted(GatewayTest):
     def runTest(self):
         packet = Ether(src=HOST, dst="ff:ff:ff:ff:ff:ff") / ARP(pdst="10.0.0.1", hwsrc=HOST)
         self.send(INSIDE, packet)
-        self.expect_punt(ARP_REQUEST, packet)
+        self.expect_punt(Punt.ARP, packet)
 
 
 class TtlOneIsPunted(GatewayTest):
@@ -49,18 +49,18 @@ class TtlOneIsPunted(GatewayTest):
         self.add_session(17, 5000, 53)
         packet = outward(UDP(sport=5000, dport=53), ttl=1)
         self.send(INSIDE, packet)
-        self.expect_punt(TTL, packet)
+        self.expect_punt(Punt.TTL, packet)
 
 
 class FromOutsideToNoMappingIsDropped(GatewayTest):
     def runTest(self):
-        self.expect_drop(DROP_NO_MAPPING, OUTSIDE, inward(UDP(sport=53, dport=4)))
+        self.expect_drop(Drop.NO_MAPPING, OUTSIDE, inward(UDP(sport=53, dport=4)))
 
 
 class AddressAndPortFilterRefuses(GatewayTest):
     def runTest(self):
         self.add_mapping(17, 5000, 40000, filter_mode=0)
-        self.expect_drop(DROP_FILTERED, OUTSIDE, inward(UDP(sport=53, dport=40000)))
+        self.expect_drop(Drop.FILTERED, OUTSIDE, inward(UDP(sport=53, dport=40000)))
 
 
 class EndpointIndependentFilterAsks(GatewayTest):
@@ -68,10 +68,34 @@ class EndpointIndependentFilterAsks(GatewayTest):
         self.add_mapping(17, 5000, 40000, filter_mode=2)
         packet = inward(UDP(sport=53, dport=40000))
         self.send(OUTSIDE, packet)
-        self.expect_punt(NEW_FLOW, packet, port=OUTSIDE)
+        self.expect_punt(Punt.NEW_FLOW, packet, port=OUTSIDE)
 
 
-class TcpWithoutSynIsDropped(GatewayTest):
+class OnlyASynBegins(GatewayTest):
+    """RFC 5382 REQ-2: nothing else of TCP makes a flow."""
+
     def runTest(self):
-        packet = outward(TCP(sport=5000, dport=80, flags="A"))
-        self.expect_drop(DROP_NO_SESSION, INSIDE, packet)
+        for flags in ("A", "SA", "FA", "R", "SF", "SR", ""):
+            packet = outward(TCP(sport=5000, dport=80, flags=flags))
+            self.expect_drop(Drop.NO_SESSION, INSIDE, packet)
+
+
+class PureAcksOfAControlConnectionStay(GatewayTest):
+    def runTest(self):
+        self.add_mapping(6, 5000, 40000)
+        self.add_session(6, 5000, 21, alg_id=3)
+        self.send(INSIDE, outward(TCP(sport=5000, dport=21, flags="A")))
+        self.expect(OUTSIDE, outward_translated(TCP(sport=40000, dport=21, flags="A")))
+
+
+class BeginAndEndOfAControlConnectionArePunted(GatewayTest):
+    def runTest(self):
+        self.add_mapping(6, 5000, 40000)
+        self.add_session(6, 5000, 21, alg_id=3)
+        for flags in ("S", "FA", "R"):
+            packet = outward(TCP(sport=5000, dport=21, flags=flags))
+            self.send(INSIDE, packet)
+            self.expect_punt(Punt.ALG, packet, alg_id=3)
+            packet = inward(TCP(sport=21, dport=40000, flags=flags))
+            self.send(OUTSIDE, packet)
+            self.expect_punt(Punt.ALG, packet, port=OUTSIDE, alg_id=3)

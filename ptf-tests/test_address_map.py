@@ -1,0 +1,64 @@
+"""1:1 translation of addresses: identifiers stay, and a mapping of an endpoint comes first."""
+
+from base import (
+    CLIENT_IP,
+    INSIDE,
+    OUTSIDE,
+    POOL_IP,
+    UDP,
+    Drop,
+    GatewayTest,
+    Punt,
+    inward,
+    inward_translated,
+    outward,
+    outward_translated,
+)
+
+FILTER_ENDPOINT_INDEPENDENT = 2
+
+
+class _AddressMap(GatewayTest):
+    def map_address(self, filter_mode=0):
+        out = self.add("addr_map_out", {"inside_addr": CLIENT_IP}, "set_outside_addr",
+                       outside_addr=POOL_IP)  # fmt: skip
+        into = self.add("addr_map_in", {"outside_addr": POOL_IP}, "set_inside_addr",
+                        inside_addr=CLIENT_IP, filter_mode=filter_mode)  # fmt: skip
+        return out, into
+
+
+class IdentifiersStay(_AddressMap):
+    def runTest(self):
+        out, into = self.map_address()
+        self.add_session(17, 5000, 53)
+        self.send(INSIDE, outward(UDP(sport=5000, dport=53) / b"ask"))
+        self.expect(OUTSIDE, outward_translated(UDP(sport=5000, dport=53) / b"ask"))
+        self.send(OUTSIDE, inward(UDP(sport=53, dport=5000) / b"answer"))
+        self.expect(INSIDE, inward_translated(UDP(sport=53, dport=5000) / b"answer"))
+        assert (self.hits(out), self.hits(into)) == (1, 1)
+
+
+class AnEndpointsOwnMappingComesFirst(_AddressMap):
+    def runTest(self):
+        out, into = self.map_address()
+        self.add_mapping(17, 5000, 40000)
+        self.add_session(17, 5000, 53)
+        self.send(INSIDE, outward(UDP(sport=5000, dport=53) / b"ask"))
+        self.expect(OUTSIDE, outward_translated(UDP(sport=40000, dport=53) / b"ask"))
+        self.send(OUTSIDE, inward(UDP(sport=53, dport=40000) / b"answer"))
+        self.expect(INSIDE, inward_translated(UDP(sport=53, dport=5000) / b"answer"))
+        assert (self.hits(out), self.hits(into)) == (0, 0)
+
+
+class ItsFilterIsKept(_AddressMap):
+    def runTest(self):
+        self.map_address(filter_mode=0)
+        self.expect_drop(Drop.FILTERED, OUTSIDE, inward(UDP(sport=53, dport=5000)))
+
+
+class AnOpenOneAsks(_AddressMap):
+    def runTest(self):
+        self.map_address(filter_mode=FILTER_ENDPOINT_INDEPENDENT)
+        packet = inward(UDP(sport=53, dport=5000))
+        self.send(OUTSIDE, packet)
+        self.expect_punt(Punt.NEW_FLOW, packet, port=OUTSIDE)
