@@ -41,7 +41,7 @@ clean: ## remove environments and caches
 
 # netifaces, which ptf needs, has no wheel for Python 3.11: gcc and the headers
 # compile it.
-PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp curl nftables
+PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp curl openssl nftables
 
 .debian-ready:
 	@missing=""; for p in $(PACKAGES); do \

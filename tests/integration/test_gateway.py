@@ -137,6 +137,29 @@ def test_F2_a_mirror_with_several_transfers_at_once(lab: Lab, tmp_path: Path) ->
         assert (tmp_path / "got" / file.name).read_bytes() == file.read_bytes()
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl on PATH")
+def test_F5_passive_transfers_under_TLS_work_and_the_ALG_says_it_stepped_aside(
+    lab: Lab, tmp_path: Path
+) -> None:
+    pem = tmp_path / "server.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=lab"]
+    made = [*make, "-days", "2", "-keyout", str(pem), "-out", str(tmp_path / "cert.pem")]
+    subprocess.run(made, check=True, capture_output=True)
+    pem.write_text(pem.read_text() + (tmp_path / "cert.pem").read_text())
+    more = (
+        f"ssl_enable=YES\nallow_anon_ssl=YES\nforce_anon_logins_ssl=YES\nrsa_cert_file={pem}\n"
+        "force_anon_data_ssl=YES\nrequire_ssl_reuse=NO\n"
+    )
+    server = ftp.serve("outside2", SIZE, port=21, more=more)
+    before = lab.counter("alg.ftp.tls")
+    target = tmp_path / "got"
+    url = f"ftp://198.51.100.12/{ftp.FILE}"
+    curl = ["curl", "-sS", "-k", "--ssl-reqd", "--max-time", "20", "-o", str(target), url]
+    assert lab.background("inside1", *curl).wait(30) == 0
+    assert ftp.digest(target) == ftp.digest(server.file)
+    assert lab.counter("alg.ftp.tls") == before + 1
+
+
 def test_F7_a_service_on_another_port_works_until_it_is_taken_away(lab: Lab) -> None:
     url = f"{OUTSIDE_URL}:2121"
     assert ftp.fetch("curl", "inside1", lab.alternate, url, "PORT", 20.0).intact

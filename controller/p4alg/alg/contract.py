@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 
 class Peer(Enum):
@@ -177,11 +177,24 @@ class Detach:
     broke the protocol from an orderly end such as TLS.
     """
 
+    length: ClassVar[int] = 0
     reason: str
     is_error: bool = False
 
 
-Step = Forward | Refuse | Detach
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something happened that is worth a count, and a line for the operator.
+
+    `event` is a stable, countable word; no bytes belong to it.
+    """
+
+    length: ClassVar[int] = 0
+    event: str
+    summary: str
+
+
+Step = Forward | Refuse | Detach | Notice
 
 
 class StreamAlg(Protocol):

@@ -1,7 +1,8 @@
 """The FTP ALG (RFC 959, 2428): reads PORT, EPRT, 227 and 229 and opens their data pinholes.
 
 It knows lines and replies, and nothing of segments, tables or clocks.
-After an accepted AUTH (234, RFC 4217) it detaches; a later CCC is not followed.
+After an accepted AUTH (234, RFC 4217) it follows TLS records without reading
+them, and goes on reading where clear text begins again after a CCC.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from p4alg.alg.contract import (
     Endpoint,
     Forward,
     Gateway,
+    Notice,
     Peer,
     PinholeRequest,
     Refusal,
@@ -26,6 +28,7 @@ from p4alg.alg.contract import (
     Step,
     format_addr,
 )
+from p4alg.alg.tls import Following, RecordFollower
 
 FTP = AlgInfo("ftp", 1, "File Transfer Protocol, active and passive (RFC 959, 2428)")
 
@@ -34,10 +37,13 @@ _LOWEST_PORT = 1024
 
 _SIX = rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})"
 _PORT = re.compile(rb" +" + _SIX + rb" *")
-_227 = re.compile(rb"227 [^\d]*" + _SIX + rb"[^\d,].*|227 [^\d]*" + _SIX)
+_227 = re.compile(rb"227[ -][^\d]*" + _SIX + rb"(?:[^\d,].*)?")
 _EPRT = re.compile(rb" +([!-~])1\1((?:\d{1,3}\.){3}\d{1,3})\1(\d{1,5})\1 *")
+_OTHER_FAMILY = re.compile(rb" +([!-~])2\1[0-9A-Fa-f:.]{2,45}\1\d{1,5}\1 *")
 _PASSIVE = {b"227": b"PASV", b"229": b"EPSV"}
-_229 = re.compile(rb"229 [^(]*\(([!-~])\1\1(\d{1,5})\1\).*")
+_229 = re.compile(rb"229[ -][^(]*\(([!-~])\1\1(\d{1,5})\1\).*")
+_MARKS = (b" ", b"-", b"")
+"""What may follow a reply code: the last line, one of several, a bare code."""
 _TELNET = re.compile(rb"(?:\xff[\xfb-\xfe].|\xff[\xf0-\xfa])*", re.DOTALL)
 _HTTP = re.compile(rb"(?:GET|HEAD|POST|PUT|OPTIONS|CONNECT|PATCH|DELETE|TRACE) |.* HTTP/1", re.I)
 
@@ -68,13 +74,14 @@ class FtpAlg:
         # Commands without their final reply yet, oldest first: replies come
         # in the order of the commands (RFC 959 section 4.2).
         self._unanswered: deque[bytes] = deque()
-        self._tls = False
+        # By sender, from an accepted AUTH on: who is done with TLS is None.
+        self._tls: dict[Peer, RecordFollower | None] = {}
         # The endpoint announced last; a new announcement takes its place.
         self._announced: int | None = None
         self._detached = False
 
     def feed(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
-        """Consume the complete lines of `data`."""
+        """Consume the complete lines of `data`, or the TLS records."""
         steps: list[Step] = []
         at = 0
         while at < len(data) and not self._detached:
@@ -82,53 +89,75 @@ class FtpAlg:
                 # RFC 959 section 5.4: the server speaks first.
                 steps.append(self._detach("no-greeting", True))
                 break
-            end = data.find(b"\n", at) + 1
-            size = (end or len(data)) - at
-            if size > self._limits.line:
-                # What follows would be read as a line of its own, so that
-                # padding could smuggle a command in: nothing more is read.
-                steps += [Refuse(size, "line-too-long"), self._detach("line-too-long", True)]
-            elif not end:
-                break
+            records = self._tls.get(sender)
+            if records is not None:
+                found = self._sealed(sender, records, data[at:])
             else:
-                steps.append(self._line(sender, data[at:end], gateway))
-            at += size
-            if self._tls:
-                steps.append(self._detach("tls", False))
+                found = self._open(sender, data, at, gateway)
+            if not found:
                 break
+            steps += found
+            at += sum(step.length for step in found)
         return steps
+
+    def _open(self, sender: Peer, data: bytes, at: int, gateway: Gateway) -> list[Step]:
+        """The line at `at`; nothing if it is not complete."""
+        end = data.find(b"\n", at) + 1
+        size = (end or len(data)) - at
+        if size > self._limits.line:
+            # What follows would be read as a line of its own, so that
+            # padding could smuggle a command in: nothing more is read.
+            return [Refuse(size, "line-too-long"), self._detach("line-too-long", True)]
+        return self._line(sender, data[at:end], gateway) if end else []
+
+    def _sealed(self, sender: Peer, records: RecordFollower, data: bytes) -> list[Step]:
+        """The records `data` begins with; clear text behind them is read again (CCC)."""
+        size, next_is = records.take(data)
+        steps: list[Step] = [Forward(size, is_message=False)] if size else []
+        if next_is is Following.RECORDS:
+            return steps
+        begun = all(side is None or side.records for side in self._tls.values())
+        if next_is is Following.BROKEN or not begun:
+            # Clear text where a handshake has to come is an attempt to be read.
+            return [*steps, self._detach("tls-broken", True)]
+        self._tls[sender] = None
+        return [*steps, Notice("clear", f"TLS ended (CCC): the {sender.value} is read again")]
 
     def _detach(self, reason: str, is_error: bool) -> Detach:
         self._detached = True
         return Detach(reason, is_error)
 
-    def _line(self, sender: Peer, line: bytes, gateway: Gateway) -> Step:
+    def _line(self, sender: Peer, line: bytes, gateway: Gateway) -> list[Step]:
         if sender is Peer.CLIENT:
             return self._command(line, gateway)
         return self._reply(line, gateway)
 
-    def _command(self, line: bytes, gateway: Gateway) -> Step:
+    def _command(self, line: bytes, gateway: Gateway) -> list[Step]:
         skip = _TELNET.match(line)
         start = skip.end() if skip else 0
         text = line[start:].rstrip(b"\r\n")
         if _HTTP.match(text):
-            return self._detach("not-ftp", True)
+            return [self._detach("not-ftp", True)]
         verb = text.partition(b" ")[0].upper()
         # EPSV ALL announces a habit and is answered by a 200 (RFC 2428 section 4).
         is_request = text.upper().split()[1:2] != [b"ALL"] if verb == b"EPSV" else True
         if len(self._unanswered) >= self._limits.pending:
             # A forgotten one would have the replies answer the wrong commands.
-            return self._detach("too-many-pending", True)
+            return [self._detach("too-many-pending", True)]
         self._unanswered.append(verb[:4] if is_request else b"")
+        if verb == b"EPRT" and _OTHER_FAMILY.fullmatch(text, len(verb)):
+            # Of no use here, but no attack either: the server answers 522.
+            summary = "EPRT names IPv6: passed as it is, nothing opened"
+            return [Notice("other-family", summary), Forward(len(line))]
         if verb in (b"PORT", b"EPRT"):
             pattern = _PORT if verb == b"PORT" else _EPRT
             found = pattern.fullmatch(text, len(verb))
             if found is None:
-                return Refuse(len(line), "bad-syntax")
-            return self._announce(Peer.CLIENT, verb, line, start, found, gateway)
+                return [Refuse(len(line), "bad-syntax")]
+            return [self._announce(Peer.CLIENT, verb, line, start, found, gateway)]
         if text[:4] in (b"227 ", b"229 "):
-            return Refuse(len(line), "wrong-side")
-        return Forward(len(line))
+            return [Refuse(len(line), "wrong-side")]
+        return [Forward(len(line))]
 
     def _answered(self, code: bytes) -> bytes:
         """The command that a final reply answers; empty if there was none."""
@@ -136,34 +165,47 @@ class FtpAlg:
             return b""
         return self._unanswered.popleft()
 
-    def _reply(self, line: bytes, gateway: Gateway) -> Step:
+    def _reply(self, line: bytes, gateway: Gateway) -> list[Step]:
         text = line.rstrip(b"\r\n")
-        code = text[:3]
-        if self._multiline:
-            if code == self._multiline and text[3:4] in (b" ", b""):
-                self._multiline = b""
-                self._greeted = self._greeted or code == b"220"
-                self._answered(code)
-            return Forward(len(line))
-        if re.fullmatch(rb"[1-6]\d\d", code) is None or text[3:4] not in (b" ", b"-", b""):
+        code, mark = text[:3], text[3:4]
+        begun = self._multiline
+        if begun and (code != begun or mark not in (b" ", b"")):
+            return [Forward(len(line))]
+        if not begun and (re.fullmatch(rb"[1-6]\d\d", code) is None or mark not in _MARKS):
             if text[:5].upper() in (b"PORT ", b"EPRT "):
-                return Refuse(len(line), "wrong-side")
-            return Forward(len(line)) if self._greeted else self._detach("not-ftp", True)
-        if text[3:4] == b"-":
-            self._multiline = code
-            return Forward(len(line))
-        if code == b"220":
-            self._greeted = True
-        request = self._answered(code)
+                return [Refuse(len(line), "wrong-side")]
+            return [Forward(len(line)) if self._greeted else self._detach("not-ftp", True)]
+        self._multiline = code if mark == b"-" and not begun else b""
+        if self._multiline:
+            request = self._unanswered[0] if self._unanswered else b""
+        else:
+            self._greeted = self._greeted or code == b"220"
+            request = self._answered(code)
         if code in _PASSIVE:
-            if request != _PASSIVE[code]:
-                return Refuse(len(line), "no-request")
-            found = (_227 if code == b"227" else _229).fullmatch(text)
-            if found is None:
-                return Refuse(len(line), "bad-syntax")
-            return self._announce(Peer.SERVER, code, line, 0, found, gateway)
-        self._tls = code == b"234" and request == b"AUTH"
-        return Forward(len(line))
+            return [self._passive(code, request, line, not begun and mark != b"-", gateway)]
+        if code == b"234" and request == b"AUTH" and not self._multiline:
+            # What is under way is answered by records, which are not read.
+            self._unanswered.clear()
+            self._tls = {peer: RecordFollower() for peer in Peer}
+            return [Forward(len(line)), Notice("tls", "TLS begins: not read until a CCC")]
+        return [Forward(len(line))]
+
+    def _passive(
+        self, code: bytes, request: bytes, line: bytes, is_whole: bool, gateway: Gateway
+    ) -> Step:
+        """A 227 or 229: the whole reply, or the first or last line of one of several.
+
+        Clients look for the endpoint in either of those, never in the lines between.
+        """
+        text = line.rstrip(b"\r\n")
+        found = (_227 if code == b"227" else _229).fullmatch(text)
+        if found is None and not is_whole:
+            return Forward(len(line))
+        if request != _PASSIVE[code]:
+            return Refuse(len(line), "no-request")
+        if found is None:
+            return Refuse(len(line), "bad-syntax")
+        return self._announce(Peer.SERVER, code, line, 0, found, gateway)
 
     def _announce(
         self,
@@ -225,7 +267,9 @@ class FtpAlg:
             return "bounce"
         if told.port < _LOWEST_PORT:
             return "low-port"
-        return "denied-port" if told.port in self._denied else ""
+        # Of an outside listener nothing opens: the list guards inside hosts.
+        guarded = listener is self._facts.inside and told.port in self._denied
+        return "denied-port" if guarded else ""
 
 
 def _endpoint(octets: Sequence[int], port: int) -> Endpoint:

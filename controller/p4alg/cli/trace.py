@@ -45,7 +45,11 @@ def lines(record: dict[str, Any]) -> list[str]:
     arrow = "->" if record["sender"] == "client" else "<-"
     why = f" ({record['reason']})" if record["reason"] else ""
     head = f"{clock} {record['alg']} {record['client']} {arrow} {record['server']}"
-    shown = [f"{head} {record['verdict']}{why}", f"  read  {_bytes(record['before'])}"]
+    shown = [f"{head} {record['verdict']}{why}"]
+    # What has no bytes is not a message but a turn the session took.
+    shown.append(
+        f"  read  {_bytes(record['before'])}" if record["before"] else f"  {record['summary']}"
+    )
     if record["after"] and record["after"] != record["before"]:
         shown.append(f"  sent  {_bytes(record['after'])}")
     shown += [f"  open  {pinhole}" for pinhole in record["pinholes"]]

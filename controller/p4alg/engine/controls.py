@@ -37,6 +37,7 @@ from p4alg.stream.control import (
     ControlStream,
     Detached,
     Effect,
+    Noticed,
     Seen,
     Send,
     StreamLimits,
@@ -267,6 +268,8 @@ class Controls:
                         self._outbox.send(packet)
                 case Seen():
                     self._seen(control, effect, now)
+                case Noticed():
+                    self._noticed(control, effect, now)
                 case Barrier():
                     self._barrier(control, effect)
                 case Closed():
@@ -340,6 +343,15 @@ class Controls:
             self._abandon(control, now)
             text = f"{control.alg}: {control}: refused: {seen.summary or seen.verdict}"
             self._outbox.log(logging.WARNING, f"{text} ({seen.reason})")
+        self._trace(control, seen, now)
+
+    def _noticed(self, control: Control, notice: Noticed, now: float) -> None:
+        self._count(control, notice.event)
+        self._outbox.log(logging.INFO, f"{control.alg}: {control}: {notice.summary}")
+        told = Seen(notice.sender, notice.event, notice.summary, b"", b"")
+        self._trace(control, told, now)
+
+    def _trace(self, control: Control, seen: Seen, now: float) -> None:
         pinholes = [self._describe(number) for number in seen.pinholes]
         self._outbox.trace(
             TraceRecord(

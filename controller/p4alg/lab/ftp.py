@@ -85,8 +85,11 @@ def require() -> None:
             raise UserError(f"'{program}' is not on PATH: install {program}")
 
 
-def serve(host: str, size: int, port: int = 21) -> Server:
-    """Start vsftpd in a host of the lab that is up, with a file of `size` random bytes."""
+def serve(host: str, size: int, port: int = 21, more: str = "") -> Server:
+    """Start vsftpd in a host of the lab that is up, with a file of `size` random bytes.
+
+    `more` is appended to its configuration (vsftpd.conf(5)).
+    """
     folder = state.directory() / f"ftp-{host}-{port}"
     for part in ("files/in", "empty"):
         (folder / part).mkdir(parents=True)
@@ -95,7 +98,7 @@ def serve(host: str, size: int, port: int = 21) -> Server:
     server = Server(host, folder)
     server.file.write_bytes(os.urandom(size))
     config = folder / "vsftpd.conf"
-    config.write_text(_CONFIG.format(folder=folder, user=user, port=port), encoding="ascii")
+    config.write_text(_CONFIG.format(folder=folder, user=user, port=port) + more, encoding="ascii")
     os.chmod(config, 0o600)
     name = f"ftp-{host}-{port}"
     process = runner.start(name, host, ["vsftpd", str(config)])

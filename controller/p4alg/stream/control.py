@@ -18,6 +18,7 @@ from p4alg.alg.contract import (
     Detach,
     Forward,
     Gateway,
+    Notice,
     Peer,
     Refuse,
     Step,
@@ -115,7 +116,16 @@ class Detached:
     is_error: bool
 
 
-Effect = Send | Barrier | Seen | Closed | Detached
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """The ALG has something to say: a countable word, and a line."""
+
+    sender: Peer
+    event: str
+    summary: str
+
+
+Effect = Send | Barrier | Seen | Closed | Detached | Noticed
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +324,9 @@ class ControlStream:
             last = end + 1 if tcp.flags & FIN else repeated_to
             self._repeat(sender, start, last, tcp.payload)
         self._advance(sender, gateway, now)
+        if other.held:
+            # What one end says may change what the ALG makes of the other's bytes.
+            self._advance(sender.other, gateway, now)
         self._promise(sender.other)
         self._barrier_last()
 
@@ -412,7 +425,7 @@ class ControlStream:
     def _feed(self, peer: Peer, direction: Direction, gateway: Gateway, now: float) -> list[Step]:
         data = bytes(direction.held)
         steps = list(self._alg.feed(peer, data, gateway, now))
-        used = sum(step.length for step in steps if not isinstance(step, Detach))
+        used = sum(step.length for step in steps)
         if len(data) - used > self._limits.message and not any(
             isinstance(step, Detach) for step in steps
         ):
@@ -449,6 +462,8 @@ class ControlStream:
                     self._reset_both(peer, step.reason)
                 else:
                     chunks.append(self._plain(direction, step.length))
+            case Notice():
+                self._out.append(Noticed(peer, step.event, step.summary))
             case Detach():
                 self._flush(direction, other, chunks)
                 self._detach(step)

@@ -11,6 +11,7 @@ from p4alg.engine import tables as t
 from p4alg.engine.pinholes import GRACE
 from p4alg.engine.settings import Limits, RefuseMode
 from p4alg.engine.tables import FlowKey, SessionFlags
+from tests.unit.alg.tls_session import TlsSession
 from tests.unit.engine.dialogue import Dialogue
 from tests.unit.engine.harness import (
     ACK,
@@ -334,3 +335,30 @@ def test_rule_8_stopping_leaves_every_session_to_the_switch() -> None:
     bench.perform(bench.engine.stop(bench.now))
     assert all(session.alg_id == 0 for session in bench.sessions().values())
     assert bench.of(t.PinholeEntry)
+
+
+def test_F5_TLS_is_told_and_after_CCC_the_session_is_read_again() -> None:
+    dialogue = greeted()
+    bench = dialogue.bench
+    dialogue.client(b"AUTH TLS\r\n")
+    dialogue.server(b"234 ok\r\n")
+    tls = TlsSession()
+    for peer, data in [*tls.handshake(), *tls.say(C, b"CCC\r\n"), *tls.say(S, b"200\r\n")]:
+        heard = dialogue.client(data) if peer is C else dialogue.server(data)
+        assert heard == data
+    assert bench.sessions()[dialogue.key].alg_id == 1
+    for peer, data in tls.close():
+        assert (dialogue.client(data) if peer is C else dialogue.server(data)) == data
+    assert announced(dialogue.client(PORT))[0] == dialogue.outside[0]
+    assert (bench.counter("alg.ftp.tls"), bench.counter("alg.ftp.clear")) == (1, 1)
+
+
+def test_bytes_the_other_end_s_words_explain_are_looked_at_again() -> None:
+    # A client that does not wait for the 234: its records are held until then.
+    dialogue = greeted()
+    dialogue.client(b"AUTH TLS\r\n")
+    (_, hello), *_ = TlsSession().handshake()
+    early = hello.replace(b"\n", b"x")
+    assert dialogue.client(early) == b""
+    dialogue.server(b"234 ok\r\n")
+    assert dialogue.heard(S) == early
