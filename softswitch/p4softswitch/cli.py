@@ -37,10 +37,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="ports",
         help="attach a port to an interface, or to files: PORT@file:IN.pcap,OUT.pcap",
     )
-    parser.add_argument("--grpc", default="127.0.0.1:9559", metavar="HOST:PORT")
-    parser.add_argument("--device-id", type=int, default=1, metavar="N")
-    parser.add_argument("--cpu-port", type=int, default=510, metavar="PORT")
-    parser.add_argument("--drop-port", type=int, default=511, metavar="PORT")
+    parser.add_argument(
+        "--grpc",
+        default="127.0.0.1:9559",
+        metavar="HOST:PORT",
+        help="where to serve P4Runtime (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--device-id",
+        type=int,
+        default=1,
+        metavar="N",
+        help="P4Runtime device id (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--cpu-port",
+        type=int,
+        default=510,
+        metavar="PORT",
+        help="port of packet-ins and packet-outs (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--drop-port",
+        type=int,
+        default=511,
+        metavar="PORT",
+        help="port whose packets are dropped (default: %(default)s)",
+    )
     parser.add_argument("--p4info", type=Path, metavar="FILE", help="start with this P4Info (text)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="and this BMv2 JSON")
     parser.add_argument(
@@ -48,7 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the Python that --json is compiled to, and do nothing else",
     )
-    parser.add_argument("--log-level", choices=_LEVELS, default="warning")
+    parser.add_argument(
+        "--log-level",
+        choices=_LEVELS,
+        default="warning",
+        help="what to tell on stderr (default: %(default)s)",
+    )
 
 
 class UsageError(Exception):

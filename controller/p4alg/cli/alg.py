@@ -19,12 +19,17 @@ def register(commands: Any) -> None:
     listing.set_defaults(handler=_list)
     for name, word in (("enable", "on"), ("disable", "off")):
         action = actions.add_parser(name, help=f"switch an ALG {word}")
-        action.add_argument("name", metavar="NAME")
+        action.add_argument("name", metavar="NAME", help="of the ALG, as in the list")
         action.set_defaults(handler=_switch, command=name)
         add_socket(action)
     services = actions.add_parser("services", help="the services of an ALG, or set them")
-    services.add_argument("name", metavar="NAME")
-    services.add_argument("services", nargs="*", metavar="SERVICE")
+    services.add_argument("name", metavar="NAME", help="of the ALG, as in the list")
+    services.add_argument(
+        "services",
+        nargs="*",
+        metavar="SERVICE",
+        help="its services from now on, by their names in the configuration",
+    )
     services.set_defaults(handler=_services)
     add_socket(listing)
     add_socket(services)

@@ -6,18 +6,25 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from p4alg.artifacts import shipped
 from p4alg.config import loader
+from p4alg.config.errors import ConfigError
+from p4alg.driver.capacity import overflow
+from p4alg.engine.layout import all_entries
 
 
 def register(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("check", help="validate a configuration")
-    parser.add_argument("config", type=Path, metavar="CONFIG")
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="the configuration file")
     parser.set_defaults(handler=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
     settings = loader.read(args.config).settings
+    too_much = overflow(all_entries(settings), shipped())
+    if too_much:
+        raise ConfigError(f"{args.config}: {too_much}")
     on = ", ".join(alg.name for alg in settings.algs if alg.enabled) or "none"
     print(f"{args.config}: ok, {len(settings.zones)} zones, ALGs on: {on}")
     return 0

@@ -18,20 +18,33 @@ def register(commands: Any) -> None:
     actions = lab.add_subparsers(metavar="ACTION", required=True)
 
     up = actions.add_parser("up", help="build the lab and start its switch")
-    up.add_argument("topology", nargs="?", default=topology.DEFAULT, metavar="TOPOLOGY")
-    up.add_argument("--target", choices=plan.TARGETS, default=plan.TARGETS[0])
+    up.add_argument(
+        "topology",
+        nargs="?",
+        default=topology.DEFAULT,
+        metavar="TOPOLOGY",
+        help=f"a shipped one by name, or a file (default: {topology.DEFAULT})",
+    )
+    up.add_argument(
+        "--target",
+        choices=plan.TARGETS,
+        default=plan.TARGETS[0],
+        help=f"the switch (default: {plan.TARGETS[0]})",
+    )
     up.add_argument(
         "-c", "--config", type=Path, metavar="CONFIG", help="also run a controller on its switch"
     )
     up.set_defaults(handler=_up)
 
     execute = actions.add_parser("exec", help="run a command in a host of the lab")
-    execute.add_argument("host", metavar="HOST")
-    execute.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
+    execute.add_argument("host", metavar="HOST", help="its name in the topology, or switch")
+    execute.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...", help="what to run there"
+    )
     execute.set_defaults(handler=_exec)
 
     status = actions.add_parser("status", help="what is up; exits 1 if a process has ended")
-    status.add_argument("--json", action="store_true", dest="as_json")
+    status.add_argument("--json", action="store_true", dest="as_json", help="as JSON")
     status.set_defaults(handler=_status)
 
     logs = actions.add_parser("logs", help="what the processes of the lab have written")

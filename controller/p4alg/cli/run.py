@@ -14,7 +14,9 @@ from p4alg.control import app
 def register(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("run", help="run the controller in the foreground")
-    parser.add_argument("-c", "--config", type=Path, required=True, metavar="CONFIG")
+    parser.add_argument(
+        "-c", "--config", type=Path, required=True, metavar="CONFIG", help="the configuration file"
+    )
     parser.set_defaults(handler=_run)
 
 

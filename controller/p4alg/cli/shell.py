@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from p4alg.cli.connection import add_socket, client
+from p4alg.cli.connection import add_socket, client, find
 from p4alg.config.errors import UserError
 from p4alg.lab import runner
 
@@ -38,4 +38,4 @@ def _run(args: argparse.Namespace) -> int:
         )
     options = ["--grpc-addr", where["grpc"], "--device-id", str(where["device_id"])]
     command = [str(python), "-m", "p4runtime_sh", *options, "--election-id", _ELECTION_ID]
-    return runner.call_at_switch(command)
+    return runner.call_at_switch(command, find(args))

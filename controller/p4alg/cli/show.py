@@ -56,8 +56,10 @@ VIEWS = (*_COLUMNS, "counters", "switch")
 def register(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("show", help="what the controller and its switch hold")
-    parser.add_argument("what", choices=sorted(VIEWS), metavar="|".join(sorted(VIEWS)))
-    parser.add_argument("--json", action="store_true", dest="as_json")
+    parser.add_argument(
+        "what", choices=sorted(VIEWS), metavar="VIEW", help=", ".join(sorted(VIEWS))
+    )
+    parser.add_argument("--json", action="store_true", dest="as_json", help="everything, as JSON")
     add_socket(parser)
     parser.set_defaults(handler=_run)
 

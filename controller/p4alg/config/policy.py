@@ -24,6 +24,8 @@ def read_rules(item: Item | None) -> tuple[Rule, ...]:
 
 def read_ports(item: Item) -> tuple[int, int]:
     """A port or a range FIRST-LAST, both ends included."""
+    if not isinstance(item.value, str | int):
+        raise item.error("expected PORT or FIRST-LAST")
     found = _PORTS.fullmatch(str(item.value))
     first = int(found[1]) if found else 0
     last = int(found[2] or first) if found else 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -175,7 +175,8 @@ def _item(loader: yaml.SafeLoader, node: yaml.Node, name: str, seen: set[int]) -
                 raise ConfigError(f"{name}:{key_line}: a key must be plain text")
             if key.value in found:
                 raise ConfigError(f"{name}:{key_line}: '{key.value}' is given twice")
-            found[key.value] = _item(loader, value, name, seen)
+            # A value's place is where its key is: that is where one looks for it.
+            found[key.value] = replace(_item(loader, value, name, seen), line=key_line)
         return Item(name, line, found)
     if isinstance(node, yaml.SequenceNode):
         return Item(name, line, [_item(loader, value, name, seen) for value in node.value])

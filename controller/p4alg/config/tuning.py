@@ -54,4 +54,9 @@ def read_limits(item: Item | None) -> Limits:
             raise keys[share].error(f"{share} is above {total} ({whole})")
         # A default share gives way to a smaller whole.
         counts.setdefault(share, min(whole, getattr(limits, share)))
+    whole = counts.get("pinholes", limits.pinholes)
+    if counts.setdefault("pinholes_per_control", min(whole, limits.pinholes_per_control)) > whole:
+        raise keys["pinholes_per_control"].error(
+            f"pinholes_per_control is above pinholes ({whole})"
+        )
     return replace(limits, **counts)

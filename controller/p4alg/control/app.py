@@ -15,14 +15,16 @@ from typing import Any
 
 from p4alg.alg.contract import format_addr
 from p4alg.artifacts import shipped
-from p4alg.config.errors import UserError
+from p4alg.config.errors import UsageError, UserError
 from p4alg.config.loader import Config
 from p4alg.control import server, store
 from p4alg.control.protocol import failure, success
+from p4alg.driver.capacity import overflow
 from p4alg.driver.link import LinkError, SwitchLink, connect
 from p4alg.driver.shell import Shell
 from p4alg.engine.actions import LogRecord, TraceRecord
 from p4alg.engine.engine import Engine
+from p4alg.engine.layout import all_entries
 
 MAX_EVENTS = 1000
 """Log records that `show events` remembers."""
@@ -31,6 +33,12 @@ MAX_EVENTS = 1000
 async def run(config: Config) -> None:
     """Serve until SIGTERM or SIGINT; `UserError` if it cannot start or loses the switch."""
     settings = store.load(config.control.state, config.settings)
+    try:
+        too_much = overflow(all_entries(settings), shipped())
+    except LinkError as error:
+        raise UserError(str(error)) from None
+    if too_much:
+        raise UsageError(f"the configuration {too_much}")
     engine = Engine(settings, random.SystemRandom())
     # Before the switch is touched: another controller may be in charge of it.
     server.claim(config.control.socket)

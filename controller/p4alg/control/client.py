@@ -31,15 +31,17 @@ class Client:
                 raise UserError(f"the controller at {self._path} does not answer") from None
         if reply.get("ok"):
             return reply.get("result")
-        error = str(reply.get("error", "the controller gave no reason"))
-        raise UsageError(error) if reply.get("status") == 2 else UserError(error)
+        raise _refusal(reply)
 
     def trace(self) -> Iterator[dict[str, Any]]:
         """Trace records as they come, until the controller ends."""
         with self._connect() as link:
             link.sendall(encode({"command": "trace"}))
             for line in link.makefile("rb"):
-                yield decode(line)
+                record = decode(line)
+                if record.get("ok") is False:
+                    raise _refusal(record)
+                yield record
 
     def _connect(self) -> socket.socket:
         link = socket.socket(socket.AF_UNIX)
@@ -54,3 +56,9 @@ class Client:
                 f"no controller at {self._path}: start one with 'p4alg run -c CONFIG'"
             ) from None
         return link
+
+
+def _refusal(reply: dict[str, Any]) -> UserError:
+    """The error that a reply tells of."""
+    error = str(reply.get("error", "the controller gave no reason"))
+    return UsageError(error) if reply.get("status") == 2 else UserError(error)

@@ -17,6 +17,8 @@ from p4alg.config.errors import UserError
 from p4alg.control.protocol import MAX_REQUEST, ProtocolError, decode, encode, failure
 
 MAX_CLIENTS = 32
+_PATIENCE = 2.0
+"""Seconds to wait for the words of a client that is sent away."""
 MAX_TRACED = 1024
 """Trace records that wait for one slow client; what is beyond is counted and told."""
 
@@ -68,11 +70,20 @@ async def serve(path: Path, handler: Handler, traces: Traces) -> AsyncIterator[N
         clients += 1
         try:
             if clients > MAX_CLIENTS:
+                # Read first: a connection closed on unread words loses the answer.
+                async with asyncio.timeout(_PATIENCE):
+                    await reader.readline()
                 writer.write(encode(failure("too many clients: try again later", 1)))
             else:
                 await _converse(reader, writer, handler, traces)
             await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError, ValueError, asyncio.CancelledError):
+        except (
+            ConnectionError,
+            TimeoutError,
+            asyncio.IncompleteReadError,
+            ValueError,
+            asyncio.CancelledError,
+        ):
             # The client left, sent a line without end, or the controller stops:
             # asyncio reports what a connection's task raises as an error of ours.
             return

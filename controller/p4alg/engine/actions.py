@@ -55,7 +55,7 @@ class LogRecord:
 class TraceRecord:
     """One control message as `p4alg trace` shows it (G3).
 
-    `verdict` is one of forwarded, rewritten, refused, held, detached; `before`
+    `verdict` is one of forwarded, rewritten, refused, held, or the word of an event; `before`
     and `after` are the bytes read and the bytes sent on; `pinholes` describes
     each opened pinhole in one line.
     """

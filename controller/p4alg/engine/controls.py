@@ -36,6 +36,7 @@ from p4alg.stream.control import (
     Closed,
     ControlStream,
     Detached,
+    Dropped,
     Effect,
     Noticed,
     Seen,
@@ -268,6 +269,8 @@ class Controls:
                         self._outbox.send(packet)
                 case Seen():
                     self._seen(control, effect, now)
+                case Dropped():
+                    self._count(control, f"segments.{effect.reason}")
                 case Noticed():
                     self._noticed(control, effect, now)
                 case Barrier():

@@ -91,6 +91,19 @@ def base_entries(settings: Settings) -> list[t.Entry]:
     return entries
 
 
+def all_entries(settings: Settings) -> list[t.Entry]:
+    """What a controller installs before it has seen a packet."""
+    services = [
+        entry
+        for alg in settings.algs
+        if alg.enabled
+        for entry in service_entries(
+            alg.name, [span for name in alg.services for span in settings.services[name]]
+        )
+    ]
+    return [*base_entries(settings), *services]
+
+
 def service_entries(name: str, spans: Iterable[PortSpan]) -> list[t.Service]:
     """The entries that bind new flows to `spans` to an ALG; each once."""
     alg_id = STREAM_ALGS[name].info.alg_id

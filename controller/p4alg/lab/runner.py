@@ -149,9 +149,9 @@ def control_socket() -> Path | None:
     return state.directory() / _SOCKET
 
 
-def call_at_switch(command: list[str]) -> int:
-    """Run a command where the switch is reached: in the lab's namespace, or here."""
-    if control_socket() is None:
+def call_at_switch(command: list[str], socket: Path) -> int:
+    """Run a command where the switch of a controller is reached: in the lab, or here."""
+    if socket != control_socket():
         return subprocess.call(command)
     return execute(SWITCH, command)
 

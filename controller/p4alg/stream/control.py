@@ -10,8 +10,6 @@ repeat the whole message if it gets lost: no timer is needed here.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from p4alg.alg.contract import (
@@ -125,7 +123,14 @@ class Noticed:
     summary: str
 
 
-Effect = Send | Barrier | Seen | Closed | Detached | Noticed
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A segment, or the memory of one, had to be given up: a countable word."""
+
+    reason: str
+
+
+Effect = Send | Barrier | Seen | Closed | Detached | Noticed | Dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,6 @@ class ControlStream:
         self._directions = {peer: Direction(limits.stream) for peer in Peer}
         self._blocked: _Blocked | None = None
         self._out: list[Effect] = []
-        self._dropped: Counter[str] = Counter()
         self._detached = False
         self._closed = False
         self._resized = False
@@ -194,11 +198,6 @@ class ControlStream:
             len(d.held) + d.reassembly.size + d.history.size for d in self._directions.values()
         )
 
-    @property
-    def dropped(self) -> Mapping[str, int]:
-        """Segments dropped, by reason."""
-        return self._dropped
-
     def shift(self, sender: Peer) -> Shift:
         """The correction of what `sender` sends, as of the latest message."""
         direction = self._directions[sender]
@@ -219,8 +218,8 @@ class ControlStream:
             packet = parse_ipv4(frame)
             tcp = parse_tcp(packet)
         except PacketError:
-            self._dropped["malformed"] += 1
-            return []
+            self._out.append(Dropped("malformed"))
+            return self._take()
         if tcp.flags & SYN:
             self._syn(sender, port, packet, tcp)
         elif self._directions[sender].isn is None or self._directions[sender.other].isn is None:
@@ -239,7 +238,7 @@ class ControlStream:
         direction = self._directions[blocked.sender]
         if ok:
             if not direction.history.add(blocked.chunk):
-                self._dropped["history-limit"] += 1
+                self._out.append(Dropped("history-limit"))
         else:
             self._undo(direction, blocked)
         for peer in (blocked.sender, blocked.sender.other):
@@ -261,7 +260,7 @@ class ControlStream:
     def _syn(self, sender: Peer, port: int, packet: Ipv4, tcp: Tcp) -> None:
         direction = self._directions[sender]
         if tcp.flags & (RST | FIN) or direction.isn not in (None, tcp.seq):
-            self._dropped["unexpected-syn"] += 1
+            self._out.append(Dropped("unexpected-syn"))
             return
         if direction.isn is None:
             direction.begin(tcp.seq)
@@ -305,7 +304,7 @@ class ControlStream:
         start = direction.offset(tcp.seq)
         end = start + len(tcp.payload)
         if end < direction.received - MAX_AHEAD:
-            self._dropped["out-of-window"] += 1
+            self._out.append(Dropped("out-of-window"))
             return
         remember(direction, port, packet, tcp)
         if tcp.flags & ACK:
@@ -317,7 +316,7 @@ class ControlStream:
             direction.fin = end
         repeated_to = min(end + (1 if tcp.flags & FIN else 0), direction.received)
         if len(direction.held) + len(tcp.payload) > self._limits.stream + self._limits.message:
-            self._dropped["stream-limit"] += 1
+            self._out.append(Dropped("stream-limit"))
         else:
             self._accept(direction, start, tcp.payload)
         if start < repeated_to or (tcp.flags & FIN and direction.finished):
@@ -337,7 +336,7 @@ class ControlStream:
         data, reason = direction.reassembly.add(start, payload)
         direction.held += data
         if reason:
-            self._dropped[reason] += 1
+            self._out.append(Dropped(reason))
 
     def _repeat(self, sender: Peer, start: int, end: int, payload: bytes) -> None:
         """The sender repeats in offsets `start` to `end`: so do we, from what was sent on."""
@@ -474,7 +473,7 @@ class ControlStream:
     def _chunk(self, direction: Direction, length: int, data: bytes, *, edited: bool) -> Chunk:
         chunk = direction.release(length, data, edited=edited)
         if not direction.history.add(chunk):
-            self._dropped["history-limit"] += 1
+            self._out.append(Dropped("history-limit"))
         return chunk
 
     def _finish(self, direction: Direction, chunks: list[Chunk]) -> None:

@@ -112,7 +112,7 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> 
         ("198.51.100.1/24", "10.0.0.9/16", 5, "overlaps zone 'inside'"),
         ("10.0.0.1/24", "10.0.0.0/24", 4, "is not a host address"),
         ("02:00:00:01:00:01", "01:00:00:01:00:01", 4, "is not a unicast MAC address"),
-        ("side: outside", "side: inside", 4, "no zone is outside"),
+        ("side: outside", "side: inside", 3, "no zone is outside"),
         ("[203.0.113.0/28]", "[203.0.113.1/28]", 7, "has host bits set"),
         ("[203.0.113.0/28]", "[203.0.113.0/28, 203.0.113.8/29]", 7, "overlaps pool"),
         ("[203.0.113.0/28]", "[10.0.0.0/28]", 7, "overlaps inside zone"),
@@ -168,3 +168,18 @@ def test_a_route_through_no_zone_is_refused() -> None:
 def test_no_text_does_anything_but_be_refused(text: str) -> None:
     """Invariant: any input ends in a one-line ConfigError, never in another exception."""
     assert refusal(text)
+
+
+def test_an_unknown_key_is_refused_with_its_own_line() -> None:
+    message = refusal(TEXT + "nonsense:\n  more: 1\n")
+    assert message.startswith(f"c.yaml:{len(TEXT.splitlines()) + 1}: unknown key 'nonsense'")
+
+
+def test_a_list_where_ports_belong_is_refused_in_words() -> None:
+    rule = "policy: [{action: deny, protocol: tcp, ports: [25, 26]}]\n"
+    assert "expected PORT or FIRST-LAST" in refusal(TEXT + rule)
+
+
+def test_the_pinholes_of_a_control_session_are_not_above_all_pinholes() -> None:
+    limits = "limits: {pinholes: 10, pinholes_per_control: 11}\n"
+    assert "pinholes_per_control is above pinholes (10)" in refusal(TEXT + limits)

@@ -8,6 +8,7 @@ with the shifts that were written, as table `sequence` does.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ from p4alg.stream.control import (
     Closed,
     ControlStream,
     Detached,
+    Dropped,
     Effect,
     Seen,
     Send,
@@ -207,6 +209,7 @@ class Switch:
         self.isns: dict[Peer, int] = {}
         self.waiting: Barrier | None = None
         self.seen: list[Seen] = []
+        self.dropped: Counter[str] = Counter()
         self.ended: list[Closed | Detached] = []
 
     def packet(self, frame: bytes) -> list[bytes]:
@@ -240,6 +243,8 @@ class Switch:
                     self.waiting = effect
                 case Seen():
                     self.seen.append(effect)
+                case Dropped():
+                    self.dropped[effect.reason] += 1
                 case Closed() | Detached():
                     self.ended.append(effect)
         return out

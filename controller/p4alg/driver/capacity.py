@@ -1,0 +1,30 @@
+"""Whether what a configuration needs fits into the tables of the compiled program."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import finsy as fy
+
+from p4alg.driver import codec
+from p4alg.driver.link import Artifacts
+from p4alg.engine.tables import Entry
+
+
+def overflow(entries: Iterable[Entry], artifacts: Artifacts) -> str | None:
+    """The first table that the entries do not fit into, as one line; None if they fit.
+
+    Raises `LinkError` if the artifacts cannot be read.
+    """
+    artifacts.verify()
+    schema = fy.P4Schema(artifacts.p4info)
+    needed = Counter(codec.encode(entry).table_id for entry in entries)
+    for table, number in sorted(needed.items()):
+        size = schema.tables[table].size
+        if number > size:
+            return (
+                f"needs {number} entries of table '{table}', which holds {size}: "
+                "configure less, or enlarge it in p4src/shared/sizes.p4 and run 'make p4'"
+            )
+    return None
