@@ -134,22 +134,31 @@ class Controls:
                 logging.WARNING, f"{alg}: control session limit of a host reached; not followed"
             )
             return None
-        kind = STREAM_ALGS[alg]
         facts = _facts(flow)
-        machine = kind.make(
-            facts, self._settings.denied_ports, limits.message, limits.pinhole_lifetime
-        )
-        reset = self._settings.refuse is RefuseMode.RESET
-        stream = ControlStream(machine, StreamLimits(limits.message, limits.stream, reset))
-        control = Control(alg, flow, facts, stream, hairpin)
+        control = Control(alg, flow, facts, self._stream(alg, facts), hairpin)
         flow.alg = alg
-        flow.alg_id = kind.info.alg_id
+        flow.alg_id = STREAM_ALGS[alg].info.alg_id
         flow.label = "control"
         flow.control = control
         self.all[flow.key] = control
         self._per_subscriber[flow.key.inside_addr] += 1
         self._counters.count(f"alg.{alg}.controls.opened")
         return control
+
+    def _stream(self, alg: str, facts: SessionFacts) -> ControlStream:
+        limits = self._settings.limits
+        machine = STREAM_ALGS[alg].make(
+            facts, self._settings.denied_ports, limits.message, limits.pinhole_lifetime
+        )
+        reset = self._settings.refuse is RefuseMode.RESET
+        return ControlStream(machine, StreamLimits(limits.message, limits.stream, reset))
+
+    def begin_again(self, control: Control, port: int, frame: bytes, now: float) -> None:
+        """The client of a connection that is over opens a new one from the same port."""
+        self._drop_promises(control, now)
+        control.stream = self._stream(control.alg, control.facts)
+        updates = self._translation.reopen(control.flow)
+        self._outbox.transact(updates, self.first_segments(control, port, frame, now))
 
     def leave(self, control: Control) -> None:
         """Forget a control session; its flow stays."""

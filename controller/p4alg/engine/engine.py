@@ -40,7 +40,7 @@ from p4alg.packet.icmp import (
     parse_icmp,
 )
 from p4alg.packet.ipv4 import Ipv4, fragment_ipv4, parse_ipv4
-from p4alg.packet.tcp import FIN, RST, parse_tcp
+from p4alg.packet.tcp import ACK, FIN, RST, SYN, parse_tcp
 from p4alg.packet.transport import transport_ids
 
 _HOST_UNREACHABLE = 1
@@ -267,6 +267,10 @@ class Engine:
             self._outbox.send(out)
             return
         flags = parse_tcp(packet).flags
+        begins = flags & (SYN | ACK) == SYN and side is flow.opened_by
+        if begins and flow.control.stream.is_over:
+            self._controls.begin_again(flow.control, event.port, event.frame, now)
+            return
         self._controls.packet(flow.control, side, event.port, event.frame, now)
         if flags & (FIN | RST):
             self._translation.tcp_flags(flow, flags, side is Side.INSIDE)

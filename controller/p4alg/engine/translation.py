@@ -219,6 +219,17 @@ class Translation:
             flow.idle_timeout = self._settings.timers.tcp_transitory
             self.modify(flow)
 
+    def reopen(self, flow: Flow) -> list[Update]:
+        """A TCP flow that was over begins anew: back to its first state; the writes that takes."""
+        updates: list[Update] = []
+        if flow.flags & SessionFlags.CORRECT_SEQUENCE:
+            updates.append(Update(Op.DELETE, _no_sequence(flow.key)))
+        flow.phase = Phase.OPENING
+        flow.finished = 0
+        flow.flags = SessionFlags.NOTIFY_ESTABLISHED
+        flow.idle_timeout = self._first_timeout(flow.key, flow.opened_by)
+        return [Update(Op.MODIFY, session_entry(flow)), *updates]
+
     # Flows end
 
     def idle(self, key: FlowKey, now: float) -> Flow | None:
@@ -233,8 +244,7 @@ class Translation:
         self._forget(flow)
         updates = [Update(Op.DELETE, t.Session(key))]
         if flow.flags & SessionFlags.CORRECT_SEQUENCE:
-            none = t.Correction(0, 0, 0)
-            updates.append(Update(Op.DELETE, t.Sequence(key, none, none)))
+            updates.append(Update(Op.DELETE, _no_sequence(key)))
         updates += self._peer_gone(flow)
         updates += self.release_if_unused(flow.binding, now)
         self._delete(key, updates)
@@ -306,6 +316,12 @@ class Translation:
             return []
         del peers[remote]
         return [Update(Op.DELETE, _peer_entry(flow))]
+
+
+def _no_sequence(key: FlowKey) -> t.Sequence:
+    """The sequence entry of a flow, to name it only."""
+    none = t.Correction(0, 0, 0)
+    return t.Sequence(key, none, none)
 
 
 def _peer_entry(flow: Flow) -> t.PeerEntry:

@@ -37,6 +37,12 @@ class Dialogue:
         self._deliver(self.ends[Peer.CLIENT].syn())
         self._deliver(self.ends[Peer.SERVER].syn())
 
+    def again(self) -> None:
+        """A new connection between the same endpoints."""
+        self.ends = {peer: End(peer, 70000 + n, b"") for n, peer in enumerate(Peer)}
+        self._deliver(self.ends[Peer.CLIENT].syn())
+        self._deliver(self.ends[Peer.SERVER].syn())
+
     @property
     def outside(self) -> tuple[int, int]:
         """The inside end as the other sees it."""
@@ -81,7 +87,7 @@ class Dialogue:
         frame = self._addressed(sender, frame)
         tcp = parse_tcp(parse_ipv4(frame))
         port = IN_PORT if sender is self.inside else OUT_PORT
-        if tcp.flags & (SYN | ACK) == SYN:
+        if tcp.flags & (SYN | ACK) == SYN and self.key not in self.bench.sessions():
             outs = self.bench.new(frame, port, self.alg_id)
         elif tcp.payload or tcp.flags & (SYN | FIN | RST):
             outs = self.bench.punt(ev.Reason.ALG, frame, port, self.alg_id)

@@ -362,3 +362,30 @@ def test_bytes_the_other_end_s_words_explain_are_looked_at_again() -> None:
     assert dialogue.client(early) == b""
     dialogue.server(b"234 ok\r\n")
     assert dialogue.heard(S) == early
+
+
+@pytest.mark.parametrize("flags", [FIN | ACK, RST])
+def test_a_client_may_begin_again_from_the_same_port(flags: int) -> None:
+    dialogue = greeted()
+    bench = dialogue.bench
+    first = announced(dialogue.client(PORT))
+    dialogue.finish(C, flags)
+    if flags & FIN:
+        dialogue.finish(S, flags)
+    assert bench.sessions()[dialogue.key].flags & SessionFlags.CORRECT_SEQUENCE
+    dialogue.again()
+    session = bench.sessions()[dialogue.key]
+    assert session.flags == SessionFlags.NOTIFY_ESTABLISHED
+    assert not bench.of(t.Sequence)
+    assert dialogue.server(b"220 hi\r\n") == b"220 hi\r\n"
+    assert announced(dialogue.client(PORT))[0] == first[0]
+    assert dialogue.server(b"200 ok\r\n") == b"200 ok\r\n"
+
+
+def test_a_stray_syn_does_not_end_a_connection_under_way() -> None:
+    dialogue = greeted()
+    ends = dialogue.ends
+    dialogue.again()
+    dialogue.ends = ends
+    assert announced(dialogue.client(PORT))[0] == dialogue.outside[0]
+    assert dialogue.bench.counter("alg.ftp.segments.unexpected-syn") == 2
