@@ -164,10 +164,11 @@ class GatewayTest(BaseTest):
         return {"proto": proto, "inside_addr": CLIENT_IP, "inside_id": inside_id,
                 "remote_addr": SERVER_IP, "remote_id": remote_id}  # fmt: skip
 
-    def add_session(self, proto, inside_id, remote_id, alg_id=0, flags=0):
+    def add_session(self, proto, inside_id, remote_id, alg_id=0, flags=0, watch_below=0):
         """Let a flow pass."""
         key = self.flow(proto, inside_id, remote_id)
-        return self.add("session", key, "allow", alg_id=alg_id, flags=flags)
+        return self.add("session", key, "allow", alg_id=alg_id, flags=flags,
+                        watch_below=watch_below)  # fmt: skip
 
     def send(self, port, packet):
         """Send a packet into a port of the switch."""

@@ -10,7 +10,7 @@ class PacketToTheOwnPoolComesBackTranslatedTwice(GatewayTest):
         self.add("pool", {"addr": f"{POOL_IP}/32"}, "in_pool")
         for own, other in ((5000, 41000), (6000, 40000)):
             key = {**self.flow(17, own, other), "remote_addr": POOL_IP}
-            self.add("session", key, "allow", alg_id=0, flags=0)
+            self.add("session", key, "allow", alg_id=0, flags=0, watch_below=0)
         sent = IP(src=CLIENT_IP, dst=POOL_IP) / UDP(sport=5000, dport=41000) / b"x"
         got = IP(src=POOL_IP, dst=CLIENT_IP, ttl=63) / UDP(sport=40000, dport=6000) / b"x"
         self.send(INSIDE, fresh(Ether(src=HOST, dst=ROUTER) / sent))

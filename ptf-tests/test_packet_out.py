@@ -75,7 +75,7 @@ class HairpinEntersFromOutside(GatewayTest):
 
     def runTest(self):
         key = {**self.flow(17, 6000, 40000), "remote_addr": POOL_IP}
-        self.add("session", key, "allow", alg_id=0, flags=0)
+        self.add("session", key, "allow", alg_id=0, flags=0, watch_below=0)
         self.packet_out(self.packet, flags=Out.PIPELINE | Out.HAIRPIN)
         got = IP(src=POOL_IP, dst=CLIENT_IP, ttl=63) / UDP(sport=40000, dport=6000) / b"x"
         self.expect(INSIDE, fresh(Ether(src=ROUTER, dst=HOST) / got))
@@ -86,7 +86,7 @@ class ANewFlowRoundTheHairpinSaysSo(HairpinEntersFromOutside):
         self.add_mapping(17, 5000, 40000)
         self.add("pool", {"addr": f"{POOL_IP}/32"}, "in_pool")
         key = {**self.flow(17, 5000, 41000), "remote_addr": POOL_IP}
-        self.add("session", key, "allow", alg_id=0, flags=0)
+        self.add("session", key, "allow", alg_id=0, flags=0, watch_below=0)
         sent = IP(src=CLIENT_IP, dst=POOL_IP) / UDP(sport=5000, dport=41000) / b"x"
         self.send(INSIDE, fresh(Ether(src=HOST, dst=ROUTER) / sent))
         self.expect_punt(Punt.NEW_FLOW, self.packet, hairpin=1)

@@ -1,6 +1,17 @@
 """Pinholes: ternary, forwarded at once, in both directions of the flow."""
 
-from base import INSIDE, OUTSIDE, TCP, Drop, GatewayTest, inward, inward_translated, outward
+from base import (
+    INSIDE,
+    OUTSIDE,
+    TCP,
+    UDP,
+    Drop,
+    GatewayTest,
+    Punt,
+    inward,
+    inward_translated,
+    outward,
+)
 from base import outward_translated as out
 
 
@@ -30,6 +41,24 @@ class TheAnswerPassesToo(_Pinhole):
         self.open()
         self.send(INSIDE, outward(TCP(sport=5000, dport=20, flags="SA")))
         self.expect(OUTSIDE, out(TCP(sport=40000, dport=20, flags="SA")))
+
+
+class APinholeToInspectAsksFirst(_Pinhole):
+    """An ALG that has to read how a flow begins gets the packet; nothing passes yet."""
+
+    def runTest(self):
+        self.add_mapping(17, 5000, 40000)
+        match = {
+            "proto": "17&&&0xff",
+            "inside_addr": f"{self.flow(17, 0, 0)['inside_addr']}&&&255.255.255.255",
+            "inside_id": "5000&&&0xffffffff",
+        }
+        entry = self.add("pinhole", match, "inspect", priority=10, pinhole_id=9, alg_id=5)
+        packet = inward(UDP(sport=4711, dport=40000) / b"\0\3\0\1data")
+        self.send(OUTSIDE, packet)
+        self.expect_punt(Punt.NEW_FLOW, packet, port=OUTSIDE, alg_id=5)
+        self.expect_nothing()
+        assert self.hits(entry) == 1
 
 
 class AnotherRemotePortIsFilteredWhenNamed(_Pinhole):

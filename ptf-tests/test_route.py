@@ -48,7 +48,7 @@ class TheLongestPrefixWins(_Route):
 class NoRouteIsDropped(_Route):
     def runTest(self):
         flow = {**self.flow(17, 5000, 53), "remote_addr": "192.0.2.1"}
-        self.add("session", flow, "allow", alg_id=0, flags=0)
+        self.add("session", flow, "allow", alg_id=0, flags=0, watch_below=0)
         packet = Ether(src=HOST, dst=ROUTER) / IP(src=CLIENT_IP, dst="192.0.2.1")
         packet = fresh(packet / UDP(sport=5000, dport=53))
         self.expect_drop(Drop.NO_ROUTE, INSIDE, packet)

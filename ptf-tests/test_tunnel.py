@@ -71,7 +71,7 @@ class PlainGreHasNoIdentifier(GatewayTest):
         self.expect_drop(Drop.NO_MAPPING, OUTSIDE, inward(plain, proto=GRE))
         self.add("addr_map_out", {"inside_addr": CLIENT_IP}, "set_outside_addr",
                  outside_addr=POOL_IP)  # fmt: skip
-        self.add("session", self.flow(GRE, 0, 0), "allow", alg_id=0, flags=0)
+        self.add("session", self.flow(GRE, 0, 0), "allow", alg_id=0, flags=0, watch_below=0)
         self.send(INSIDE, outward(plain, proto=GRE))
         self.expect(OUTSIDE, outward_translated(plain, proto=GRE))
 
@@ -89,6 +89,22 @@ class EspWithAnotherSpiIsNotOurs(_Tunnel):
     def runTest(self):
         self.open(ESP, 0x11112222, 0x33334444, 0x55556666)
         self.expect_drop(Drop.NO_MAPPING, OUTSIDE, inward(sealed(0x33334445), proto=ESP))
+
+
+class AnUnknownSpiIsAskedForWhereAnAlgWantsIt(GatewayTest):
+    """Nobody announces an SPI where a NAT can read it: its ALG learns whose it is."""
+
+    def runTest(self):
+        packet = inward(sealed(0x33334444), proto=ESP)
+        self.expect_drop(Drop.NO_MAPPING, OUTSIDE, packet)
+        self.add("alg_service", {"proto": "50&&&0xff"}, "bind_alg", priority=1, alg_id=6)
+        self.send(OUTSIDE, packet)
+        self.expect_punt(Punt.NEW_FLOW, packet, port=OUTSIDE, alg_id=6)
+        packet = outward(sealed(0x55556666), proto=ESP)
+        self.send(INSIDE, packet)
+        self.expect_punt(Punt.NEW_FLOW, packet, alg_id=6)
+        # Only ESP: another protocol without mapping is no more than noise.
+        self.expect_drop(Drop.NO_MAPPING, OUTSIDE, inward(call(7), proto=GRE))
 
 
 class OtherProtocolsCannotCross(GatewayTest):

@@ -13,6 +13,7 @@ const bit<8> PROTO_TCP  = 6;
 const bit<8> PROTO_UDP  = 17;
 const bit<8> PROTO_GRE  = 47;
 const bit<8> PROTO_ESP  = 50;
+const bit<16> PORT_IKE = 500;
 
 const bit<8> ICMP_UNREACHABLE     = 3;
 const bit<8> ICMP_SOURCE_QUENCH   = 4;
@@ -66,6 +67,8 @@ const filter_mode_t FILTER_ENDPOINT_INDEPENDENT = 2;
 // flags of a session entry
 const bit<8> SESSION_NOTIFY_ESTABLISHED = 1;
 const bit<8> SESSION_CORRECT_SEQUENCE   = 2;
+const bit<8> SESSION_WATCH_INSIDE       = 4;  // short datagrams from inside go to the ALG
+const bit<8> SESSION_WATCH_OUTSIDE      = 8;  // ... from outside; no other packet does
 
 // flags of a packet-out
 const bit<8> OUT_PIPELINE       = 1;  // enter the pipeline at ingress_port

@@ -109,6 +109,12 @@ header esp_h {
     bit<32> seq;
 }
 
+// RFC 7296 section 3.1: how an IKE header begins. The initiator's SPI (the
+// cookie of IKEv1) tells exchanges apart whose ports are the same.
+header ike_h {
+    bit<64> initiator_spi;
+}
+
 struct headers_t {
     packet_in_h    packet_in;
     packet_out_h   packet_out;
@@ -122,6 +128,7 @@ struct headers_t {
     gre_h          gre;
     gre_call_h     gre_call;
     esp_h          esp;
+    ike_h          ike;
     ipv4_h         inner_ipv4;
     ipv4_options_h inner_options;
     inner_l4_h     inner_l4;
@@ -167,8 +174,10 @@ struct metadata_t {
     bit<1>        peer_known;
 
     bit<1>        in_session;
+    bit<1>        inspect;       // the pinhole's ALG wants to see what begins
     bit<8>        alg_id;
     bit<8>        session_flags;
+    bit<16>       watch_below;   // UDP length below which a datagram is short
     bit<16>       payload_len;
 
     bit<32>       new_seq;

@@ -10,6 +10,7 @@
 #define SIZE_MAPPING        131072   // one entry per mapping and direction
 #define SIZE_ADDR_MAP       4096
 #define SIZE_PEER           131072
+#define SIZE_IKE            4096
 #define SIZE_SESSION        262144
 #define SIZE_PINHOLE        8192
 #define SIZE_ALG_SERVICE    256

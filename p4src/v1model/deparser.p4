@@ -13,6 +13,7 @@ control PacketDeparser(packet_out pkt, in headers_t hdr) {
         pkt.emit(hdr.gre);
         pkt.emit(hdr.gre_call);
         pkt.emit(hdr.esp);
+        pkt.emit(hdr.ike);
         pkt.emit(hdr.inner_ipv4);
         pkt.emit(hdr.inner_options);
         pkt.emit(hdr.inner_l4);

@@ -79,7 +79,7 @@ control GatewayIngress(inout headers_t hdr, inout metadata_t meta, inout standar
         }
         if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) {
             if (meta.translate == 1) {
-                mapping.apply(meta);
+                mapping.apply(hdr, meta);
             } else {
                 meta.route_addr = hdr.ipv4.dst_addr;
             }

@@ -3,14 +3,17 @@
 //
 // map_out / map_in             endpoint <-> endpoint (NAPT, port forwards)
 // addr_map_out / addr_map_in   address <-> address (1:1), ids unchanged
+// ike_in                       (outside address, initiator's SPI) -> endpoint, for
+//                              hosts that all keep port 500 outside
 // pool                         outside addresses of this gateway (hairpinning)
 
-control Mapping(inout metadata_t meta) {
+control Mapping(in headers_t hdr, inout metadata_t meta) {
     @id(0x13000004) direct_counter(CounterType.packets_and_bytes) map_out_counter;
     @id(0x13000005) direct_counter(CounterType.packets_and_bytes) addr_map_out_counter;
     @id(0x13000006) direct_counter(CounterType.packets_and_bytes) map_in_counter;
     @id(0x13000007) direct_counter(CounterType.packets_and_bytes) addr_map_in_counter;
     @id(0x13000008) direct_counter(CounterType.packets_and_bytes) pool_counter;
+    @id(0x13000011) direct_counter(CounterType.packets_and_bytes) ike_in_counter;
 
     @id(0x01000008)
     action set_outside(@id(1) @format(IPV4_ADDRESS) ipv4_t outside_addr,
@@ -88,6 +91,17 @@ control Mapping(inout metadata_t meta) {
         counters = addr_map_in_counter;
         size = SIZE_ADDR_MAP;
     }
+    @id(0x02000011)
+    table ike_in {
+        key = {
+            meta.key.dst_addr     : exact @id(1) @name("outside_addr") @format(IPV4_ADDRESS);
+            hdr.ike.initiator_spi : exact @id(2) @name("initiator_spi");
+        }
+        actions = { set_inside; @defaultonly not_mapped; }
+        const default_action = not_mapped;
+        counters = ike_in_counter;
+        size = SIZE_IKE;
+    }
     @id(0x02000008)
     table pool {
         key = { meta.key.dst_addr : lpm @id(1) @name("addr") @format(IPV4_ADDRESS); }
@@ -107,7 +121,10 @@ control Mapping(inout metadata_t meta) {
             meta.key.remote_id = meta.key.dst_id;
             meta.route_addr = meta.key.dst_addr;
         } else {
-            if (map_in.apply().miss) { addr_map_in.apply(); }
+            if (hdr.ike.isValid() && meta.key.dst_id == (flow_id_t)PORT_IKE) { ike_in.apply(); }
+            if (meta.mapped == 0) {
+                if (map_in.apply().miss) { addr_map_in.apply(); }
+            }
             meta.key.inside_addr = meta.new_addr;
             meta.key.inside_id = meta.new_id;
             meta.key.remote_addr = meta.key.src_addr;

@@ -58,6 +58,14 @@ parser PacketParser(packet_in pkt, out headers_t hdr, inout metadata_t meta,
     }
     state parse_udp {
         pkt.extract(hdr.udp);
+        transition select(hdr.udp.src_port, hdr.udp.dst_port) {
+            (PORT_IKE, _): parse_ike;
+            (_, PORT_IKE): parse_ike;
+            default:       accept;
+        }
+    }
+    state parse_ike {
+        pkt.extract(hdr.ike);
         transition accept;
     }
     state parse_icmp {

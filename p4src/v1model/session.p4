@@ -15,10 +15,11 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
     flow_id_t server_id;
 
     @id(0x0100000f)
-    action allow(@id(1) bit<8> alg_id, @id(2) bit<8> flags) {
+    action allow(@id(1) bit<8> alg_id, @id(2) bit<8> flags, @id(3) bit<16> watch_below) {
         meta.in_session = 1;
         meta.alg_id = alg_id;
         meta.session_flags = flags;
+        meta.watch_below = watch_below;
     }
     @id(0x01000010)
     action no_session() { }
@@ -27,6 +28,13 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
         meta.in_session = 1;
         digest<pinhole_hit_t>(1, { meta.key.proto, meta.key.inside_addr, meta.key.inside_id,
                                    meta.key.remote_addr, meta.key.remote_id, pinhole_id });
+    }
+    // For an ALG that has to read how the flow begins: nothing passes yet. The
+    // id is for who reads the table.
+    @noWarn("unused") @id(0x01000024)
+    action inspect(@id(1) bit<32> pinhole_id, @id(2) bit<8> alg_id) {
+        meta.inspect = 1;
+        meta.alg_id = alg_id;
     }
     @id(0x01000012)
     action no_pinhole() { }
@@ -63,7 +71,7 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
             meta.key.remote_addr : ternary @id(4) @name("remote_addr") @format(IPV4_ADDRESS);
             meta.key.remote_id   : ternary @id(5) @name("remote_id");
         }
-        actions = { permit; @defaultonly no_pinhole; }
+        actions = { permit; inspect; @defaultonly no_pinhole; }
         const default_action = no_pinhole;
         counters = pinhole_counter;
         support_timeout = true;
@@ -104,8 +112,14 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
             pinhole.apply();
         }
         if (meta.in_session == 0 && meta.drop == DROP_NONE) {
-            if (meta.mapped == 0 && meta.side == SIDE_OUTSIDE) {
-                meta.drop = DROP_NO_MAPPING;
+            if (meta.inspect == 1 && meta.from_cpu == 0) {
+                meta.punt = PUNT_NEW_FLOW;
+            } else if (meta.mapped == 0 && meta.side == SIDE_OUTSIDE) {
+                // Nobody announces an SPI where a NAT can read it: the ALG, if it
+                // is on, learns whose it is from the first packet.
+                if (meta.key.proto != PROTO_ESP || meta.from_cpu == 1) {
+                    meta.drop = DROP_NO_MAPPING;
+                }
             } else if (meta.from_cpu == 1) {
                 meta.drop = DROP_NO_SESSION;
             } else if (hdr.tcp.isValid()
@@ -118,15 +132,26 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
                     meta.drop = DROP_FILTERED;
                 }
             }
-            if (meta.drop == DROP_NONE) {
+            if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) {
                 server_id = meta.side == SIDE_INSIDE ? meta.key.remote_id : meta.key.inside_id;
                 alg_service.apply();
-                meta.punt = PUNT_NEW_FLOW;
+                if (meta.mapped == 0 && meta.side == SIDE_OUTSIDE && meta.alg_id == 0) {
+                    meta.drop = DROP_NO_MAPPING;
+                } else {
+                    meta.punt = PUNT_NEW_FLOW;
+                }
             }
         } else if (meta.in_session == 1 && meta.alg_id != 0 && meta.from_cpu == 0
                    && meta.is_icmp_error == 0) {
+            if ((meta.session_flags & (SESSION_WATCH_INSIDE | SESSION_WATCH_OUTSIDE)) != 0) {
+                // Of a flow that is only watched, how it ends: by a short datagram.
+                if (hdr.udp.isValid() && hdr.udp.length < meta.watch_below
+                    && (meta.session_flags & (meta.side == SIDE_INSIDE
+                        ? SESSION_WATCH_INSIDE : SESSION_WATCH_OUTSIDE)) != 0) {
+                    meta.punt = PUNT_ALG;
+                }
             // Pure ACKs of a control connection stay in the switch.
-            if (!hdr.tcp.isValid() || meta.payload_len != 0
+            } else if (!hdr.tcp.isValid() || meta.payload_len != 0
                 || (hdr.tcp.flags & (TCP_SYN | TCP_FIN | TCP_RST)) != 0) {
                 meta.punt = PUNT_ALG;
             }

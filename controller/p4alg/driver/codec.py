@@ -151,6 +151,19 @@ def _map_in(e: t.MapIn) -> fy.P4TableEntry:
     )
 
 
+def _ike_in(e: t.IkeIn) -> fy.P4TableEntry:
+    return fy.P4TableEntry(
+        e.TABLE,
+        match=fy.Match(outside_addr=e.outside_addr, initiator_spi=e.initiator_spi),
+        action=fy.Action(
+            "set_inside",
+            inside_addr=e.inside_addr,
+            inside_id=e.inside_id,
+            filter_mode=int(e.filter_mode),
+        ),
+    )
+
+
 def _addr_map_out(e: t.AddrMapOut) -> fy.P4TableEntry:
     return fy.P4TableEntry(
         e.TABLE,
@@ -186,7 +199,7 @@ def _session(e: t.Session) -> fy.P4TableEntry:
     return fy.P4TableEntry(
         e.TABLE,
         match=_flow(e.flow),
-        action=fy.Action("allow", alg_id=e.alg_id, flags=int(e.flags)),
+        action=fy.Action("allow", alg_id=e.alg_id, flags=int(e.flags), watch_below=e.watch_below),
         idle_timeout_ns=_timeout(e.idle_timeout),
     )
 
@@ -201,7 +214,11 @@ def _pinhole(e: t.PinholeEntry) -> fy.P4TableEntry:
             remote_addr=(e.remote_addr or 0, 0 if e.remote_addr is None else _WORD),
             remote_id=(e.remote_id or 0, 0 if e.remote_id is None else _WORD),
         ),
-        action=fy.Action("permit", pinhole_id=e.pinhole_id),
+        action=(
+            fy.Action("inspect", pinhole_id=e.pinhole_id, alg_id=e.alg_id)
+            if e.alg_id
+            else fy.Action("permit", pinhole_id=e.pinhole_id)
+        ),
         priority=e.priority,
         idle_timeout_ns=_timeout(e.idle_timeout),
     )
@@ -269,6 +286,7 @@ _ENCODERS: dict[type, Callable[[Any], fy.P4TableEntry]] = {
     t.Policy: _policy,
     t.MapOut: _map_out,
     t.MapIn: _map_in,
+    t.IkeIn: _ike_in,
     t.AddrMapOut: _addr_map_out,
     t.AddrMapIn: _addr_map_in,
     t.PeerEntry: _peer,
@@ -326,7 +344,11 @@ def _decode_session(
     e: fy.P4TableEntry, m: Mapping[str, Any], a: Mapping[str, Any], _name: str
 ) -> t.Entry:
     return t.Session(
-        decode_flow(m), a["alg_id"], t.SessionFlags(a["flags"]), e.idle_timeout_ns / _NS
+        decode_flow(m),
+        a["alg_id"],
+        t.SessionFlags(a["flags"]),
+        e.idle_timeout_ns / _NS,
+        a["watch_below"],
     )
 
 
@@ -343,6 +365,7 @@ def _decode_pinhole(
         pinhole_id=a["pinhole_id"],
         priority=e.priority,
         idle_timeout=e.idle_timeout_ns / _NS,
+        alg_id=a.get("alg_id", 0),
     )
 
 
@@ -378,6 +401,7 @@ _DECODERS: dict[
     t.Policy.TABLE: _decode_policy,
     t.MapOut.TABLE: _exact(t.MapOut),
     t.MapIn.TABLE: _exact(t.MapIn),
+    t.IkeIn.TABLE: _exact(t.IkeIn),
     t.AddrMapOut.TABLE: _exact(t.AddrMapOut),
     t.AddrMapIn.TABLE: _exact(t.AddrMapIn),
     t.PeerEntry.TABLE: _exact(t.PeerEntry),

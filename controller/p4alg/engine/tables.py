@@ -49,6 +49,10 @@ class SessionFlags(IntFlag):
     """Report the first packet that proves the handshake, by digest."""
     CORRECT_SEQUENCE = 2
     """The session has an entry in `sequence`."""
+    WATCH_INSIDE = 4
+    """Of the packets from inside, datagrams below `watch_below` go to the ALG, no others."""
+    WATCH_OUTSIDE = 8
+    """The same for packets from outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,18 @@ class MapIn:
 
 
 @dataclass(frozen=True, slots=True)
+class IkeIn:
+    """`ike_in`: whose exchange it is, of hosts that all keep port 500 of an outside address."""
+
+    TABLE: ClassVar[str] = "ike_in"
+    outside_addr: int
+    initiator_spi: int
+    inside_addr: int
+    inside_id: int
+    filter_mode: FilterMode
+
+
+@dataclass(frozen=True, slots=True)
 class AddrMapOut:
     """`addr_map_out`: a whole inside address to an outside address (1:1)."""
 
@@ -162,7 +178,8 @@ class Session:
     """`session`: a flow allowed in both directions.
 
     A non-zero `alg_id` sends its payload-bearing packets (TCP: also SYN, FIN
-    and RST) to the controller.
+    and RST) to the controller; with a `WATCH_` flag only UDP datagrams shorter
+    than `watch_below` bytes (UDP header included).
     """
 
     TABLE: ClassVar[str] = "session"
@@ -170,13 +187,15 @@ class Session:
     alg_id: int = 0
     flags: SessionFlags = SessionFlags.NONE
     idle_timeout: float = 0.0
+    watch_below: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PinholeEntry:
     """`pinhole`: flows that may begin without a session; hits are forwarded and reported.
 
-    `remote_id` None is a wildcard. Higher `priority` wins.
+    `remote_id` None is a wildcard. Higher `priority` wins. With an `alg_id` the
+    first packet is not forwarded but given to the ALG, as a new flow's.
     """
 
     TABLE: ClassVar[str] = "pinhole"
@@ -188,6 +207,7 @@ class PinholeEntry:
     pinhole_id: int
     priority: int = 10
     idle_timeout: float = 0.0
+    alg_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +288,7 @@ Entry = (
     | Policy
     | MapOut
     | MapIn
+    | IkeIn
     | AddrMapOut
     | AddrMapIn
     | PeerEntry
