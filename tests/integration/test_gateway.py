@@ -239,7 +239,7 @@ def test_changes_by_command_survive_a_restart_of_the_controller(lab: Lab) -> Non
     runner.stop(runner.CONTROLLER)
     runner.start_controller(CONFIG)
     try:
-        assert [row["enabled"] for row in lab.show("algs")] == [False]
+        assert next(row["enabled"] for row in lab.show("algs")) is False
     finally:
         lab.client.call("enable", name="ftp")
 
@@ -255,9 +255,9 @@ def test_views_have_their_keys(lab: Lab) -> None:
 
 
 def test_wrong_commands_are_refused_with_what_is_known(lab: Lab) -> None:
-    with pytest.raises(UsageError, match=r"no ALG 'nosuch' \(known: ftp\)"):
+    with pytest.raises(UsageError, match=r"no ALG 'nosuch' \(known: ftp, "):
         lab.client.call("enable", name="nosuch")
-    with pytest.raises(UsageError, match=r"no service 'nosuch' \(known: ftp, ftp-alt\)"):
+    with pytest.raises(UsageError, match=r"no service 'nosuch' \(known: ftp, .*ftp-alt\)"):
         lab.client.call("services", name="ftp", services=["nosuch"])
     with pytest.raises(UserError, match="no command"):
         lab.client.call("nosuch")

@@ -79,7 +79,13 @@ class PinholeRequest:
     outbound one of the inside host, which the gateway only has to expect.
 
     `opener_port` is None when the protocol does not tell it. `lifetime` is in
-    seconds until first use; `max_flows` is how many flows may use it.
+    seconds until first use; `max_flows` is how many flows may use it, and
+    `flow_idle` how many seconds each may be silent (None: as any other flow).
+    With `inspect` the ALG reads how the flow goes (`TransferAlg`).
+
+    Where only the receiver's identifier is in a packet (enhanced GRE, ESP), it
+    takes the port's place: `listen` is the listener's address and call id, and
+    each direction of a call is a request of its own.
     """
 
     proto: int
@@ -90,6 +96,8 @@ class PinholeRequest:
     lifetime: float
     max_flows: int = 1
     label: str = ""
+    flow_idle: float | None = None
+    inspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,23 @@ class Gateway(Protocol):
 
     def close_pinhole(self, pinhole_id: int) -> None:
         """Withdraw a pinhole nobody has used; unknown ids are ignored."""
+        ...
+
+    def hold(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
+        """Reserve the outside endpoint of the inside host's `listen` and open nothing.
+
+        With `pair` the next port is reserved with it: if `listen` is even, both
+        outside ports are neighbours and the first is even (RTP and RTCP, RFC 3550
+        section 11). A pinhole asked for later uses what is held. `end` gives it back.
+        """
+        ...
+
+    def end(self, number: int) -> None:
+        """End a hold, or a pinhole with the flows that came through it; unknown ids are ignored."""
+        ...
+
+    def inside_of(self, proto: int, outside: Endpoint) -> Endpoint | None:
+        """The inside endpoint that an outside one of the gateway leads to, if there is one."""
         ...
 
 
@@ -194,7 +219,27 @@ class Notice:
     summary: str
 
 
-Step = Forward | Refuse | Detach | Notice
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Of this data flow only datagrams of `sender` with less than `below` bytes matter now.
+
+    The rest crosses without the ALG; no bytes belong to it.
+    """
+
+    length: ClassVar[int] = 0
+    sender: Peer
+    below: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """This data flow is over: it goes once it was silent for `linger` seconds."""
+
+    length: ClassVar[int] = 0
+    linger: float
+
+
+Step = Forward | Refuse | Detach | Notice | Watch | Finish
 
 
 class StreamAlg(Protocol):
@@ -206,6 +251,32 @@ class StreamAlg(Protocol):
         The steps consume a prefix of it; what they leave is the beginning of
         an incomplete message, is held, and comes again with more behind it.
         Never raises on any input.
+        """
+        ...
+
+
+class DatagramAlg(Protocol):
+    """An ALG for a protocol on UDP, one per flow (client's endpoint, server's endpoint)."""
+
+    def receive(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
+        """Handle the payload of one datagram, whole (fragments are reassembled before).
+
+        The steps consume exactly `data`: one `Forward` or `Refuse` of its length,
+        with `Notice`s as it likes. A refused datagram is dropped. `Detach` in their
+        place passes it and all later ones unread. Never raises on any input.
+        """
+        ...
+
+
+class TransferAlg(DatagramAlg, Protocol):
+    """A datagram ALG that also follows the data flows it announced with `inspect`."""
+
+    def receive_data(
+        self, opener: Endpoint, sender: Peer, data: bytes, gateway: Gateway, now: float
+    ) -> Sequence[Step]:
+        """Handle a datagram of such a flow; like `receive`, with `Watch` and `Finish` besides.
+
+        `opener` is the end that opened the flow, which tells flows apart.
         """
         ...
 

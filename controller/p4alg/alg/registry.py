@@ -1,6 +1,6 @@
 """The ALGs there are, by name: their identity, default services and how one is made.
 
-A new stream ALG is added here and nowhere else.
+A new ALG is added here and nowhere else.
 """
 
 from __future__ import annotations
@@ -8,29 +8,47 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from p4alg.alg.contract import AlgInfo, SessionFacts, StreamAlg
+from p4alg.alg.contract import AlgInfo, DatagramAlg, SessionFacts, StreamAlg
 from p4alg.alg.ftp import FTP, FtpAlg, FtpLimits
+from p4alg.alg.tftp import TFTP, TftpAlg
 
 
 @dataclass(frozen=True, slots=True)
-class StreamAlgKind:
-    """An ALG on TCP control connections.
+class AlgOptions:
+    """What every ALG is told when one is made.
 
-    `default_ports` are (IP protocol, port) pairs of the predefined service that
-    has the ALG's name. `make` makes the machine of one connection from its
-    facts, the ports no pinhole may point to, the longest message in bytes and
-    the seconds an unused pinhole lives.
+    `denied_ports` are those no pinhole may point to; `message` is the longest
+    message in bytes, `pinhole_lifetime` the seconds an unused pinhole lives.
+    """
+
+    denied_ports: frozenset[int] = frozenset()
+    message: int = 2048
+    pinhole_lifetime: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class AlgKind:
+    """An ALG: `default_ports` are (IP protocol, port) of the predefined service of its name.
+
+    `make` makes the machine of one control session: a `StreamAlg` where its
+    protocol is TCP, a `DatagramAlg` where it is UDP.
     """
 
     info: AlgInfo
     default_ports: tuple[tuple[int, int], ...]
-    make: Callable[[SessionFacts, frozenset[int], int, float], StreamAlg]
+    make: Callable[[SessionFacts, AlgOptions], StreamAlg | DatagramAlg]
 
 
-def _ftp(facts: SessionFacts, denied: frozenset[int], message: int, lifetime: float) -> StreamAlg:
-    return FtpAlg(facts, denied, FtpLimits(line=message, pinhole_lifetime=lifetime))
+def _ftp(facts: SessionFacts, options: AlgOptions) -> StreamAlg:
+    limits = FtpLimits(line=options.message, pinhole_lifetime=options.pinhole_lifetime)
+    return FtpAlg(facts, options.denied_ports, limits)
 
 
-STREAM_ALGS: Mapping[str, StreamAlgKind] = {
-    "ftp": StreamAlgKind(FTP, ((6, 21),), _ftp),
+def _tftp(facts: SessionFacts, options: AlgOptions) -> DatagramAlg:
+    return TftpAlg(facts, options.denied_ports)
+
+
+ALGS: Mapping[str, AlgKind] = {
+    "ftp": AlgKind(FTP, ((6, 21),), _ftp),
+    "tftp": AlgKind(TFTP, ((17, 69),), _tftp),
 }

@@ -18,11 +18,11 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "sessions": "SESSIONS",
     },
     "sessions": {
-        "proto": "PROTO",
+        "proto": "L4",
         "inside": "INSIDE",
         "outside": "OUTSIDE",
         "remote": "REMOTE",
-        "state": "STATE",
+        "short_state": "STATE",
         "what": "ALG",
     },
     "bindings": {
@@ -50,6 +50,8 @@ _COLUMNS: dict[str, dict[str, str]] = {
     },
     "events": {"time": "TIME", "level": "LEVEL", "text": "EVENT"},
 }
+_STATE = 5
+"""Letters of a session's state that a terminal of 80 columns has room for."""
 VIEWS = (*_COLUMNS, "counters", "switch")
 
 
@@ -82,7 +84,9 @@ def lines(what: str, result: Any) -> list[str]:
         return shown or ["no counters yet"]
     if what == "switch":
         return _switch(result)
-    rows: list[Row] = [{**row, "what": _what(row)} for row in result]
+    rows: list[Row] = [
+        {**row, "what": _what(row), "short_state": str(row.get("state"))[:_STATE]} for row in result
+    ]
     return render(rows, _COLUMNS[what]) if rows else [f"no {what}"]
 
 

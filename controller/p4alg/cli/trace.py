@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from p4alg.alg.registry import STREAM_ALGS
+from p4alg.alg.registry import ALGS
 from p4alg.cli.connection import add_socket, client
 from p4alg.config.errors import UsageError
 
@@ -24,8 +24,8 @@ def register(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    if args.alg is not None and args.alg not in STREAM_ALGS:
-        raise UsageError(f"no ALG '{args.alg}' (known: {', '.join(STREAM_ALGS)})")
+    if args.alg is not None and args.alg not in ALGS:
+        raise UsageError(f"no ALG '{args.alg}' (known: {', '.join(ALGS)})")
     try:
         for record in client(args).trace():
             if _wanted(record, args.alg, args.host):

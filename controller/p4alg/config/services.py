@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from p4alg.alg.registry import STREAM_ALGS
+from p4alg.alg.registry import ALGS
 from p4alg.config.source import Item
 from p4alg.engine.settings import AlgSettings, PortSpan
 
@@ -19,7 +19,7 @@ def predefined() -> Services:
     """Services that exist without being configured: each ALG's own, by its name."""
     return {
         name: tuple(PortSpan(proto, port, port) for proto, port in kind.default_ports)
-        for name, kind in STREAM_ALGS.items()
+        for name, kind in ALGS.items()
     }
 
 
@@ -27,7 +27,7 @@ def read_services(section: Item | None) -> Services:
     """All services by name: the predefined and the operator's own."""
     services = predefined()
     for name, item in section.entries().items() if section else ():
-        if name in STREAM_ALGS:
+        if name in ALGS:
             raise item.error(f"service '{name}' is predefined: choose another name")
         if len(services) >= MAX_SERVICES:
             raise item.error(f"more than {MAX_SERVICES} services")
@@ -62,10 +62,10 @@ def _range(item: Item) -> PortSpan:
 
 def read_algs(section: Item | None, services: Services) -> tuple[AlgSettings, ...]:
     """All ALGs; those not mentioned are on, with the service of their name."""
-    entries = section.mapping(optional=STREAM_ALGS) if section else {}
+    entries = section.mapping(optional=ALGS) if section else {}
     algs: list[AlgSettings] = []
     claims: list[tuple[str, str, PortSpan]] = []
-    for name in STREAM_ALGS:
+    for name in ALGS:
         entry = entries.get(name)
         keys = entry.mapping(optional=("enabled", "services")) if entry else {}
         enabled = keys["enabled"].boolean() if "enabled" in keys else True

@@ -10,20 +10,23 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from p4alg.alg.contract import (
+    DatagramAlg,
     Endpoint,
     Grant,
     Peer,
     PinholeRequest,
     Refusal,
     SessionFacts,
+    StreamAlg,
 )
-from p4alg.alg.registry import STREAM_ALGS
+from p4alg.alg.registry import ALGS, AlgOptions
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut, TraceRecord
 from p4alg.engine.counters import Counters
-from p4alg.engine.flows import Flow
+from p4alg.engine.flows import TUNNELS, UDP, Flow
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.pinholes import Pinhole, Pinholes
 from p4alg.engine.settings import RefuseMode, Settings
@@ -31,19 +34,22 @@ from p4alg.engine.tables import FlowKey, Op, SessionFlags, Side, Update
 from p4alg.engine.translation import Translation, session_entry
 from p4alg.packet.errors import PacketError
 from p4alg.packet.ipv4 import parse_ipv4
-from p4alg.stream.control import (
+from p4alg.stream.control import ControlStream, StreamLimits
+from p4alg.stream.datagram import DatagramControl
+from p4alg.stream.direction import Segment
+from p4alg.stream.effects import (
     Barrier,
     Closed,
-    ControlStream,
     Detached,
     Dropped,
     Effect,
+    Finished,
+    Follower,
     Noticed,
     Seen,
     Send,
-    StreamLimits,
+    Watched,
 )
-from p4alg.stream.direction import Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ class Expectation:
 
     number: int
     control: Control
-    label: str
+    request: PinholeRequest
     outside_addr: int
     expires: float
 
@@ -64,7 +70,7 @@ class Control:
     alg: str
     flow: Flow
     facts: SessionFacts
-    stream: ControlStream
+    stream: Follower
     outside_is_hairpin: bool
     reserved: list[Pinhole] = field(default_factory=list)
     """Pinholes of the message being handled, not yet in the switch."""
@@ -97,6 +103,15 @@ class _Gateway:
 
     def close_pinhole(self, pinhole_id: int) -> None:
         self._controls.close_pinhole(pinhole_id, self._now)
+
+    def hold(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
+        return self._controls.hold(self._control, proto, listen, self._now, pair=pair)
+
+    def end(self, number: int) -> None:
+        self._controls.end(number, self._now)
+
+    def inside_of(self, proto: int, outside: Endpoint) -> Endpoint | None:
+        return self._controls.inside_of(proto, outside)
 
 
 class Controls:
@@ -137,7 +152,7 @@ class Controls:
         facts = _facts(flow)
         control = Control(alg, flow, facts, self._stream(alg, facts), hairpin)
         flow.alg = alg
-        flow.alg_id = STREAM_ALGS[alg].info.alg_id
+        flow.alg_id = ALGS[alg].info.alg_id
         flow.label = "control"
         flow.control = control
         self.all[flow.key] = control
@@ -145,13 +160,16 @@ class Controls:
         self._counters.count(f"alg.{alg}.controls.opened")
         return control
 
-    def _stream(self, alg: str, facts: SessionFacts) -> ControlStream:
+    def _stream(self, alg: str, facts: SessionFacts) -> Follower:
         limits = self._settings.limits
-        machine = STREAM_ALGS[alg].make(
-            facts, self._settings.denied_ports, limits.message, limits.pinhole_lifetime
-        )
+        options = AlgOptions(self._settings.denied_ports, limits.message, limits.pinhole_lifetime)
+        machine = ALGS[alg].make(facts, options)
         reset = self._settings.refuse is RefuseMode.RESET
-        return ControlStream(machine, StreamLimits(limits.message, limits.stream, reset))
+        if facts.proto == UDP:
+            return DatagramControl(cast(DatagramAlg, machine), pass_refused=not reset)
+        return ControlStream(
+            cast(StreamAlg, machine), StreamLimits(limits.message, limits.stream, reset)
+        )
 
     def begin_again(self, control: Control, port: int, frame: bytes, now: float) -> None:
         """The client of a connection that is over opens a new one from the same port."""
@@ -188,6 +206,10 @@ class Controls:
                 if alg is not None:
                     self._drop_promises(control, now)
                 self._to_switch(control)
+        for flow in list(self._translation.flows.values()):
+            if flow.data_of is not None and alg in (None, flow.data_of.alg):
+                flow.data_of = None
+                self._translation.leave_to_switch(flow)
 
     # Packets
 
@@ -212,13 +234,65 @@ class Controls:
         self._effects(control, control.stream.packet(peer, port, frame, gateway, now), now)
         self._leave_if_done(control)
 
+    def begin_data(
+        self, control: Control, flow: Flow, side: Side, port: int, frame: bytes, now: float
+    ) -> list[PacketOut]:
+        """The first datagram of a data flow that an ALG follows; what leaves once it stands."""
+        flow.data_of, flow.alg_id = control, ALGS[control.alg].info.alg_id
+        key = flow.key
+        flow.opener = (
+            Endpoint(key.inside_addr, key.inside_id)
+            if side is Side.INSIDE
+            else Endpoint(key.remote_addr, key.remote_id)
+        )
+        segments: list[PacketOut] = []
+        for effect in self._data_effects(control, flow, side, port, frame, now):
+            match effect:
+                case Send():
+                    segments += self._packets(control, effect.segments)
+                case Watched() | Finished():
+                    self._change_data(control, flow, effect)
+                case _:
+                    self._effects(control, [effect], now)
+        return segments
+
+    def data_packet(self, flow: Flow, side: Side, port: int, frame: bytes, now: float) -> None:
+        """A datagram of such a flow was punted."""
+        control = flow.data_of
+        if control is None:
+            return
+        for effect in self._data_effects(control, flow, side, port, frame, now):
+            if isinstance(effect, Watched | Finished):
+                if self._change_data(control, flow, effect):
+                    self._translation.modify(flow)
+            else:
+                self._effects(control, [effect], now)
+
+    def _data_effects(
+        self, control: Control, flow: Flow, side: Side, port: int, frame: bytes, now: float
+    ) -> list[Effect]:
+        stream = control.stream
+        opener = flow.opener
+        if not isinstance(stream, DatagramControl) or opener is None:
+            return []
+        peer, gateway = control.peer_on(side), _Gateway(self, control, now)
+        return stream.data_packet(opener, peer, port, frame, gateway, now)
+
+    def _change_data(self, control: Control, flow: Flow, effect: Watched | Finished) -> bool:
+        if isinstance(effect, Watched):
+            inside = effect.sender is control.facts.inside
+            side = Side.INSIDE if inside else Side.OUTSIDE
+            return self._translation.watch(flow, side, effect.below)
+        flow.idle_timeout = effect.linger
+        return True
+
     # What ALGs ask for
 
     def open_pinhole(
         self, control: Control, request: PinholeRequest, now: float
     ) -> Grant | Refusal:
         """Reserve what a message announced (`Gateway.open_pinhole`)."""
-        if request.listener is not control.facts.inside:
+        if request.listener is not control.facts.inside and request.proto not in TUNNELS:
             return self._expect(control, request, now)
         outside = control.flow.binding.outside_addr
         found = self._pinholes.reserve(control, request, outside, now)
@@ -238,6 +312,28 @@ class Controls:
             if expected.number == pinhole_id:
                 del self._expected[key]
                 break
+
+    def hold(
+        self, control: Control, proto: int, listen: Endpoint, now: float, *, pair: bool
+    ) -> Grant | Refusal:
+        """Reserve an outside endpoint (`Gateway.hold`)."""
+        outside = control.flow.binding.outside_addr
+        found = self._pinholes.hold(control, proto, listen, outside, now, pair=pair)
+        if isinstance(found, Refusal):
+            self._counters.count(f"alg.{control.alg}.holds.refused.{found.reason}")
+            return found
+        hold, updates = found
+        control.writes += updates
+        return Grant(hold.number, hold.visible)
+
+    def end(self, number: int, now: float) -> None:
+        """End what an ALG holds or has opened (`Gateway.end`)."""
+        self._pinholes.end(number, now)
+
+    def inside_of(self, proto: int, outside: Endpoint) -> Endpoint | None:
+        """Whose an outside endpoint is (`Gateway.inside_of`)."""
+        binding = self._translation.inside_endpoint(proto, outside.addr, outside.port)
+        return None if binding is None else Endpoint(binding.inside_addr, binding.inside_id)
 
     def expected(self, key: FlowKey, now: float) -> Expectation | None:
         """The announcement that an outbound flow answers, which is used up by it."""
@@ -260,7 +356,7 @@ class Controls:
         number = self._pinholes.new_id()
         outside = control.flow.binding.outside_addr
         expires = now + request.lifetime
-        self._expected[key] = Expectation(number, control, request.label, outside, expires)
+        self._expected[key] = Expectation(number, control, request, outside, expires)
         return Grant(number, request.listen)
 
     def _drop_promises(self, control: Control, now: float) -> None:

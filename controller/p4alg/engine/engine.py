@@ -10,15 +10,15 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from p4alg.alg.registry import STREAM_ALGS
+from p4alg.alg.registry import ALGS
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine import views
 from p4alg.engine.actions import Action, PacketOut
 from p4alg.engine.adoption import Adoption
-from p4alg.engine.controls import Controls
+from p4alg.engine.controls import Controls, Expectation
 from p4alg.engine.counters import Counters
-from p4alg.engine.flows import ICMP, TCP, UDP
+from p4alg.engine.flows import ICMP, TCP, UDP, Flow
 from p4alg.engine.fragments import Fragments
 from p4alg.engine.layout import base_entries, service_entries
 from p4alg.engine.neighbours import Neighbours
@@ -28,7 +28,7 @@ from p4alg.engine.pinholes import Pinholes
 from p4alg.engine.reconcile import reconcile
 from p4alg.engine.settings import AlgSettings, PortSpan, Settings
 from p4alg.engine.tables import FlowKey, Side
-from p4alg.engine.translation import Translation
+from p4alg.engine.translation import Opening, Translation
 from p4alg.nat.bindings import Bindings, Refused
 from p4alg.packet.errors import PacketError
 from p4alg.packet.icmp import (
@@ -53,7 +53,7 @@ class Engine:
     def __init__(self, settings: Settings, rng: random.Random) -> None:
         self._settings = settings
         self._algs = {alg.name: alg for alg in settings.algs}
-        self._by_id = {kind.info.alg_id: name for name, kind in STREAM_ALGS.items()}
+        self._by_id = {kind.info.alg_id: name for name, kind in ALGS.items()}
         self._counters = Counters()
         self._outbox = Outbox()
         self._network = Network(settings)
@@ -107,8 +107,10 @@ class Engine:
                 self._pinholes.hit(event.pinhole_id, event.flow, now)
             case ev.SessionIdle():
                 flow = self._translation.idle(event.flow, now)
-                if flow is not None and flow.control is not None:
-                    self._controls.ended(flow.control, now)
+                if flow is not None:
+                    self._pinholes.flow_gone(flow)
+                    if flow.control is not None:
+                        self._controls.ended(flow.control, now)
             case ev.PinholeIdle():
                 self._pinholes.idle(event.pinhole_id, now)
             case ev.FragmentIdle():
@@ -236,35 +238,83 @@ class Engine:
             self._translation.refused(opening.reason)
             self._error(event, packet, UNREACHABLE, _HOST_UNREACHABLE)
             return
+        flow = opening.flow
+        pinhole = self._pinholes.to_inspect(key) if side is Side.OUTSIDE else None
         if expected is not None:
-            opening.flow.alg = expected.control.alg
-            opening.flow.label = expected.label
-            self._counters.count(f"alg.{expected.control.alg}.expected.used")
-        then = [out]
+            then = self._expected_flow(expected, flow, out, now)
+            self._translation.commit(opening, then)
+        elif pinhole is not None and pinhole.control is not None:
+            more = self._pinholes.use(pinhole, flow)
+            then = self._controls.begin_data(
+                pinhole.control, flow, side, event.port, event.frame, now
+            )
+            self._translation.commit(opening, then, more)
+        else:
+            self._plain_or_control(event, opening, out, now)
+
+    def _expected_flow(
+        self, expected: Expectation, flow: Flow, out: PacketOut, now: float
+    ) -> list[PacketOut]:
+        """An outbound flow that a control message announced; what leaves once it stands."""
+        control, request = expected.control, expected.request
+        flow.alg, flow.label = control.alg, request.label
+        if request.flow_idle is not None:
+            flow.idle_timeout = request.flow_idle
+        self._counters.count(f"alg.{control.alg}.expected.used")
+        if not request.inspect:
+            return [out]
+        assert out.ingress_port is not None
+        return self._controls.begin_data(
+            control, flow, Side.INSIDE, out.ingress_port, out.frame, now
+        )
+
+    def _plain_or_control(
+        self, event: ev.PacketIn, opening: Opening, out: PacketOut, now: float
+    ) -> None:
+        """A flow nobody announced: under an ALG if its service has one, or plain NAT."""
+        flow = opening.flow
         alg = self._by_id.get(event.alg_id, "")
-        if alg and key.proto == TCP and self._algs[alg].enabled and expected is None:
-            control = self._controls.attach(opening.flow, alg, event.hairpin)
-            if control is not None:
-                then = self._controls.first_segments(control, event.port, event.frame, now)
-        self._translation.commit(opening, then)
+        control = None
+        if alg and self._algs[alg].enabled and self._serves(alg, flow.key.proto):
+            control = self._controls.attach(flow, alg, event.hairpin)
+        if control is None:
+            self._translation.commit(opening, [out])
+        elif flow.key.proto == TCP:
+            then = self._controls.first_segments(control, event.port, event.frame, now)
+            self._translation.commit(opening, then)
+        else:
+            # A first datagram is a message already: its flow comes before it.
+            self._translation.commit(opening, [])
+            self._controls.packet(control, flow.opened_by, event.port, event.frame, now)
+
+    def _serves(self, alg: str, proto: int) -> bool:
+        return proto in {served for served, _ in ALGS[alg].default_ports}
 
     def _send_in_flow(
         self, event: ev.PacketIn, key: FlowKey, side: Side, out: PacketOut, now: float
     ) -> None:
-        control = self._translation.flows[key].control
-        if control is None:
-            self._outbox.send(out)
+        flow = self._translation.flows[key]
+        if flow.control is not None:
+            self._controls.packet(flow.control, side, event.port, event.frame, now)
+        elif flow.data_of is not None:
+            self._controls.data_packet(flow, side, event.port, event.frame, now)
         else:
-            self._controls.packet(control, side, event.port, event.frame, now)
+            self._outbox.send(out)
 
     def _control_packet(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
         side = self._side(event, packet)
         key = self._key(side, packet)
         flow = self._translation.flows.get(key) if key is not None else None
         out = PacketOut(event.frame, event.port, hairpin=event.hairpin)
+        if flow is not None and flow.data_of is not None:
+            self._controls.data_packet(flow, side, event.port, event.frame, now)
+            return
         if flow is None or flow.control is None:
             # Punted before the switch learnt that nobody reads it any more.
             self._outbox.send(out)
+            return
+        if packet.proto != TCP:
+            self._controls.packet(flow.control, side, event.port, event.frame, now)
             return
         flags = parse_tcp(packet).flags
         begins = flags & (SYN | ACK) == SYN and side is flow.opened_by

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from p4alg.alg.contract import Endpoint
 from p4alg.engine.tables import FlowKey, SessionFlags, Side
 from p4alg.nat.bindings import Binding
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 ICMP = 1
 TCP = 6
 UDP = 17
+GRE = 47
+ESP = 50
+TUNNELS = (GRE, ESP)
+"""Protocols that name the receiver's end of a flow only: an identifier of 0 is the other's."""
 PROTO_NAMES = {ICMP: "icmp", TCP: "tcp", UDP: "udp", 47: "gre", 50: "esp"}
 
 
@@ -51,3 +56,11 @@ class Flow:
     finished: int = 0
     """Bit 0: FIN seen outbound; bit 1: inbound."""
     control: Control | None = None
+    data_of: Control | None = None
+    """The control session whose ALG reads how this data flow goes."""
+    opener: Endpoint | None = None
+    """Of such a flow, the end that opened it."""
+    pinhole_id: int = 0
+    """The pinhole it came through; 0: none."""
+    watch_below: int = 0
+    """See `tables.Session`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from p4alg.alg.registry import STREAM_ALGS
+from p4alg.alg.registry import ALGS
 from p4alg.engine import tables as t
 from p4alg.engine.settings import PortSpan, Prefix, Rule, Settings
 
@@ -106,7 +106,7 @@ def all_entries(settings: Settings) -> list[t.Entry]:
 
 def service_entries(name: str, spans: Iterable[PortSpan]) -> list[t.Service]:
     """The entries that bind new flows to `spans` to an ALG; each once."""
-    alg_id = STREAM_ALGS[name].info.alg_id
+    alg_id = ALGS[name].info.alg_id
     pairs = {(span.proto, pair) for span in spans for pair in port_prefixes(span.first, span.last)}
     return [t.Service(proto, pair, alg_id) for proto, pair in sorted(pairs)]
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from p4alg.alg.contract import Endpoint, PinholeRequest, Refusal
 from p4alg.engine import tables as t
 from p4alg.engine.counters import Counters
-from p4alg.engine.flows import proto_name
+from p4alg.engine.flows import TUNNELS, Flow, proto_name
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.settings import Limits
 from p4alg.engine.tables import FlowKey, Op, Side, Update
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from p4alg.engine.controls import Control
 
 _LOWEST_PORT = 1024
+_HOLDS_PER_PINHOLE = 2
+"""Endpoints a control session may reserve for each pinhole it may open."""
 GRACE = 1.0
 """Seconds a pinhole nobody wants any more stays: its only flow may have begun a moment
 ago, and the switch's report of that be on its way."""
@@ -46,6 +48,8 @@ class Pinhole:
     expires: float
     flows_left: int
     installed: bool = False
+    flow_idle: float | None = None
+    """Seconds its flows may be silent; None: as any other flow."""
     retired: bool = False
     """Whether it closes because nobody wants it any more, not because it is old."""
 
@@ -62,8 +66,22 @@ class Pinhole:
         return f"{proto_name(entry.proto)} {who}:{port} -> {self.visible} -> {inside}"
 
 
+@dataclass(slots=True, eq=False)
+class Hold:
+    """Outside endpoints that an ALG has reserved and nothing is open at yet."""
+
+    number: int
+    bindings: tuple[Binding, ...]
+    control: Control
+
+    @property
+    def visible(self) -> Endpoint:
+        """The (first) outside endpoint."""
+        return Endpoint(self.bindings[0].outside_addr, self.bindings[0].outside_id)
+
+
 class Pinholes:
-    """All pinholes, with their limits (G4)."""
+    """All pinholes and holds, with their limits (G4)."""
 
     def __init__(
         self, limits: Limits, translation: Translation, outbox: Outbox, counters: Counters
@@ -75,6 +93,9 @@ class Pinholes:
         self._by_id: dict[int, Pinhole] = {}
         self._by_match: dict[tuple[object, ...], Pinhole] = {}
         self._per_subscriber: Counter[int] = Counter()
+        self._holds: dict[int, Hold] = {}
+        # Flows that came through a pinhole and still are, by its id.
+        self._flows: dict[int, set[FlowKey]] = {}
         self._next_id = 1
 
     def __len__(self) -> int:
@@ -108,8 +129,8 @@ class Pinholes:
         reason = self._objection(control, request)
         if reason:
             return Refusal(reason)
-        inside = (request.listen.addr, request.listen.port)
-        match = (request.proto, *inside, request.opener_addr, request.opener_port)
+        inside, remote = _ends(control, request)
+        match = (request.proto, *inside, *remote)
         present = self._by_match.get(match)
         if present is not None:
             if present.control is not control:
@@ -131,10 +152,10 @@ class Pinholes:
         entry = t.PinholeEntry(
             request.proto,
             *inside,
-            request.opener_addr,
-            request.opener_port,
+            *remote,
             self.new_id(),
             idle_timeout=request.lifetime,
+            alg_id=control.flow.alg_id if request.inspect else 0,
         )
         pinhole = Pinhole(
             entry.pinhole_id,
@@ -146,6 +167,7 @@ class Pinholes:
             now,
             now + request.lifetime,
             request.max_flows,
+            flow_idle=request.flow_idle,
         )
         self._keep(pinhole)
         return pinhole, [*updates, Update(Op.INSERT, entry)]
@@ -172,16 +194,117 @@ class Pinholes:
             self._outbox.log(logging.WARNING, f"pinhole {pinhole}: {opening.reason}")
             self._close(pinhole, "refused", now)
             return
-        opening.flow.alg = pinhole.alg
-        opening.flow.label = pinhole.label
+        self._translation.commit(opening, (), self.use(pinhole, opening.flow))
+
+    def use(self, pinhole: Pinhole, flow: Flow) -> list[Update]:
+        """A new flow came through a pinhole; the writes that follow for the pinhole."""
+        flow.alg, flow.label = pinhole.alg, pinhole.label
+        flow.pinhole_id = pinhole.pinhole_id
+        if pinhole.flow_idle is not None:
+            flow.idle_timeout = pinhole.flow_idle
+        self._flows.setdefault(pinhole.pinhole_id, set()).add(flow.key)
         self._counters.count(f"alg.{pinhole.alg}.pinholes.used")
         pinhole.flows_left -= 1
-        if pinhole.flows_left <= 0:
-            # The session holds the binding from here on.
-            self._forget(pinhole)
-            self._translation.commit(opening, (), [Update(Op.DELETE, pinhole.entry)])
+        if pinhole.flows_left > 0:
+            return []
+        # The session holds the binding from here on.
+        self._forget(pinhole)
+        return [Update(Op.DELETE, pinhole.entry)]
+
+    def to_inspect(self, key: FlowKey) -> Pinhole | None:
+        """The pinhole that gives the first packet of a flow to its ALG."""
+        for remote_id in (key.remote_id, None):
+            found = self._by_match.get((*key[:4], remote_id))
+            if found is not None and found.entry.alg_id and found.control is not None:
+                return found
+        return None
+
+    def flow_gone(self, flow: Flow) -> None:
+        """A flow that came through a pinhole has ended."""
+        keys = self._flows.get(flow.pinhole_id)
+        if keys is not None:
+            keys.discard(flow.key)
+            if not keys:
+                del self._flows[flow.pinhole_id]
+
+    def hold(
+        self,
+        control: Control,
+        proto: int,
+        listen: Endpoint,
+        outside_addr: int,
+        now: float,
+        *,
+        pair: bool,
+    ) -> tuple[Hold, list[Update]] | Refusal:
+        """Reserve the outside endpoint of an inside one (`Gateway.hold`); the writes it needs."""
+        if listen.addr != control.flow.key.inside_addr:
+            return Refusal("bounce")
+        if not 1 <= listen.port <= 0xFFFF - pair:
+            return Refusal("bad-id")
+        held = sum(len(h.bindings) for h in self._holds.values() if h.control is control)
+        if held >= _HOLDS_PER_PINHOLE * self._limits.pinholes_per_control:
+            return Refusal("control-limit")
+        bindings = self._translation.bindings
+        ids = [listen.port, listen.port + 1] if pair else [listen.port]
+        known = [bindings.outbound(proto, listen.addr, number) for number in ids]
+        if pair and self._translation.outside_of(listen.addr) is None:
+            both = bindings.allocate_pair(
+                proto, listen.addr, listen.port, now, outside_addr=outside_addr
+            )
+            if isinstance(both, Refused):
+                return Refusal(both.reason)
+            found: tuple[Binding, ...] = both
         else:
-            self._translation.commit(opening, ())
+            made: list[Binding] = []
+            for number in ids:
+                one = self._translation.binding_for(
+                    proto,
+                    (listen.addr, number),
+                    now,
+                    kind=Kind.PINHOLE,
+                    outside_addr=outside_addr,
+                )
+                if isinstance(one, Refused):
+                    return Refusal(one.reason)
+                made.append(one[0])
+            found = tuple(made)
+        updates = [
+            Update(Op.INSERT, entry)
+            for binding, before in zip(found, known, strict=True)
+            if before is None and binding.kind is not Kind.STATIC
+            for entry in self._translation.binding_entries(binding)
+        ]
+        hold = Hold(self.new_id(), found, control)
+        for binding in found:
+            binding.holds += 1
+        self._holds[hold.number] = hold
+        return hold, updates
+
+    def end(self, number: int, now: float) -> None:
+        """End a hold, or a pinhole and the flows that came through it (`Gateway.end`)."""
+        hold = self._holds.pop(number, None)
+        if hold is not None:
+            self._let_go(hold, now)
+            return
+        for key in list(self._flows.pop(number, ())):
+            flow = self._translation.flows.get(key)
+            if flow is not None:
+                self._translation.remove(flow, now)
+        pinhole = self._by_id.get(number)
+        if pinhole is not None:
+            if pinhole.installed:
+                self._close(pinhole, "closed", now)
+            else:
+                self._retire(pinhole, now)
+
+    def _let_go(self, hold: Hold, now: float) -> None:
+        updates: list[Update] = []
+        for binding in hold.bindings:
+            binding.holds -= 1
+            updates += self._translation.release_if_unused(binding, now)
+        if updates:
+            self._outbox.transact(updates)
 
     def close(self, pinhole_id: int, now: float) -> None:
         """Withdraw an unused pinhole, after `GRACE`; unknown ids are ignored."""
@@ -194,6 +317,9 @@ class Pinholes:
         for pinhole in self._by_id.values():
             if pinhole.control is control:
                 self._retire(pinhole, now)
+        for hold in [h for h in self._holds.values() if h.control is control]:
+            del self._holds[hold.number]
+            self._let_go(hold, now)
 
     def idle(self, pinhole_id: int, now: float) -> None:
         """The switch reports a pinhole unused; our own clock decides."""
@@ -225,8 +351,11 @@ class Pinholes:
 
     def _objection(self, control: Control, request: PinholeRequest) -> str:
         """Why a request may not be granted whoever asks (G7)."""
-        if request.listen.addr != control.flow.key.inside_addr:
+        inside, _ = _ends(control, request)
+        if inside[0] != control.flow.key.inside_addr:
             return "bounce"
+        if request.proto in TUNNELS:
+            return "" if 1 <= request.listen.port <= 0xFFFF else "bad-id"
         if not _LOWEST_PORT <= request.listen.port <= 0xFFFF:
             return "low-port"
         return ""
@@ -259,6 +388,22 @@ class Pinholes:
         self._forget(pinhole)
         updates: Sequence[Update] = self._translation.release_if_unused(pinhole.binding, now)
         self._outbox.transact([Update(Op.DELETE, pinhole.entry), *updates])
+
+
+def _ends(
+    control: Control, request: PinholeRequest
+) -> tuple[tuple[int, int], tuple[int, int | None]]:
+    """The inside and the remote end of the flows that a request is about.
+
+    Of a tunnel only the receiver's identifier is in a packet: that of the
+    sender is 0.
+    """
+    listen = (request.listen.addr, request.listen.port)
+    if request.listener is control.facts.inside:
+        if request.proto in TUNNELS:
+            return listen, (request.opener_addr, 0)
+        return listen, (request.opener_addr, request.opener_port)
+    return (request.opener_addr, 0), listen
 
 
 def _match(entry: t.PinholeEntry) -> tuple[object, ...]:

@@ -119,6 +119,10 @@ class Timers:
     """RFC 4787 REQ-5 a, for destination port 53."""
     icmp: float = 60.0
     """RFC 5508 REQ-2."""
+    gre: float = 600.0
+    """A call's GRE, either direction (PPTP sends an echo a minute, RFC 2637 section 2.6)."""
+    esp: float = 600.0
+    """ESP of one SPI."""
     port_rest: float = 120.0
     """RFC 6888 REQ-8: how long a freed outside port is not given out again."""
     fragment: float = 30.0

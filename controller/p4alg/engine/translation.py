@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.counters import Counters
-from p4alg.engine.flows import ICMP, TCP, UDP, Flow, Phase
+from p4alg.engine.flows import GRE, ICMP, TCP, TUNNELS, UDP, Flow, Phase
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.settings import Settings
 from p4alg.engine.tables import FlowKey, Op, SessionFlags, Side, Update
@@ -107,7 +107,12 @@ class Translation:
                 return Refused("mapping-conflict")
             return self._whole_address(proto, *inside, now), ()
         known = self._bindings.outbound(proto, *inside) is not None
-        binding = self._bindings.allocate(proto, *inside, now, kind=kind, outside_addr=outside_addr)
+        if proto in TUNNELS and inside[1] == 0:
+            binding = self._bindings.tunnel(proto, inside[0], outside_addr, now)
+        else:
+            binding = self._bindings.allocate(
+                proto, *inside, now, kind=kind, outside_addr=outside_addr
+            )
         if isinstance(binding, Refused):
             return binding
         if known:
@@ -115,11 +120,13 @@ class Translation:
         entries = self.binding_entries(binding)
         return binding, tuple(Update(Op.INSERT, entry) for entry in entries)
 
-    def binding_entries(self, binding: Binding) -> tuple[t.MapOut, t.MapIn]:
+    def binding_entries(self, binding: Binding) -> tuple[t.MapOut | t.MapIn, ...]:
         """The entries of a dynamic binding."""
         inside = (binding.inside_addr, binding.inside_id)
         outside = (binding.outside_addr, binding.outside_id)
         mode = self._settings.filter_mode
+        if binding.kind is Kind.TUNNEL:
+            return (t.MapOut(binding.proto, *inside, *outside),)
         return (
             t.MapOut(binding.proto, *inside, *outside),
             t.MapIn(binding.proto, *outside, *inside, mode),
@@ -230,6 +237,20 @@ class Translation:
         flow.idle_timeout = self._first_timeout(flow.key, flow.opened_by)
         return [Update(Op.MODIFY, session_entry(flow)), *updates]
 
+    def watch(self, flow: Flow, side: Side, below: int) -> bool:
+        """Leave a flow to the switch but for short datagrams; whether that is news."""
+        flag = SessionFlags.WATCH_INSIDE if side is Side.INSIDE else SessionFlags.WATCH_OUTSIDE
+        if (flow.flags, flow.watch_below) == (flag, below):
+            return False
+        flow.flags, flow.watch_below = flag, below
+        return True
+
+    def leave_to_switch(self, flow: Flow) -> None:
+        """No ALG reads a flow any more."""
+        flow.alg_id, flow.watch_below = 0, 0
+        flow.flags &= ~(SessionFlags.WATCH_INSIDE | SessionFlags.WATCH_OUTSIDE)
+        self.modify(flow)
+
     # Flows end
 
     def idle(self, key: FlowKey, now: float) -> Flow | None:
@@ -241,14 +262,18 @@ class Translation:
                 self._delete(key, [Update(Op.DELETE, t.Session(key))])
             return None
         self._counters.count("nat.sessions.idle")
+        self.remove(flow, now)
+        return flow
+
+    def remove(self, flow: Flow, now: float) -> None:
+        """End a flow: its entries go, and with it what only it used."""
         self._forget(flow)
-        updates = [Update(Op.DELETE, t.Session(key))]
+        updates = [Update(Op.DELETE, t.Session(flow.key))]
         if flow.flags & SessionFlags.CORRECT_SEQUENCE:
-            updates.append(Update(Op.DELETE, _no_sequence(key)))
+            updates.append(Update(Op.DELETE, _no_sequence(flow.key)))
         updates += self._peer_gone(flow)
         updates += self.release_if_unused(flow.binding, now)
-        self._delete(key, updates)
-        return flow
+        self._delete(flow.key, updates)
 
     def release_if_unused(self, binding: Binding, now: float) -> list[Update]:
         """Give a binding's outside port back if nothing uses it; the deletes that follow."""
@@ -284,6 +309,8 @@ class Translation:
             return timers.tcp_transitory
         if key.proto == ICMP:
             return timers.icmp
+        if key.proto in TUNNELS:
+            return timers.gre if key.proto == GRE else timers.esp
         if key.proto == UDP and opened_by is Side.INSIDE and key.remote_id == _DNS:
             return timers.udp_dns
         return timers.udp
@@ -331,4 +358,4 @@ def _peer_entry(flow: Flow) -> t.PeerEntry:
 
 def session_entry(flow: Flow) -> t.Session:
     """The switch's entry of a flow."""
-    return t.Session(flow.key, flow.alg_id, flow.flags, flow.idle_timeout)
+    return t.Session(flow.key, flow.alg_id, flow.flags, flow.idle_timeout, flow.watch_below)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from p4alg.alg.contract import Endpoint, format_addr
-from p4alg.alg.registry import STREAM_ALGS
+from p4alg.alg.registry import ALGS
 from p4alg.engine.controls import Controls
 from p4alg.engine.counters import Counters
 from p4alg.engine.flows import proto_name
@@ -40,7 +40,7 @@ def _algs(context: Context) -> Rows:
         rows.append(
             {
                 "name": name,
-                "description": STREAM_ALGS[name].info.description,
+                "description": ALGS[name].info.description,
                 "enabled": alg.enabled,
                 "services": list(alg.services),
                 "ports": [_span(span) for span in spans],

@@ -22,6 +22,8 @@ class Kind(Enum):
     DYNAMIC = "dynamic"
     STATIC = "static"
     PINHOLE = "pinhole"
+    TUNNEL = "tunnel"
+    """The sending end of enhanced GRE or ESP: an address, with no identifier of its own."""
 
 
 @dataclass(slots=True, eq=False)
@@ -137,6 +139,72 @@ class Bindings:
             return Refused("pool-exhausted")
         return self._add(Binding(proto, inside_addr, inside_id, outside, number, kind, now))
 
+    def allocate_pair(
+        self, proto: int, inside_addr: int, inside_id: int, now: float, *, outside_addr: int
+    ) -> tuple[Binding, Binding] | Refused:
+        """The bindings of an even inside port and the next, on neighbouring outside ports.
+
+        Neighbours as long as neither had a binding before (RFC 4787 REQ-4 and
+        RFC 3550 section 11); otherwise each as `allocate` gives it.
+        """
+        ids = (inside_id, inside_id + 1)
+        known = [self._outbound.get((proto, inside_addr, number)) for number in ids]
+        first: int | None = None
+        if inside_id % 2 == 0 and known == [None, None]:
+            reason = self._no_room(inside_addr)
+            if reason:
+                return Refused(reason)
+            first = self._ports_of(proto, outside_addr).take_pair(self._rng, now)
+        if first is None:
+            found: list[Binding] = []
+            for number in ids:
+                one = self.allocate(
+                    proto, inside_addr, number, now, kind=Kind.PINHOLE, outside_addr=outside_addr
+                )
+                if isinstance(one, Refused):
+                    for binding in found:
+                        if not binding.sessions and not binding.holds:
+                            self.release(binding, now)
+                    return one
+                found.append(one)
+            return found[0], found[1]
+        ends = ((inside_id, first), (inside_id + 1, first + 1))
+        one, other = (
+            self._add(Binding(proto, inside_addr, inner, outside_addr, outer, Kind.PINHOLE, now))
+            for inner, outer in ends
+        )
+        return one, other
+
+    def tunnel(
+        self, proto: int, inside_addr: int, outside_addr: int | None, now: float
+    ) -> Binding | Refused:
+        """The sending end of a host's tunnels: many hosts share an outside address as it is."""
+        known = self._outbound.get((proto, inside_addr, 0))
+        if known is not None:
+            if outside_addr not in (None, known.outside_addr):
+                return Refused("mapping-conflict")
+            return known
+        reason = self._no_room(inside_addr)
+        outside = outside_addr or self._pool.address_of(inside_addr)
+        if reason or outside is None:
+            return Refused(reason or "pool-exhausted")
+        binding = Binding(proto, inside_addr, 0, outside, 0, Kind.TUNNEL, now)
+        self._outbound[proto, inside_addr, 0] = binding
+        self._counts[inside_addr] += 1
+        return binding
+
+    def claim(
+        self, proto: int, inside_addr: int, number: int, outside_addr: int, now: float
+    ) -> Binding | Refused:
+        """A binding that keeps its identifier, of a protocol whose ends choose theirs (SPIs)."""
+        if (proto, outside_addr, number) in self._inbound:
+            return Refused("in-use")
+        reason = self._no_room(inside_addr)
+        if reason:
+            return Refused(reason)
+        binding = Binding(proto, inside_addr, number, outside_addr, number, Kind.PINHOLE, now)
+        return self._add(binding)
+
     def add_static(
         self,
         proto: int,
@@ -165,6 +233,8 @@ class Bindings:
         ours = outside_addr in self._pool or any(o == outside_addr for _, o in self._pool)
         if not ours:
             return Refused("not-in-pool")
+        if kind is Kind.TUNNEL:
+            return self.tunnel(proto, inside_addr, outside_addr, now)
         reason = self._no_room(inside_addr)
         if reason:
             return Refused(reason)
@@ -181,8 +251,10 @@ class Bindings:
         if self._outbound.get(key) is not binding:
             return
         del self._outbound[key]
-        del self._inbound[binding.proto, binding.outside_addr, binding.outside_id]
-        self._ports_of(binding.proto, binding.outside_addr).release(binding.outside_id, now)
+        if binding.kind is not Kind.TUNNEL:
+            del self._inbound[binding.proto, binding.outside_addr, binding.outside_id]
+            if binding.outside_id <= 0xFFFF:
+                self._ports_of(binding.proto, binding.outside_addr).release(binding.outside_id, now)
         if binding.kind is not Kind.STATIC:
             self._counts[binding.inside_addr] -= 1
             if not self._counts[binding.inside_addr]:
@@ -199,6 +271,9 @@ class Bindings:
     def _exact(self, binding: Binding) -> Binding | Refused:
         if (binding.proto, binding.inside_addr, binding.inside_id) in self._outbound:
             return Refused("mapping-conflict")
+        if binding.outside_id > 0xFFFF:
+            taken = (binding.proto, binding.outside_addr, binding.outside_id) in self._inbound
+            return Refused("mapping-conflict") if taken else self._add(binding)
         ports = self._ports_of(binding.proto, binding.outside_addr)
         if not ports.take_exactly(binding.outside_id):
             return Refused("mapping-conflict")

@@ -11,7 +11,9 @@ import random
 from collections import deque
 from typing import NamedTuple
 
+_ICMP, _UDP, _GRE = 1, 17, 47
 _FREE, _USED, _RESTING = b"\0\1\2"
+_TWO_FREE = bytes([_FREE, _FREE])
 
 
 class Wanted(NamedTuple):
@@ -24,8 +26,10 @@ class Wanted(NamedTuple):
 
 def wanted_for(proto: int, inside_id: int) -> Wanted:
     """What the outside identifier of an inside one may be."""
-    if proto == 1:
+    if proto == _ICMP:
         return Wanted(0, 65535, 1)
+    if proto == _GRE:
+        return Wanted(1, 65535, 1)
     if inside_id < 1024:
         return Wanted(2 - inside_id % 2, 1023, 2)
     return Wanted(1024 + inside_id % 2, 65535, 2)
@@ -51,6 +55,20 @@ class Ports:
                 number = low + at * step
                 self._state[number] = _USED
                 return number
+        return None
+
+    def take_pair(self, rng: random.Random, now: float) -> int | None:
+        """An even identifier above 1023 that is free together with the next; both are taken."""
+        self._wake(now)
+        first, last, _ = wanted_for(_UDP, 1024)
+        start = first + 2 * rng.randrange((last - first) // 2)
+        for low, high in ((start, last + 1), (first, start + 2)):
+            at = low
+            while (at := self._state.find(_TWO_FREE, at, high)) >= 0:
+                if at % 2 == 0:
+                    self._state[at] = self._state[at + 1] = _USED
+                    return at
+                at += 1
         return None
 
     def take_exactly(self, number: int) -> bool:

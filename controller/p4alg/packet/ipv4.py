@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass
 
 from p4alg.packet.checksum import checksum
@@ -98,6 +99,20 @@ def build_ipv4(
     head = bytearray(_HEAD.pack(0x45, 0, 0, 0, _DONT, ttl, proto, 0, src, dst))
     _finish(head, 0, len(payload))
     return build_ethernet(*macs, vlan_id, ETH_IPV4, bytes(head) + payload)
+
+
+def allow_fragments(packet: Ipv4) -> bytes:
+    """The frame without the "don't fragment" flag, and with an identification if it had none.
+
+    A sender that forbids fragments need not number its datagrams (RFC 6864
+    section 4.1), whose fragments could then be taken for each other's.
+    """
+    out = bytearray(packet.frame[: packet.l4])
+    ident = packet.ident or zlib.crc32(packet.payload) & 0xFFFF
+    (word,) = struct.unpack_from("!H", out, packet.l3 + 6)
+    struct.pack_into("!HH", out, packet.l3 + 4, ident, word & ~_DONT)
+    _finish(out, packet.l3, packet.end - packet.l4)
+    return bytes(out) + packet.frame[packet.l4 :]
 
 
 def fragment_ipv4(packet: Ipv4, mtu: int) -> list[bytes]:

@@ -44,6 +44,17 @@ from p4alg.stream.direction import (
     remember,
     segments,
 )
+from p4alg.stream.effects import (
+    Barrier,
+    Closed,
+    Detached,
+    Dropped,
+    Effect,
+    Noticed,
+    Seen,
+    Send,
+    Shift,
+)
 from p4alg.stream.history import Chunk, Level
 from p4alg.stream.numbers import wire
 from p4alg.stream.reassembly import MAX_AHEAD
@@ -56,81 +67,6 @@ class StreamLimits:
     message: int
     stream: int
     reset_on_refusal: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """Correction of one direction: see `tables.Correction`; a sequence number and two shifts."""
-
-    position: int
-    before: int
-    after: int
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Segments to emit now."""
-
-    segments: tuple[Segment, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Barrier:
-    """Tables have to be written first; then the segments leave, and `resume` is called."""
-
-    segments: tuple[Segment, ...]
-    pinholes: tuple[int, ...]
-    resized: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A control message, for counters and trace.
-
-    `verdict` is forwarded, rewritten, refused or held.
-    """
-
-    sender: Peer
-    verdict: str
-    summary: str
-    before: bytes
-    after: bytes
-    pinholes: tuple[int, ...] = ()
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The connection was reset, by us because of `reason`, or by an end (`reason` "reset")."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Detached:
-    """Nothing is read any more; bytes go on as they are."""
-
-    reason: str
-    is_error: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Noticed:
-    """The ALG has something to say: a countable word, and a line."""
-
-    sender: Peer
-    event: str
-    summary: str
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """A segment, or the memory of one, had to be given up: a countable word."""
-
-    reason: str
-
-
-Effect = Send | Barrier | Seen | Closed | Detached | Noticed | Dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,23 +279,26 @@ class ControlStream:
         direction, other = self._directions[sender], self._directions[sender.other]
         if start >= direction.taken and direction.packet is not None:
             self._promise(sender, repeated=True)
-        end = min(end, direction.taken + (1 if direction.finished else 0))
+        most = direction.taken + (1 if direction.finished else 0)
         if self._blocked is not None and self._blocked.sender is sender:
             # What waits for its tables must not leave by another way.
-            end = min(end, self._blocked.chunk.start)
+            most = min(most, self._blocked.chunk.start)
+        end = min(end, most)
         if start >= end:
             return
+        first, last = start, end
         if direction.history.edited_after(direction.acked) or direction.promised > direction.acked:
             # What was acknowledged to the sender it will not repeat, and with
             # more edits under way than the two shifts the switch knows it may
-            # have acknowledged some bytes too many. Neither goes as far as the
-            # last byte of the latest message, so its sender does repeat, and all
-            # that the peer is not known to have goes again.
-            start = min(start, direction.acked)
+            # have acknowledged some bytes too many or too few. Neither goes as far
+            # as the last byte of the latest message, so its sender does repeat, and
+            # all that the peer is not known to have goes again: what the sender
+            # repeats may be less, and be followed by a gap only we know of.
+            start, end = min(start, direction.acked), most
         chunks = direction.history.overlapping(start, end)
         covered = chunks[0].start if chunks else end
-        if start < covered:
-            self._repeat_old(sender, start, min(covered, end), payload)
+        if first < min(covered, last):
+            self._repeat_old(sender, first, min(covered, last), payload)
         if chunks:
             self._send(segments(direction, other, chunks))
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p4alg.alg.registry import ALGS
 from p4alg.config import loader
 from p4alg.config.errors import ConfigError
 from p4alg.config.source import parse
@@ -48,7 +49,8 @@ def test_the_example_is_read_in_full() -> None:
     assert settings.pools == (Prefix(0xCB007100, 28),)
     assert settings.filter_mode is FilterMode.ADDRESS_AND_PORT
     assert settings.forwards == (PortForward(6, 0x0A00000B, 21, 0xCB007105, 21),)
-    assert settings.algs == (AlgSettings("ftp", True, ("ftp", "ftp-alt")),)
+    others = (AlgSettings(name, True, (name,)) for name in ALGS if name != "ftp")
+    assert settings.algs == (AlgSettings("ftp", True, ("ftp", "ftp-alt")), *others)
     assert settings.services["ftp-alt"] == (PortSpan(6, 2121, 2121),)
     assert settings.timers == Timers()
     assert settings.limits == Limits()

@@ -16,18 +16,8 @@ from p4alg.alg.contract import Detach, Edit, Forward, Gateway, Peer, Refuse, Ste
 from p4alg.packet.checksum import transport_checksum
 from p4alg.packet.ipv4 import build_ipv4, parse_ipv4
 from p4alg.packet.tcp import ACK, FIN, RST, SYN, parse_tcp, replace_tcp
-from p4alg.stream.control import (
-    Barrier,
-    Closed,
-    ControlStream,
-    Detached,
-    Dropped,
-    Effect,
-    Seen,
-    Send,
-    Shift,
-    StreamLimits,
-)
+from p4alg.stream.control import ControlStream, StreamLimits
+from p4alg.stream.effects import Barrier, Closed, Detached, Dropped, Effect, Seen, Send, Shift
 from p4alg.stream.numbers import offset_of, wire
 from p4alg.stream.reassembly import Reassembly
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from p4alg.alg.contract import Peer
 from p4alg.packet.ipv4 import parse_ipv4
 from p4alg.packet.tcp import ACK, FIN, RST, parse_tcp
-from p4alg.stream.control import ControlStream, Detached, StreamLimits
+from p4alg.stream.control import ControlStream, StreamLimits
+from p4alg.stream.effects import Detached
 from tests.unit.stream.network import (
     LIMITS,
     Connection,
@@ -268,3 +269,14 @@ def test_G9_no_segments_raise(seed: int, count: int) -> None:
         connection.switch.packet(end.frame(flags, rng.randint(-5, 40), body))
         if connection.switch.waiting is not None and rng.random() < 0.5:
             connection.switch.write_tables(rng.random() < 0.5)
+
+
+def test_G6_a_gap_behind_what_the_sender_repeats_is_closed() -> None:
+    # Several resized lines, of which the peer has the first two only: what it
+    # acknowledges, the switch cannot tell the sender exactly.
+    rng = random.Random(1971)
+    line = b"xxxxxxxxxxxxxxxxxxxxxxxx\n"
+    connection = started(b"+3\nN" + line[1:] + b"+3\n+3\n+3\n+3" + line, b"220 hi\n")
+    connection.misbehave(rng, 100, 20)
+    connection.finish(rng, 7)
+    carried(connection)

@@ -1,0 +1,64 @@
+"""UDP datagrams (RFC 768)."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from p4alg.packet.checksum import transport_checksum
+from p4alg.packet.errors import PacketError
+from p4alg.packet.ipv4 import Ipv4, replace_ipv4
+
+UDP = 17
+HEADER = 8
+"""Bytes of a UDP header."""
+_HEAD = struct.Struct("!HHHH")
+
+
+@dataclass(frozen=True, slots=True)
+class Udp:
+    """A datagram's header and payload; `has_checksum` is whether its sender computed one."""
+
+    src_port: int
+    dst_port: int
+    payload: bytes
+    has_checksum: bool
+
+
+def parse_udp(packet: Ipv4) -> Udp:
+    """The datagram in a whole packet; `PacketError` for a fragment or lengths that lie."""
+    body = packet.payload
+    if packet.proto != UDP or packet.is_fragment or len(body) < HEADER:
+        raise PacketError("not a whole UDP datagram")
+    source, target, length, check = _HEAD.unpack_from(body)
+    if not HEADER <= length <= len(body):
+        raise PacketError("UDP length lies")
+    return Udp(source, target, body[HEADER:length], check != 0)
+
+
+def replace_udp(packet: Ipv4, payload: bytes) -> bytes:
+    """The frame with another payload; `PacketError` if it is too long for a datagram.
+
+    A checksum is computed where its sender had one: what arrived damaged is not
+    mended, since an ALG only reads and edits datagrams whose checksum is right.
+    """
+    udp = parse_udp(packet)
+    size = HEADER + len(payload)
+    if packet.l4 - packet.l3 + size > 0xFFFF:
+        raise PacketError("too long for a datagram")
+    body = bytearray(_HEAD.pack(udp.src_port, udp.dst_port, size, 0) + payload)
+    if udp.has_checksum:
+        check = transport_checksum(packet.src, packet.dst, UDP, bytes(body))
+        struct.pack_into("!H", body, 6, check)
+    return replace_ipv4(packet, bytes(body))
+
+
+def is_intact(packet: Ipv4) -> bool:
+    """Whether the checksum of a whole datagram is right, or was not computed."""
+    udp = parse_udp(packet)
+    body = packet.payload[: HEADER + len(udp.payload)]
+    if not udp.has_checksum:
+        return True
+    check = int.from_bytes(body[6:8], "big")
+    bare = body[:6] + b"\0\0" + body[8:]
+    return transport_checksum(packet.src, packet.dst, UDP, bare) == check

@@ -1,0 +1,188 @@
+"""Follows a UDP control flow for an ALG: what `ControlStream` is for TCP, without a stream.
+
+A datagram is a message. What is not a whole one, or is damaged, is passed
+unread (G7).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import cast
+
+from p4alg.alg.contract import (
+    DatagramAlg,
+    Detach,
+    Endpoint,
+    Finish,
+    Forward,
+    Gateway,
+    Notice,
+    Peer,
+    Refuse,
+    Step,
+    TransferAlg,
+    Watch,
+    apply_edits,
+)
+from p4alg.packet.errors import PacketError
+from p4alg.packet.ipv4 import Ipv4, allow_fragments, parse_ipv4
+from p4alg.packet.udp import is_intact, parse_udp, replace_udp
+from p4alg.stream.direction import Segment
+from p4alg.stream.effects import (
+    Barrier,
+    Detached,
+    Dropped,
+    Effect,
+    Finished,
+    Noticed,
+    Seen,
+    Send,
+    Shift,
+    Watched,
+)
+
+
+class DatagramControl:
+    """One UDP control flow; has the face of a `ControlStream`."""
+
+    resized = False
+    bytes_held = 0
+    is_over = False
+
+    def __init__(self, alg: DatagramAlg, *, pass_refused: bool) -> None:
+        self._alg = alg
+        self._pass_refused = pass_refused
+        self._waiting: deque[Seen] = deque()
+        self._out: list[Effect] = []
+        self._detached = False
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a message waits for its tables."""
+        return bool(self._waiting)
+
+    @property
+    def detached(self) -> bool:
+        """Whether the ALG has stepped aside."""
+        return self._detached
+
+    @property
+    def may_leave_to_switch(self) -> bool:
+        """Whether nothing here is needed any more."""
+        return self._detached and not self._waiting
+
+    def shift(self, _sender: Peer) -> Shift:
+        """There is nothing to correct in datagrams."""
+        return Shift(0, 0, 0)
+
+    def packet(
+        self, sender: Peer, port: int, frame: bytes, gateway: Gateway, now: float
+    ) -> list[Effect]:
+        """A datagram of `sender` arrived at switch port `port`. Never raises on any frame."""
+        packet = self._readable(port, frame)
+        if packet is not None:
+            data = parse_udp(packet).payload
+            self._carry_out(sender, port, packet, self._alg.receive(sender, data, gateway, now))
+        return self._take()
+
+    def data_packet(
+        self,
+        opener: Endpoint,
+        sender: Peer,
+        port: int,
+        frame: bytes,
+        gateway: Gateway,
+        now: float,
+    ) -> list[Effect]:
+        """The same for a datagram of a data flow that the ALG (a `TransferAlg`) announced."""
+        packet = self._readable(port, frame)
+        if packet is not None:
+            data = parse_udp(packet).payload
+            alg = cast(TransferAlg, self._alg)
+            steps = alg.receive_data(opener, sender, data, gateway, now)
+            self._carry_out(sender, port, packet, steps)
+        return self._take()
+
+    def resume(self, ok: bool, _gateway: Gateway, _now: float) -> list[Effect]:
+        """The tables of the message that waits longest are written, or could not be."""
+        seen = self._waiting.popleft()
+        if not ok:
+            reason = "tables"
+            self._out.append(
+                Seen(seen.sender, "refused", seen.summary, seen.before, b"", reason=reason)
+            )
+        return self._take()
+
+    def detach(self, reason: str, _now: float) -> list[Effect]:
+        """Step aside from outside."""
+        if not self._detached:
+            self._detached = True
+            self._out.append(Detached(reason, False))
+        return self._take()
+
+    def _take(self) -> list[Effect]:
+        effects, self._out = self._out, []
+        return effects
+
+    def _readable(self, port: int, frame: bytes) -> Ipv4 | None:
+        """The packet, if it may be read; otherwise it is on its way, or given up."""
+        try:
+            packet = parse_ipv4(frame)
+            if self._detached or packet.is_fragment:
+                self._send(port, frame)
+                return None
+            if not is_intact(packet):
+                # As wrong at its receiver, who is to judge.
+                self._send(port, frame)
+                return None
+        except PacketError:
+            self._out.append(Dropped("malformed"))
+            return None
+        return packet
+
+    def _send(self, port: int, frame: bytes) -> None:
+        self._out.append(Send((Segment(port, frame),)))
+
+    def _carry_out(self, sender: Peer, port: int, packet: Ipv4, steps: Sequence[Step]) -> None:
+        data = parse_udp(packet).payload
+        for step in steps:
+            match step:
+                case Forward():
+                    self._forward(sender, port, packet, data, step)
+                case Refuse():
+                    self._out.append(
+                        Seen(sender, "refused", step.summary, data, b"", reason=step.reason)
+                    )
+                    if self._pass_refused:
+                        self._send(port, packet.frame)
+                case Notice():
+                    self._out.append(Noticed(sender, step.event, step.summary))
+                case Watch():
+                    self._out.append(Watched(step.sender, step.below))
+                case Finish():
+                    self._out.append(Finished(step.linger))
+                case Detach():
+                    self._detached = True
+                    self._out.append(Detached(step.reason, step.is_error))
+                    self._send(port, packet.frame)
+
+    def _forward(self, sender: Peer, port: int, packet: Ipv4, data: bytes, step: Forward) -> None:
+        edited = apply_edits(data, step.edits)
+        try:
+            frame = packet.frame if edited == data else replace_udp(packet, edited)
+        except PacketError:
+            self._out.append(Seen(sender, "refused", step.summary, data, b"", reason="too-long"))
+            return
+        if len(edited) > len(data):
+            # Its sender set "don't fragment" for the size it knew.
+            frame = allow_fragments(parse_ipv4(frame))
+        verdict = "rewritten" if edited != data else "forwarded"
+        seen = Seen(sender, verdict, step.summary, data, edited, step.pinholes)
+        if step.is_message:
+            self._out.append(seen)
+        if step.pinholes:
+            self._waiting.append(seen)
+            self._out.append(Barrier((Segment(port, frame),), step.pinholes, False))
+        else:
+            self._send(port, frame)
