@@ -18,7 +18,12 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without the usage in front of it."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see '{self.prog} --help')\n")
+        self.exit(2, f"{self.prog}: {_one_line(message)} (see '{self.prog} --help')\n")
+
+
+def _one_line(text: object) -> str:
+    """An error as one line, whatever the name of a file or a key in it holds."""
+    return " ".join(str(text).splitlines())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else 0
     except UserError as exc:
-        print(f"p4alg: {exc}", file=sys.stderr)
+        print(f"p4alg: {_one_line(exc)}", file=sys.stderr)
         return exc.status
     except KeyboardInterrupt:
         return 130

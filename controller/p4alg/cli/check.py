@@ -8,8 +8,9 @@ from typing import Any
 
 from p4alg.artifacts import shipped
 from p4alg.config import loader
-from p4alg.config.errors import ConfigError
+from p4alg.config.errors import ConfigError, UserError
 from p4alg.driver.capacity import overflow
+from p4alg.driver.link import LinkError
 from p4alg.engine.layout import all_entries
 
 
@@ -22,7 +23,10 @@ def register(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     settings = loader.read(args.config).settings
-    too_much = overflow(all_entries(settings), shipped())
+    try:
+        too_much = overflow(all_entries(settings), shipped())
+    except LinkError as error:
+        raise UserError(str(error)) from None
     if too_much:
         raise ConfigError(f"{args.config}: {too_much}")
     on = ", ".join(alg.name for alg in settings.algs if alg.enabled) or "none"

@@ -38,4 +38,10 @@ def _run(args: argparse.Namespace) -> int:
         )
     options = ["--grpc-addr", where["grpc"], "--device-id", str(where["device_id"])]
     command = [str(python), "-m", "p4runtime_sh", *options, "--election-id", _ELECTION_ID]
-    return runner.call_at_switch(command, find(args))
+    try:
+        return runner.call_at_switch(command, find(args))
+    except OSError as error:
+        raise UserError(
+            f"cannot run {python} ({error.strerror}): run 'make setup', or set {PYTHON_VARIABLE} "
+            "to a Python that has p4runtime-shell"
+        ) from None

@@ -187,4 +187,7 @@ def _item(loader: yaml.SafeLoader, node: yaml.Node, name: str, seen: set[int]) -
         scalar: Scalar = loader.construct_object(node)
     except (ValueError, KeyError):
         raise ConfigError(f"{name}:{line}: '{node.value}' is not a {kind}") from None
+    if isinstance(scalar, int) and scalar.bit_length() > 64:
+        # Python refuses to write numbers of thousands of digits out, also in an error.
+        raise ConfigError(f"{name}:{line}: the number is too large")
     return Item(name, line, scalar)

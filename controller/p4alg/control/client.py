@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from p4alg.config.errors import UsageError, UserError
-from p4alg.control.protocol import ProtocolError, decode, encode
+from p4alg.control.protocol import MAX_REQUEST, ProtocolError, decode, encode
 
 _TIMEOUT = 20.0
 
@@ -21,10 +21,13 @@ class Client:
 
     def call(self, command: str, **arguments: Any) -> Any:
         """Carry out a command; `UserError` or `UsageError` as the controller says."""
+        request = encode({"command": command, **arguments})
+        if len(request) > MAX_REQUEST:
+            raise UsageError(f"the command is longer than {MAX_REQUEST} bytes: give fewer names")
         with self._connect() as link:
             link.settimeout(_TIMEOUT)
             try:
-                link.sendall(encode({"command": command, **arguments}))
+                link.sendall(request)
                 line = link.makefile("rb").readline()
                 reply = decode(line)
             except (OSError, ProtocolError):
@@ -36,12 +39,17 @@ class Client:
     def trace(self) -> Iterator[dict[str, Any]]:
         """Trace records as they come, until the controller ends."""
         with self._connect() as link:
-            link.sendall(encode({"command": "trace"}))
-            for line in link.makefile("rb"):
-                record = decode(line)
-                if record.get("ok") is False:
-                    raise _refusal(record)
-                yield record
+            try:
+                link.sendall(encode({"command": "trace"}))
+                for line in link.makefile("rb"):
+                    record = decode(line)
+                    if record.get("ok") is False:
+                        raise _refusal(record)
+                    yield record
+            except (OSError, ProtocolError):
+                raise UserError(
+                    f"the controller at {self._path} was cut off: see its log, start it again"
+                ) from None
 
     def _connect(self) -> socket.socket:
         link = socket.socket(socket.AF_UNIX)

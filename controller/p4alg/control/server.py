@@ -95,7 +95,7 @@ async def serve(path: Path, handler: Handler, traces: Traces) -> AsyncIterator[N
     try:
         server = await asyncio.start_unix_server(client, path, limit=MAX_REQUEST)
     except OSError as error:
-        raise UserError(f"cannot listen on {path}: {error.strerror}") from None
+        raise _unusable(path, error.strerror or str(error)) from None
     finally:
         os.umask(previous)
     try:
@@ -146,13 +146,30 @@ def claim(path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            return
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(1.0)
-            probe.connect(str(path))
-        raise UserError(f"another controller serves {path}: stop it first")
-    except ConnectionRefusedError:
-        path.unlink(missing_ok=True)
+        _free(path)
     except OSError as error:
-        raise UserError(f"cannot listen on {path}: {error.strerror or error}") from None
+        raise _unusable(path, error.strerror or str(error)) from None
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise _unusable(path, "Permission denied")
+
+
+def _free(path: Path) -> None:
+    # To connect to what is no socket is refused as well: it must not be taken for a dead one.
+    if path.exists() and not path.is_socket():
+        raise _unusable(path, "it is not a socket")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+    raise UserError(f"another controller serves {path}: stop it first")
+
+
+def _unusable(path: Path, why: str) -> UserError:
+    return UserError(
+        f"cannot listen on {path}: {why}; use sudo, or set P4ALG_SOCKET to another place"
+    )

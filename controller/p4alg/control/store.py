@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,8 +33,10 @@ def load(path: Path, settings: Settings) -> Settings:
     except FileNotFoundError:
         return settings
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(
+            f"cannot read {path}: {error.strerror}; correct that, or set P4ALG_STATE"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UserError(f"{path} is damaged: remove it to start from the configuration") from None
     algs = []
     for alg in settings.algs:
@@ -55,10 +58,15 @@ def save(path: Path, algs: Sequence[tuple[str, bool, Sequence[str]]]) -> None:
             for name, enabled, services in algs
         },
     }
+    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
         part.write_text(json.dumps(content, indent=1), encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
+        with suppress(OSError):
+            part.unlink()
+        raise UserError(
+            f"cannot write {path}: {error.strerror}; the change holds until the controller ends: "
+            "correct that, then run the command again"
+        ) from None

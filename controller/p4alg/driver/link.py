@@ -7,6 +7,7 @@ nothing about traffic: it writes, reads and reports.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -52,10 +53,20 @@ class Artifacts:
         for path in (self.program, self.p4info):
             if not path.is_file():
                 raise LinkError(f"{path}: not found; reinstall p4alg or run make p4")
+        manifest = self.program.with_name("manifest.json")
+        total = hashlib.sha256()
         try:
-            json.loads(self.program.read_text())
-        except ValueError as error:
-            raise LinkError(f"{self.program}: not a compiled program ({error})") from None
+            wanted = json.loads(manifest.read_text(encoding="utf-8"))["artifacts_sha256"]
+            # As p4src/build.py writes it.
+            for path in (self.program, self.p4info):
+                total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            raise LinkError(f"{manifest}: cannot be read; reinstall p4alg or run make p4") from None
+        if total.hexdigest() != wanted:
+            raise LinkError(
+                f"{manifest}: is not the manifest of {self.program.name} and {self.p4info.name}; "
+                "reinstall p4alg or run make p4"
+            )
 
 
 class SwitchLink:
@@ -303,7 +314,10 @@ async def _refuse_other_program(
             "start it or correct the address"
         ) from None
     except SwitchFailFastError:
-        raise LinkError(f"{address}: {_NOT_PRIMARY}") from None
+        # finsy keeps the status to itself.
+        raise LinkError(
+            f"{address}: {_NOT_PRIMARY}, or correct the device id if it is not {device_id}"
+        ) from None
     except fy.P4ClientError as error:
         raise LinkError(
             f"{address}: cannot use the switch ({_first_line(error.message)}); "

@@ -181,7 +181,10 @@ def logs() -> dict[str, str]:
     texts: dict[str, str] = {}
     for process in lab.processes:
         path = _log(state.directory(), process.name)
-        texts[process.name] = path.read_text(encoding="utf-8", errors="replace")
+        try:
+            texts[process.name] = path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            texts[process.name] = f"(cannot read {path}: {error.strerror})"
     return texts
 
 

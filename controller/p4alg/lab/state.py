@@ -73,8 +73,10 @@ def load(folder: Path) -> State | None:
     except FileNotFoundError:
         return None
     except OSError as exc:
-        raise UserError(f"cannot read {path}: {exc.strerror}") from exc
-    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(
+            f"cannot read {path}: {exc.strerror}; correct that, or set {DIRECTORY_VARIABLE}"
+        ) from exc
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UserError(f"{path} is damaged: remove it and the namespaces by hand") from None
 
 

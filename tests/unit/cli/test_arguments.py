@@ -1,0 +1,126 @@
+"""Wrong usage exits 2 with one line that points to the help; help exits 0."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from p4alg.cli import main
+
+COMMANDS = [
+    ["run"],
+    ["switch"],
+    ["check"],
+    ["lab"],
+    ["lab", "up"],
+    ["lab", "exec"],
+    ["lab", "status"],
+    ["lab", "logs"],
+    ["lab", "down"],
+    ["show"],
+    ["alg"],
+    ["alg", "list"],
+    ["alg", "enable"],
+    ["alg", "disable"],
+    ["alg", "services"],
+    ["trace"],
+    ["shell"],
+]
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No lab and no controller of the machine is ever talked to."""
+    monkeypatch.setenv("P4ALG_SOCKET", str(tmp_path / "control.sock"))
+    monkeypatch.setenv("P4ALG_LAB_STATE", str(tmp_path / "lab"))
+
+
+@pytest.mark.parametrize("command", [[], *COMMANDS], ids=" ".join)
+def test_help_is_for_everyone(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, "--help"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"usage: {' '.join(['p4alg', *command])}")
+    assert shown.err == ""
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for command in {command[0] for command in COMMANDS}:
+        assert f"    {command} " in shown
+
+
+@pytest.mark.parametrize("command", [[], *COMMANDS], ids=" ".join)
+def test_an_unknown_option_is_wrong_usage(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused([*command, "--nosuch"], capsys)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["run"],
+        ["run", "-c"],
+        ["run", "-c", "/nosuch.yaml"],
+        ["check", "one.yaml", "two.yaml"],
+        ["show"],
+        ["show", "nosuch"],
+        ["show", "algs", "sessions"],
+        ["show", "algs", "--json", "yes"],
+        ["show", "algs", "--socket"],
+        ["alg"],
+        ["alg", "nosuch"],
+        ["alg", "enable"],
+        ["alg", "enable", "ftp", "sip"],
+        ["alg", "disable"],
+        ["alg", "services"],
+        ["trace", "ftp"],
+        ["trace", "--alg"],
+        ["trace", "--host"],
+        ["trace", "--alg", "nosuch"],
+        ["lab", "exec"],
+        ["lab", "exec", "inside1"],
+        ["lab", "exec", "inside1", "--"],
+        ["lab", "up", "nat", "more"],
+        ["lab", "up", "--target"],
+        ["lab", "up", "nat.config"],
+        ["lab", "up", "-c", "/nosuch.yaml"],
+        ["switch", "--device-id", "x"],
+        ["switch", "--log-level", "loud"],
+        ["a\nb"],
+        ["show", "a\nb"],
+        ["check", "a\nb"],
+        ["lab", "up", "a\nb"],
+        ["trace", "--alg", "a\nb"],
+    ],
+    ids=repr,
+)
+def test_wrong_usage_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    refused(argv, capsys)
+
+
+def refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert len(shown.err.splitlines()) == 1, shown.err
+    assert shown.err.startswith("p4")
+
+
+def test_a_parsing_error_points_to_the_help_of_its_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["lab", "up", "--target", "x"]) == 2
+    assert capsys.readouterr().err.endswith("(see 'p4alg lab up --help')\n")
+
+
+@pytest.mark.parametrize("argv", [["show", "algs"], ["alg", "list"], ["trace"], ["shell"]])
+def test_without_a_controller_the_socket_asked_for_is_named(
+    argv: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option, path in (([], "control.sock"), (["--socket", str(tmp_path / "x")], "x")):
+        assert main([*argv, *option]) == 1
+        wanted = f"no controller at {tmp_path / path}: start one with 'p4alg run -c CONFIG'"
+        assert capsys.readouterr().err == f"p4alg: {wanted}\n"

@@ -1,0 +1,98 @@
+"""Commands of the control socket on a real engine, link and switch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from p4alg.cli.show import VIEWS
+from p4alg.config.errors import UsageError, UserError
+from p4alg.control.client import Client
+from tests.unit.control.peers import controller
+
+
+@pytest.fixture(scope="module")
+def socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with controller(tmp_path_factory.mktemp("controller")) as path:
+        yield path
+
+
+@pytest.fixture
+def client(socket: Path) -> Client:
+    return Client(socket)
+
+
+def saved(socket: Path) -> Any:
+    return json.loads((socket.parent / "state.json").read_text(encoding="utf-8"))["algs"]["ftp"]
+
+
+def test_every_view_is_there(client: Client) -> None:
+    for what in VIEWS:
+        result = client.call("show", what=what)
+        assert isinstance(result, dict if what in ("counters", "switch") else list)
+
+
+def test_changes_are_told_and_saved(client: Client, socket: Path) -> None:
+    row = client.call("disable", name="ftp")
+    assert (row["name"], row["enabled"]) == ("ftp", False)
+    assert saved(socket) == {"enabled": False, "services": ["ftp", "ftp-alt"]}
+    row = client.call("services", name="ftp", services=["ftp-alt"])
+    assert (row["services"], row["ports"]) == (["ftp-alt"], ["tcp/2121"])
+    assert saved(socket) == {"enabled": False, "services": ["ftp-alt"]}
+    client.call("services", name="ftp", services=["ftp", "ftp-alt"])
+    assert client.call("enable", name="ftp")["enabled"] is True
+    assert saved(socket) == {"enabled": True, "services": ["ftp", "ftp-alt"]}
+
+
+def test_where_names_the_switch(client: Client) -> None:
+    where = client.call("where")
+    assert where["grpc"].startswith("127.0.0.1:")
+    assert where["device_id"] == 1
+    assert client.call("show", what="switch")["grpc"] == where["grpc"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        ({"command": "nosuch"}, "no command 'nosuch'"),
+        ({"command": None}, "no command 'None'"),
+        ({"command": ["show"]}, "no command"),
+        ({"command": {}}, "no command"),
+        ({"command": "enable"}, "no ALG 'None'"),
+        ({"command": "enable", "name": "nosuch"}, r"no ALG 'nosuch' \(known: ftp, "),
+        ({"command": "disable", "name": ["ftp"]}, "no ALG"),
+        ({"command": "services", "name": "ftp"}, "services must be a list"),
+        ({"command": "services", "name": "ftp", "services": "ftp"}, "services must be a list"),
+        ({"command": "services", "name": "ftp", "services": [1]}, "no service '1'"),
+        ({"command": "services", "name": "nosuch", "services": []}, "no ALG 'nosuch'"),
+    ],
+)
+def test_a_wrong_request_is_a_usage_error_and_changes_nothing(
+    client: Client, request_: dict[str, Any], reason: str
+) -> None:
+    before = client.call("show", what="algs")
+    with pytest.raises(UsageError, match=reason):
+        client.call(**request_)
+    assert client.call("show", what="algs") == before
+
+
+@pytest.mark.parametrize("what", ["nosuch", None, 1, ["algs"]])
+def test_a_view_that_is_not_there_is_refused(client: Client, what: object) -> None:
+    with pytest.raises(UserError, match="nothing to show under"):
+        client.call("show", what=what)
+
+
+def test_a_change_that_cannot_be_saved_says_so(client: Client, socket: Path) -> None:
+    part = socket.parent / "state.json.part"
+    part.mkdir()
+    try:
+        with pytest.raises(UserError, match=f"cannot write {socket.parent / 'state.json'}"):
+            client.call("disable", name="ftp")
+    finally:
+        part.rmdir()
+    assert client.call("enable", name="ftp")["enabled"] is True
+    assert saved(socket)["enabled"] is True
