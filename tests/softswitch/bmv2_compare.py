@@ -34,6 +34,7 @@ CPU = 510
 SENTINEL_MAC = 0xFFFFFFFFFFFE
 SENTINEL_TYPE = 0x88B5
 MAGIC = bytes.fromhex("feedc0defeedc0de")
+ELECTION = p4r.Uint128(low=1)
 Outputs = dict[int, list[str]]
 
 
@@ -166,6 +167,7 @@ class Bmv2:
         self.stub: Any = p4r_grpc.P4RuntimeStub(self.channel)
         self.requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.packets: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.digests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.stream = self.stub.StreamChannel(iter(self.requests.get, None))
         threading.Thread(target=self._receive, daemon=True).start()
         self.sockets = {}
@@ -181,6 +183,8 @@ class Bmv2:
             for message in self.stream:
                 if message.HasField("packet"):
                     self.packets.put(message.packet)
+                elif message.HasField("digest"):
+                    self.digests.put(message.digest)
         except grpc.RpcError:
             return
 
@@ -230,12 +234,50 @@ def describe(packet: Any) -> str:
     return f"{sorted(metadata.items())} {packet.payload.hex()}"
 
 
-def state_of(read: Any, bench: Bench) -> list[str]:
-    """All entries with their counters, and all indirect counters."""
+def connect(bench: Bench, bmv2: Bmv2, message: Any) -> None:
+    """Become primary of both switches and load a program."""
+    hello = p4r.StreamMessageRequest()
+    hello.arbitration.device_id = 1
+    hello.arbitration.election_id.low = 1
+    bmv2.requests.put(hello)
+    bench.controller.arbitrate()
+    push = p4r.SetForwardingPipelineConfigRequest(
+        device_id=1, election_id=ELECTION, action=3, config=message
+    )
+    for attempt in range(50):  # the answer to the arbitration is not waited for
+        try:
+            bmv2.stub.SetForwardingPipelineConfig(push)
+            break
+        except grpc.RpcError:
+            if attempt == 49:
+                raise
+            time.sleep(0.1)
+    bench.device.set_pipeline(push)
+
+
+def write_both(bench: Bench, bmv2: Bmv2, updates: list[Any]) -> tuple[int, str | None]:
+    """How many updates both refused, and the first that only one of them did."""
+    refused = 0
+    for one in updates:
+        write = p4r.WriteRequest(device_id=1, election_id=ELECTION, updates=[one])
+        try:
+            bmv2.stub.Write(write)
+            theirs = True
+        except grpc.RpcError:
+            theirs = False
+        ours = bench.device.write(write) == [None]
+        if ours is not theirs:
+            return refused, f"entry taken by {'us' if ours else 'BMv2'} alone: {one}"
+        refused += not ours
+    return refused, None
+
+
+def state_of(read: Any, counter_ids: list[int]) -> list[str]:
+    """All entries with their counters, and these indirect counters."""
     request = p4r.ReadRequest(device_id=1)
     request.entities.add().table_entry.counter_data.packet_count = 0
-    for name in ("port_counter", "egress_counter"):
-        request.entities.add().counter_entry.counter_id = bench.id_of("counters", name)
+    for counter_id in counter_ids:
+        request.entities.add().counter_entry.counter_id = counter_id
     found = [e for answer in read(request) for e in answer.entities]
     for entity in found:
         if entity.HasField("table_entry"):
@@ -254,36 +296,10 @@ def main(seed: int, count: int) -> dict[str, Any]:
 
 
 def compare(rng: random.Random, count: int, bench: Bench, bmv2: Bmv2) -> dict[str, Any]:
-    election = p4r.Uint128(low=1)
-    hello = p4r.StreamMessageRequest()
-    hello.arbitration.device_id = 1
-    hello.arbitration.election_id.low = 1
-    bmv2.requests.put(hello)
-    bench.controller.arbitrate()
-    push = p4r.SetForwardingPipelineConfigRequest(
-        device_id=1, election_id=election, action=3, config=config()
-    )
-    for attempt in range(50):  # the answer to the arbitration is not waited for
-        try:
-            bmv2.stub.SetForwardingPipelineConfig(push)
-            break
-        except grpc.RpcError:
-            if attempt == 49:
-                raise
-            time.sleep(0.1)
-    bench.device.set_pipeline(push)
-    refused = 0
-    for one in entries(bench, rng):
-        write = p4r.WriteRequest(device_id=1, election_id=election, updates=[one])
-        try:
-            bmv2.stub.Write(write)
-            theirs = True
-        except grpc.RpcError:
-            theirs = False
-        ours = bench.device.write(write) == [None]
-        if ours is not theirs:
-            return {"different": f"entry taken by {'us' if ours else 'BMv2'} alone: {one}"}
-        refused += not ours
+    connect(bench, bmv2, config())
+    refused, complaint = write_both(bench, bmv2, entries(bench, rng))
+    if complaint:
+        return {"different": complaint}
     totals = {"packets": 0, "outputs": 0, "packet_ins": 0, "refused": refused}
     for number in range(count):
         sent, ours = one_packet(rng, bench, bmv2)
@@ -304,8 +320,9 @@ def compare(rng: random.Random, count: int, bench: Bench, bmv2: Bmv2) -> dict[st
         totals["packets"] += 1
         totals["outputs"] += sum(len(ours[n]) for n in PORTS)
         totals["packet_ins"] += len(ours[CPU])
-    mine = state_of(bench.device.read, bench)
-    other = state_of(bmv2.stub.Read, bench)
+    counters = [bench.id_of("counters", name) for name in ("port_counter", "egress_counter")]
+    mine = state_of(bench.device.read, counters)
+    other = state_of(bmv2.stub.Read, counters)
     if mine != other:
         return {
             "different": {

@@ -176,9 +176,9 @@ class Controller:
 
 
 class Bench:
-    """A switch with the test program, a settable clock and ports 1 to 4."""
+    """A switch with a program (the test program), a settable clock and ports 1 to 4."""
 
-    def __init__(self, *, load: bool = True) -> None:
+    def __init__(self, *, load: bool = True, message: Any = None) -> None:
         self.now = 1000 * SECOND
         self.switch = Switch(options=Options(seed=1))
         self.sent: list[tuple[int, bytes]] = []
@@ -186,10 +186,11 @@ class Bench:
             self.switch.add_port(port, lambda frame, port=port: self.sent.append((port, frame)))
         self.device = Device(self.switch, 1, lambda: self.now)
         self.controller = Controller(self.device)
-        self.p4info = config().p4info
+        message = config() if message is None else message
+        self.p4info = message.p4info
         if load:
             self.controller.arbitrate()
-            self.controller.push()
+            self.controller.push(message=message)
 
     def id_of(self, kind: str, name: str) -> int:
         for item in getattr(self.p4info, kind):

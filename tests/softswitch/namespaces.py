@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -35,4 +36,9 @@ def namespace(tag: str, pairs: Sequence[tuple[str, str]]) -> Iterator[list[str]]
         subprocess.run([*link, "set", "lo", "up"], check=True)
         yield inside
     finally:
+        # A program that was killed may have left others behind.
+        left = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True)
+        for pid in left.stdout.split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
         subprocess.run(["ip", "netns", "del", name], check=True)

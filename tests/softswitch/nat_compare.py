@@ -1,0 +1,191 @@
+"""Runs the project's NAT program on BMv2 and the embedded switch and reports what differs.
+
+To be run as `bmv2_compare` is, in a namespace with its interfaces:
+`python -m softswitch.nat_compare SEED COUNT`. Prints one JSON object.
+
+The program keeps no state but counters, so packets are sent in batches, each by one port or all by
+the controller, and what comes out of either switch is compared port by port. A batch that differs
+is sent again packet by packet, to name the packet.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+import time
+from typing import Any
+
+from p4softswitch.p4rt.proto import p4r
+
+from .bmv2_compare import CPU, MAGIC, PORTS, Bmv2, Outputs, connect, describe, state_of, write_both
+from .helpers import Bench
+from .nat_traffic import PIPELINE, World, config, named, sentinels
+
+# With its sentinels a batch must fit into what libpcap keeps for BMv2: 32 packets a port.
+BATCH = 20
+Packet = tuple[int, Any]  # in-port and frame, or CPU and PacketOut
+
+
+def packet_out(port: int, flags: int, payload: bytes) -> Any:
+    message = p4r.PacketOut(payload=payload)
+    message.metadata.add(metadata_id=1, value=struct.pack(">H", port).lstrip(b"\0") or b"\0")
+    message.metadata.add(metadata_id=2, value=bytes([flags]))
+    return message
+
+
+def batch(world: World, number: int) -> list[Packet]:
+    """Packets that go in by one port; every fourth batch is the controller's."""
+    if number % 4 == 3:
+        return [(CPU, packet_out(*world.packet_out())) for _ in range(BATCH)]
+    port = PORTS[number % 4]
+    return [(port, world.frame(port)) for _ in range(BATCH)]
+
+
+def written(packet: Packet) -> str:
+    port, data = packet
+    if port != CPU:
+        return f"port {port}: {data.hex()}"
+    metadata = {m.metadata_id: m.value.hex() for m in data.metadata}
+    return f"packet-out {metadata}: {data.payload.hex()}"
+
+
+class Embedded:
+    """The embedded switch: what a packet leads to, port by port."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.digests: set[str] = set()
+
+    def run(self, packet: Packet) -> Outputs:
+        port, data = packet
+        bench = self.bench
+        if port == CPU:
+            bench.sent.clear()
+            bench.controller.send(packet=data)
+            sent = bench.sent
+        else:
+            sent = bench.receive(port, data)
+        found: Outputs = {n: [d.hex() for p, d in sent if p == n] for n in PORTS}
+        found[CPU] = [describe(p) for p in bench.controller.take("packet")]
+        self.digests |= {report(d) for d in bench.controller.take("digest")}
+        return found
+
+
+class Comparison:
+    """Both switches and what was sent to them so far."""
+
+    def __init__(self, bench: Bench, bmv2: Bmv2) -> None:
+        self.embedded = Embedded(bench)
+        self.bmv2 = bmv2
+        self.rounds = 0
+        self.totals = {"packets": 0, "outputs": 0, "packet_ins": 0}
+
+    def differs(self, packets: list[Packet]) -> dict[str, Any] | None:
+        """Send packets to both; what came out by any port if it is not the same."""
+        ours: Outputs = {n: [] for n in (*PORTS, CPU)}
+        theirs: Outputs = {n: [] for n in (*PORTS, CPU)}
+        for packet in packets:
+            for n, found in self.embedded.run(packet).items():
+                ours[n] += found
+            self._send(packet)
+        # Hairpinned packets go round once more, behind the first sentinels.
+        for _ in range(2):
+            for n, found in self._settle(packets[0][0]).items():
+                theirs[n] += found
+        for n in ours:
+            if sorted(ours[n]) != sorted(theirs[n]):
+                return {"ours": ours, "theirs": theirs}
+        self.totals["packets"] += len(packets)
+        self.totals["outputs"] += sum(len(ours[n]) for n in PORTS)
+        self.totals["packet_ins"] += len(ours[CPU])
+        return None
+
+    def _send(self, packet: Packet) -> None:
+        port, data = packet
+        if port == CPU:
+            self.bmv2.requests.put(p4r.StreamMessageRequest(packet=data))
+        else:
+            self.bmv2.sockets[port].send(data)
+
+    def _settle(self, port: int) -> Outputs:
+        """What comes out of BMv2 up to sentinels that follow the packets by the same port."""
+        marker = MAGIC + struct.pack(">Q", self.rounds)
+        self.rounds += 1
+        for frame in sentinels(marker):
+            packet = (port, frame) if port != CPU else (CPU, packet_out(1, PIPELINE, frame))
+            self._send(packet)
+            self.embedded.run(packet)
+        return self.bmv2.collect(marker)
+
+
+def report(digest: Any) -> str:
+    return f"{digest.digest_id} {[str(d) for d in digest.data]}"
+
+
+def reports_differ(comparison: Comparison) -> dict[str, Any] | None:
+    """Digests take their own way through BMv2, and equal ones may be sent once only."""
+    ours = comparison.embedded.digests
+    theirs: set[str] = set()
+    deadline = time.monotonic() + 3
+    while time.monotonic() < deadline and theirs != ours:
+        time.sleep(0.01)
+        while not comparison.bmv2.digests.empty():
+            theirs.add(report(comparison.bmv2.digests.get()))
+    if ours == theirs:
+        return None
+    return {"only ours": sorted(ours - theirs)[:3], "only theirs": sorted(theirs - ours)[:3]}
+
+
+def states_differ(bench: Bench, bmv2: Bmv2) -> dict[str, Any] | None:
+    counters = [named("counters", n).preamble.id for n in ("drop_counter", "punt_counter")]
+    ours, theirs = (state_of(read, counters) for read in (bench.device.read, bmv2.stub.Read))
+    if ours == theirs:
+        return None
+    return {
+        "only ours": [e for e in ours if e not in theirs][:3],
+        "only theirs": [e for e in theirs if e not in ours][:3],
+    }
+
+
+def compare(seed: int, count: int, bench: Bench, bmv2: Bmv2) -> dict[str, Any]:
+    world = World(seed)
+    connect(bench, bmv2, config())
+    refused, complaint = write_both(bench, bmv2, world.updates)
+    comparison = Comparison(bench, bmv2)
+    result: dict[str, Any] = {"different": complaint, "refused": refused}
+    batches = -(-count // BATCH)
+    for number in range(batches):
+        if complaint:
+            return result
+        packets = batch(world, number)
+        whole = comparison.differs(packets)
+        if whole:
+            for packet in packets:
+                alone = comparison.differs([packet])
+                if alone:
+                    return {**result, "different": {"in": written(packet), **alone}}
+            return {**result, "different": {"in": [written(p) for p in packets], **whole}}
+        if number == batches // 2:
+            refused, complaint = write_both(bench, bmv2, world.changes())
+            result = {"different": complaint, "refused": result["refused"] + refused}
+    result["different"] = states_differ(bench, bmv2) or reports_differ(comparison)
+    return {
+        **result,
+        **comparison.totals,
+        "digests": len(comparison.embedded.digests),
+        "faults": bench.switch.faults,
+    }
+
+
+def main(seed: int, count: int) -> dict[str, Any]:
+    bench = Bench(load=False, message=config())
+    bmv2 = Bmv2()
+    try:
+        return compare(seed, count, bench, bmv2)
+    finally:
+        bmv2.close()
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]))))
