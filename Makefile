@@ -41,14 +41,17 @@ clean: ## remove environments and caches
 
 # netifaces, which ptf needs, has no wheel for Python 3.11: gcc and the headers
 # compile it.
-PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp curl openssl nftables
+PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp curl openssl nftables \
+  tftpd-hpa tftp-hpa atftp
+# What Debian does not let us install beside one of those is unpacked only.
+UNPACKED = atftpd
 
 .debian-ready:
 	@missing=""; for p in $(PACKAGES); do \
 	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
 	done; \
 	if [ -n "$$missing" ]; then echo "setup: installing$$missing"; \
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+	  apt-get -qq update && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
 	  apt-get -qq install -y --no-install-recommends $$missing >/dev/null; fi
 	@touch $@
 
@@ -57,6 +60,8 @@ $(VENV)/.ready: pyproject.toml | .debian-ready
 	@$(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install -q --disable-pip-version-check pip==$(PIP)
 	@$(PY) -m pip install -q --disable-pip-version-check -e . --group dev
+	@cd $(VENV) && for p in $(UNPACKED); do \
+	  apt-get -qq download $$p 2>/dev/null && dpkg-deb -x $${p}_*.deb debian && rm $${p}_*.deb; done
 	@touch $@
 
 $(PTFENV)/.ready: pyproject.toml | .debian-ready

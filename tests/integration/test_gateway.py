@@ -8,19 +8,17 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.conftest import CONFIG
+from tests.integration.conftest import Lab as BareLab
 
 from p4alg.config.errors import UsageError, UserError
-from p4alg.control.client import Client
-from p4alg.lab import ftp, plan, runner, topology
+from p4alg.lab import ftp, plan, runner
 from p4alg.lab.ftp import Server
 
-ROOT = Path(__file__).resolve().parents[2]
-CONFIG = ROOT / "topologies" / "nat.config.yaml"
 SIZE = 300_000
 OUTSIDE_URL, INSIDE_URL = "ftp://198.51.100.11", "ftp://203.0.113.5"
 PROGRAMS = ("ip", "ethtool", "vsftpd", "curl", "lftp")
@@ -35,31 +33,14 @@ pytestmark = [
 ]
 
 
-class Lab:
+class Lab(BareLab):
     """A lab that is up, with an FTP server on either side."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.outside = ftp.serve("outside1", SIZE)
         self.inside = ftp.serve("inside1", SIZE)
         self.alternate = ftp.serve("outside1", SIZE, port=2121)
-        socket = runner.control_socket()
-        assert socket is not None
-        self.client = Client(socket)
-
-    def show(self, what: str) -> Any:
-        return self.client.call("show", what=what)
-
-    def counter(self, name: str) -> int:
-        return int(self.show("counters").get(name, 0))
-
-    def background(self, host: str, *command: str) -> subprocess.Popen[bytes]:
-        space = runner.current().hosts[host]
-        return subprocess.Popen(
-            plan.inside(space, *command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
 
 
 def wait_until(what: str, check: Any, seconds: float = 10.0) -> None:
@@ -69,34 +50,9 @@ def wait_until(what: str, check: Any, seconds: float = 10.0) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        "embedded",
-        pytest.param(
-            "bmv2",
-            marks=[
-                pytest.mark.bmv2,
-                pytest.mark.skipif(
-                    shutil.which("simple_switch_grpc") is None,
-                    reason="needs simple_switch_grpc on PATH",
-                ),
-            ],
-        ),
-    ],
-)
-def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    patch = pytest.MonkeyPatch()
-    patch.setenv("P4ALG_LAB_STATE", f"/run/p4alg/test-{os.getpid()}")
-    patch.setenv("P4ALG_LAB_PREFIX", "p4algtest-")
-    patch.delenv("P4ALG_SOCKET", raising=False)
-    runner.sweep()
-    try:
-        runner.up(topology.read(topology.find("nat")), request.param, CONFIG)
-        yield Lab()
-    finally:
-        runner.sweep()
-        patch.undo()
+@pytest.fixture(scope="module")
+def lab(nat_lab: BareLab) -> Lab:
+    return Lab()
 
 
 def transfer(host: str, server: Server, url: str, mode: str, client: str = "curl") -> None:

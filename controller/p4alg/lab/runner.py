@@ -23,6 +23,8 @@ STOP_SECONDS = 5.0
 CONTROLLER = "controller"
 _SOCKET = "control.sock"
 _POLL = 0.1
+_LISTENING = {"tcp": "0A", "udp": "07"}
+"""The state of a socket that waits for whoever comes (proc(5))."""
 
 
 def up(topology: Topology, target: str, config: Path | None = None) -> State:
@@ -231,16 +233,16 @@ def _wait_until_served(folder: Path, process: Process) -> None:
         time.sleep(_POLL)
 
 
-def listens(pid: int, port: int) -> bool:
-    """Whether something listens on a TCP port in the namespace of a process (proc(5))."""
-    for name in ("tcp", "tcp6"):
+def listens(pid: int, port: int, proto: str = "tcp") -> bool:
+    """Whether something listens on a ``tcp`` or ``udp`` port beside a process (proc(5))."""
+    for name in (proto, f"{proto}6"):
         try:
             lines = Path(f"/proc/{pid}/net/{name}").read_text(encoding="ascii").splitlines()[1:]
         except OSError:
             continue
         for line in lines:
             fields = line.split()
-            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+            if fields[3] == _LISTENING[proto] and int(fields[1].rpartition(":")[2], 16) == port:
                 return True
     return False
 

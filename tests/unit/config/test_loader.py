@@ -48,7 +48,10 @@ def test_the_example_is_read_in_full() -> None:
     )
     assert settings.pools == (Prefix(0xCB007100, 28),)
     assert settings.filter_mode is FilterMode.ADDRESS_AND_PORT
-    assert settings.forwards == (PortForward(6, 0x0A00000B, 21, 0xCB007105, 21),)
+    assert settings.forwards == (
+        PortForward(6, 0x0A00000B, 21, 0xCB007105, 21),
+        PortForward(17, 0x0A00000B, 69, 0xCB007105, 69),
+    )
     others = (AlgSettings(name, True, (name,)) for name in ALGS if name != "ftp")
     assert settings.algs == (AlgSettings("ftp", True, ("ftp", "ftp-alt")), *others)
     assert settings.services["ftp-alt"] == (PortSpan(6, 2121, 2121),)

@@ -1,0 +1,72 @@
+"""What the integration tests share: a lab with a controller, on each target that is here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from p4alg.control.client import Client
+from p4alg.lab import plan, runner, topology
+
+CONFIG = Path(__file__).resolve().parents[2] / "topologies" / "nat.config.yaml"
+
+
+class Lab:
+    """The lab `nat` that is up, with a controller."""
+
+    def __init__(self) -> None:
+        socket = runner.control_socket()
+        assert socket is not None
+        self.client = Client(socket)
+
+    def show(self, what: str) -> Any:
+        """A view of the controller's."""
+        return self.client.call("show", what=what)
+
+    def counter(self, name: str) -> int:
+        """One counter; 0 if there is none of that name yet."""
+        return int(self.show("counters").get(name, 0))
+
+    def background(self, host: str, *command: str) -> subprocess.Popen[bytes]:
+        """Start a command in a host."""
+        space = runner.current().hosts[host]
+        return subprocess.Popen(
+            plan.inside(space, *command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+BMV2 = pytest.param(
+    "bmv2",
+    marks=[
+        pytest.mark.bmv2,
+        pytest.mark.skipif(
+            shutil.which("simple_switch_grpc") is None,
+            reason="needs simple_switch_grpc on PATH",
+        ),
+    ],
+)
+
+
+@pytest.fixture(scope="module", params=["embedded", BMV2])
+def nat_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """The lab, brought up for a module's tests and removed after them."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("P4ALG_LAB_STATE", f"/run/p4alg/test-{os.getpid()}")
+    patch.setenv("P4ALG_LAB_PREFIX", "p4algtest-")
+    patch.delenv("P4ALG_SOCKET", raising=False)
+    runner.sweep()
+    try:
+        runner.up(topology.read(topology.find("nat")), request.param, CONFIG)
+        yield Lab()
+    finally:
+        runner.sweep()
+        patch.undo()
