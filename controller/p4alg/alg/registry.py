@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from p4alg.alg.contract import AlgInfo, DatagramAlg, SessionFacts, StreamAlg
 from p4alg.alg.ftp import FTP, FtpAlg, FtpLimits
+from p4alg.alg.pptp import PPTP, PptpAlg, PptpLimits
 from p4alg.alg.tftp import TFTP, TftpAlg
 
 
@@ -31,12 +32,14 @@ class AlgKind:
     """An ALG: `default_ports` are (IP protocol, port) of the predefined service of its name.
 
     `make` makes the machine of one control session: a `StreamAlg` where its
-    protocol is TCP, a `DatagramAlg` where it is UDP.
+    protocol is TCP, a `DatagramAlg` where it is UDP. `binds_flows` is whether
+    the flows a control session opened end with it.
     """
 
     info: AlgInfo
     default_ports: tuple[tuple[int, int], ...]
     make: Callable[[SessionFacts, AlgOptions], StreamAlg | DatagramAlg]
+    binds_flows: bool = False
 
 
 def _ftp(facts: SessionFacts, options: AlgOptions) -> StreamAlg:
@@ -48,7 +51,13 @@ def _tftp(facts: SessionFacts, options: AlgOptions) -> DatagramAlg:
     return TftpAlg(facts, options.denied_ports)
 
 
+def _pptp(facts: SessionFacts, options: AlgOptions) -> StreamAlg:
+    limits = PptpLimits(message=options.message, pinhole_lifetime=options.pinhole_lifetime)
+    return PptpAlg(facts, limits)
+
+
 ALGS: Mapping[str, AlgKind] = {
     "ftp": AlgKind(FTP, ((6, 21),), _ftp),
     "tftp": AlgKind(TFTP, ((17, 69),), _tftp),
+    "pptp": AlgKind(PPTP, ((6, 1723),), _pptp, binds_flows=True),
 }

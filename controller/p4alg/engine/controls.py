@@ -204,7 +204,7 @@ class Controls:
             if alg is None or control.alg == alg:
                 self._effects(control, control.stream.detach(reason, now), now)
                 if alg is not None:
-                    self._drop_promises(control, now)
+                    self._drop_promises(control, now, keep_flows=True)
                 self._to_switch(control)
         for flow in list(self._translation.flows.values()):
             if flow.data_of is not None and alg in (None, flow.data_of.alg):
@@ -359,8 +359,12 @@ class Controls:
         self._expected[key] = Expectation(number, control, request, outside, expires)
         return Grant(number, request.listen)
 
-    def _drop_promises(self, control: Control, now: float) -> None:
+    def _drop_promises(self, control: Control, now: float, *, keep_flows: bool = False) -> None:
         self._pinholes.close_of(control, now)
+        if ALGS[control.alg].binds_flows and not keep_flows:
+            for flow in [f for f in self._translation.flows.values() if f.parent is control]:
+                self._pinholes.flow_gone(flow)
+                self._translation.remove(flow, now)
         for key in [k for k, e in self._expected.items() if e.control is control]:
             del self._expected[key]
 

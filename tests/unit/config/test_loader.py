@@ -30,7 +30,24 @@ from p4alg.engine.tables import FilterMode, PolicyAction, Side
 EXAMPLE = Path(__file__).parents[3] / "topologies" / "nat.config.yaml"
 STATIC = "    - {protocol: tcp, outside: "
 WHOLE = "    - {outside: "
-TEXT = EXAMPLE.read_text(encoding="utf-8")
+TEXT = """\
+# The gateway of the lab `nat`: hosts on ports 1 and 2 inside, 3 and 4 outside.
+switch: {grpc: 127.0.0.1:9559, device_id: 1}
+zones:
+  inside: {side: inside, ports: [1, 2], address: 10.0.0.1/24, mac: "02:00:00:01:00:01"}
+  outside: {side: outside, ports: [3, 4], address: 198.51.100.1/24, mac: "02:00:00:01:00:02"}
+nat:
+  pools: [203.0.113.0/28]
+  filter: address-and-port
+  static:
+    # An FTP server on inside1, reached from outside.
+    - {protocol: tcp, outside: "203.0.113.5:21", inside: "10.0.0.11:21"}
+# ALGs are on by default, each on the service of its own name.
+services:
+  ftp-alt: [tcp/2121]
+algs:
+  ftp: {services: [ftp, ftp-alt]}
+"""
 
 
 def refusal(text: str) -> str:
@@ -51,6 +68,7 @@ def test_the_example_is_read_in_full() -> None:
     assert settings.forwards == (
         PortForward(6, 0x0A00000B, 21, 0xCB007105, 21),
         PortForward(17, 0x0A00000B, 69, 0xCB007105, 69),
+        PortForward(6, 0x0A00000B, 1723, 0xCB007105, 1723),
     )
     others = (AlgSettings(name, True, (name,)) for name in ALGS if name != "ftp")
     assert settings.algs == (AlgSettings("ftp", True, ("ftp", "ftp-alt")), *others)
@@ -130,7 +148,7 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> 
         ("ftp-alt: [", "ftp: [", 14, "is predefined"),
         ("[ftp, ftp-alt]", "[ftp, ftp]", 16, "names a service twice"),
         ("[ftp, ftp-alt]", "[nosuch]", 16, "no service 'nosuch'"),
-        ("  ftp: {", "  sip: {", 16, "unknown key 'sip'"),
+        ("  ftp: {", "  smtp: {", 16, "unknown key 'smtp'"),
         ("203.0.113.5:21", "203.0.113.5", 11, "is not ADDRESS:PORT"),
         ("203.0.113.5:21", "10.0.0.5:21", 11, "is in inside zone 'inside'"),
         ("10.0.0.11:21", "198.51.100.9:21", 11, "in no inside zone and behind no route"),
