@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 
 class Peer(Enum):
@@ -278,6 +278,19 @@ class TransferAlg(DatagramAlg, Protocol):
 
         `opener` is the end that opened the flow, which tells flows apart.
         """
+        ...
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """What an ALG offers besides whose state outlives its messages."""
+
+    def tick(self, gateway: Gateway, now: float) -> None:
+        """Time passed; called about once a second."""
+        ...
+
+    def ended(self, gateway: Gateway) -> None:
+        """The control session is gone: end what must not outlive it."""
         ...
 
 

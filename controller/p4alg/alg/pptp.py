@@ -89,8 +89,11 @@ class PptpAlg:
             at += length
         return steps
 
-    def end_calls(self, gateway: Gateway) -> None:
-        """End every call: the control connection is over, which no message may have told."""
+    def tick(self, gateway: Gateway, now: float) -> None:
+        """Calls have no timers of their own here; see `Lasting`."""
+
+    def ended(self, gateway: Gateway) -> None:
+        """The control connection is over, which no message may have told: end every call."""
         self._calls.end_all(gateway)
 
     def _detach(self, reason: str, gateway: Gateway) -> Detach:

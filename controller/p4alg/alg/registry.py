@@ -32,14 +32,12 @@ class AlgKind:
     """An ALG: `default_ports` are (IP protocol, port) of the predefined service of its name.
 
     `make` makes the machine of one control session: a `StreamAlg` where its
-    protocol is TCP, a `DatagramAlg` where it is UDP. `binds_flows` is whether
-    the flows a control session opened end with it.
+    protocol is TCP, a `DatagramAlg` where it is UDP.
     """
 
     info: AlgInfo
     default_ports: tuple[tuple[int, int], ...]
     make: Callable[[SessionFacts, AlgOptions], StreamAlg | DatagramAlg]
-    binds_flows: bool = False
 
 
 def _ftp(facts: SessionFacts, options: AlgOptions) -> StreamAlg:
@@ -59,5 +57,5 @@ def _pptp(facts: SessionFacts, options: AlgOptions) -> StreamAlg:
 ALGS: Mapping[str, AlgKind] = {
     "ftp": AlgKind(FTP, ((6, 21),), _ftp),
     "tftp": AlgKind(TFTP, ((17, 69),), _tftp),
-    "pptp": AlgKind(PPTP, ((6, 1723),), _pptp, binds_flows=True),
+    "pptp": AlgKind(PPTP, ((6, 1723),), _pptp),
 }

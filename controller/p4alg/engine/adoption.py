@@ -102,7 +102,7 @@ class Adoption:
             if key in found or not (whole or is_tunnel):
                 continue
             outside = (out.outside_addr, out.outside_id)
-            kind = Kind.TUNNEL if is_tunnel else Kind.DYNAMIC
+            kind = Kind.SHARED if is_tunnel else Kind.DYNAMIC
             binding = store.adopt(*key, *outside, kind=kind, now=now)
             if not isinstance(binding, Refused):
                 found[key] = binding

@@ -16,6 +16,7 @@ from p4alg.alg.contract import (
     DatagramAlg,
     Endpoint,
     Grant,
+    Lasting,
     Peer,
     PinholeRequest,
     Refusal,
@@ -70,6 +71,7 @@ class Control:
     alg: str
     flow: Flow
     facts: SessionFacts
+    machine: StreamAlg | DatagramAlg
     stream: Follower
     outside_is_hairpin: bool
     reserved: list[Pinhole] = field(default_factory=list)
@@ -150,7 +152,8 @@ class Controls:
             )
             return None
         facts = _facts(flow)
-        control = Control(alg, flow, facts, self._stream(alg, facts), hairpin)
+        machine, stream = self._followed(alg, facts)
+        control = Control(alg, flow, facts, machine, stream, hairpin)
         flow.alg = alg
         flow.alg_id = ALGS[alg].info.alg_id
         flow.label = "control"
@@ -160,21 +163,22 @@ class Controls:
         self._counters.count(f"alg.{alg}.controls.opened")
         return control
 
-    def _stream(self, alg: str, facts: SessionFacts) -> Follower:
+    def _followed(self, alg: str, facts: SessionFacts) -> tuple[StreamAlg | DatagramAlg, Follower]:
+        """A machine for a control session, and what carries its messages."""
         limits = self._settings.limits
         options = AlgOptions(self._settings.denied_ports, limits.message, limits.pinhole_lifetime)
         machine = ALGS[alg].make(facts, options)
         reset = self._settings.refuse is RefuseMode.RESET
         if facts.proto == UDP:
-            return DatagramControl(cast(DatagramAlg, machine), pass_refused=not reset)
-        return ControlStream(
-            cast(StreamAlg, machine), StreamLimits(limits.message, limits.stream, reset)
-        )
+            datagrams = cast(DatagramAlg, machine)
+            return machine, DatagramControl(datagrams, pass_refused=not reset)
+        bounds = StreamLimits(limits.message, limits.stream, reset)
+        return machine, ControlStream(cast(StreamAlg, machine), bounds)
 
     def begin_again(self, control: Control, port: int, frame: bytes, now: float) -> None:
         """The client of a connection that is over opens a new one from the same port."""
         self._drop_promises(control, now)
-        control.stream = self._stream(control.alg, control.facts)
+        control.machine, control.stream = self._followed(control.alg, control.facts)
         updates = self._translation.reopen(control.flow)
         self._outbox.transact(updates, self.first_segments(control, port, frame, now))
 
@@ -341,8 +345,11 @@ class Controls:
         found = self._expected.pop(match, None)
         return found if found is not None and found.expires > now else None
 
-    def expire(self, now: float) -> None:
-        """Forget announcements nobody came for."""
+    def tick(self, now: float) -> None:
+        """Forget announcements nobody came for, and let ALGs look at the clock."""
+        for control in list(self.all.values()):
+            if isinstance(control.machine, Lasting):
+                control.machine.tick(_Gateway(self, control, now), now)
         for key in [k for k, e in self._expected.items() if e.expires <= now]:
             del self._expected[key]
 
@@ -361,10 +368,8 @@ class Controls:
 
     def _drop_promises(self, control: Control, now: float, *, keep_flows: bool = False) -> None:
         self._pinholes.close_of(control, now)
-        if ALGS[control.alg].binds_flows and not keep_flows:
-            for flow in [f for f in self._translation.flows.values() if f.parent is control]:
-                self._pinholes.flow_gone(flow)
-                self._translation.remove(flow, now)
+        if isinstance(control.machine, Lasting) and not keep_flows:
+            control.machine.ended(_Gateway(self, control, now))
         for key in [k for k, e in self._expected.items() if e.control is control]:
             del self._expected[key]
 
@@ -395,7 +400,8 @@ class Controls:
                     text = f"{control.alg}: {control}: not followed any more: {effect.reason}"
                     self._outbox.log(level, text)
                     if effect.is_error:
-                        self._drop_promises(control, now)
+                        # What both ends agreed on before stays, with its timers.
+                        self._drop_promises(control, now, keep_flows=True)
 
     def _barrier(self, control: Control, barrier: Barrier) -> None:
         """Tables first, then the message (design rule 2)."""

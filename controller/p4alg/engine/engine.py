@@ -419,7 +419,7 @@ class Engine:
 
     def _tick(self, now: float) -> None:
         self._pinholes.expire(now)
-        self._controls.expire(now)
+        self._controls.tick(now)
         self._fragments.expire(now)
         for lost in self._neighbours.tick(now):
             event = ev.PacketIn(lost.ingress_port, ev.Reason.NEIGHBOUR, 0, lost.hairpin, lost.frame)

@@ -62,7 +62,5 @@ class Flow:
     """Of such a flow, the end that opened it."""
     pinhole_id: int = 0
     """The pinhole it came through; 0: none."""
-    parent: Control | None = None
-    """The control session that opened that pinhole."""
     watch_below: int = 0
     """See `tables.Session`."""

@@ -199,7 +199,7 @@ class Pinholes:
     def use(self, pinhole: Pinhole, flow: Flow) -> list[Update]:
         """A new flow came through a pinhole; the writes that follow for the pinhole."""
         flow.alg, flow.label = pinhole.alg, pinhole.label
-        flow.pinhole_id, flow.parent = pinhole.pinhole_id, pinhole.control
+        flow.pinhole_id = pinhole.pinhole_id
         if pinhole.flow_idle is not None:
             flow.idle_timeout = pinhole.flow_idle
         self._flows.setdefault(pinhole.pinhole_id, set()).add(flow.key)

@@ -108,7 +108,7 @@ class Translation:
             return self._whole_address(proto, *inside, now), ()
         known = self._bindings.outbound(proto, *inside) is not None
         if proto in TUNNELS and inside[1] == 0:
-            binding = self._bindings.tunnel(proto, inside[0], outside_addr, now)
+            binding = self._bindings.share(proto, *inside, outside_addr, now)
         else:
             binding = self._bindings.allocate(
                 proto, *inside, now, kind=kind, outside_addr=outside_addr
@@ -125,7 +125,7 @@ class Translation:
         inside = (binding.inside_addr, binding.inside_id)
         outside = (binding.outside_addr, binding.outside_id)
         mode = self._settings.filter_mode
-        if binding.kind is Kind.TUNNEL:
+        if binding.kind is Kind.SHARED:
             return (t.MapOut(binding.proto, *inside, *outside),)
         return (
             t.MapOut(binding.proto, *inside, *outside),

@@ -22,8 +22,8 @@ class Kind(Enum):
     DYNAMIC = "dynamic"
     STATIC = "static"
     PINHOLE = "pinhole"
-    TUNNEL = "tunnel"
-    """The sending end of enhanced GRE or ESP: an address, with no identifier of its own."""
+    SHARED = "shared"
+    """An outside identifier that several hosts use; what comes back is told apart otherwise."""
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +75,8 @@ class Bindings:
         self._outbound: dict[tuple[int, int, int], Binding] = {}
         self._inbound: dict[tuple[int, int, int], Binding] = {}
         self._counts: Counter[int] = Counter()
+        # How many bindings share an outside identifier.
+        self._shared: Counter[tuple[int, int, int]] = Counter()
 
     def __len__(self) -> int:
         return len(self._outbound)
@@ -175,11 +177,15 @@ class Bindings:
         )
         return one, other
 
-    def tunnel(
-        self, proto: int, inside_addr: int, outside_addr: int | None, now: float
+    def share(
+        self, proto: int, inside_addr: int, inside_id: int, outside_addr: int | None, now: float
     ) -> Binding | Refused:
-        """The sending end of a host's tunnels: many hosts share an outside address as it is."""
-        known = self._outbound.get((proto, inside_addr, 0))
+        """A binding that keeps its identifier and shares it with other hosts.
+
+        Identifier 0 is the sending end of a tunnel, which has none of its own.
+        Another one must not be in use by a binding that is not shared.
+        """
+        known = self._outbound.get((proto, inside_addr, inside_id))
         if known is not None:
             if outside_addr not in (None, known.outside_addr):
                 return Refused("mapping-conflict")
@@ -188,8 +194,13 @@ class Bindings:
         outside = outside_addr or self._pool.address_of(inside_addr)
         if reason or outside is None:
             return Refused(reason or "pool-exhausted")
-        binding = Binding(proto, inside_addr, 0, outside, 0, Kind.TUNNEL, now)
-        self._outbound[proto, inside_addr, 0] = binding
+        place = (proto, outside, inside_id)
+        first = inside_id != 0 and place not in self._shared
+        if first and not self._ports_of(proto, outside).take_exactly(inside_id):
+            return Refused("in-use")
+        self._shared[place] += 1
+        binding = Binding(proto, inside_addr, inside_id, outside, inside_id, Kind.SHARED, now)
+        self._outbound[proto, inside_addr, inside_id] = binding
         self._counts[inside_addr] += 1
         return binding
 
@@ -233,8 +244,8 @@ class Bindings:
         ours = outside_addr in self._pool or any(o == outside_addr for _, o in self._pool)
         if not ours:
             return Refused("not-in-pool")
-        if kind is Kind.TUNNEL:
-            return self.tunnel(proto, inside_addr, outside_addr, now)
+        if kind is Kind.SHARED:
+            return self.share(proto, inside_addr, inside_id, outside_addr, now)
         reason = self._no_room(inside_addr)
         if reason:
             return Refused(reason)
@@ -251,10 +262,17 @@ class Bindings:
         if self._outbound.get(key) is not binding:
             return
         del self._outbound[key]
-        if binding.kind is not Kind.TUNNEL:
-            del self._inbound[binding.proto, binding.outside_addr, binding.outside_id]
-            if binding.outside_id <= 0xFFFF:
-                self._ports_of(binding.proto, binding.outside_addr).release(binding.outside_id, now)
+        place = (binding.proto, binding.outside_addr, binding.outside_id)
+        is_last = True
+        if binding.kind is Kind.SHARED:
+            self._shared[place] -= 1
+            is_last = not self._shared[place]
+            if is_last:
+                del self._shared[place]
+        else:
+            del self._inbound[place]
+        if is_last and binding.outside_id <= 0xFFFF:
+            self._ports_of(binding.proto, binding.outside_addr).release(binding.outside_id, now)
         if binding.kind is not Kind.STATIC:
             self._counts[binding.inside_addr] -= 1
             if not self._counts[binding.inside_addr]:

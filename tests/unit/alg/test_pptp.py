@@ -511,8 +511,8 @@ def test_P4_all_calls_end_with_the_control_connection(
 def test_P4_all_calls_end_when_the_carrier_says_it_is_over() -> None:
     call = call_of_client(Wire())
     call.wire.say(C, out_request(6))
-    call.wire.alg.end_calls(call.wire.gate)
-    call.wire.alg.end_calls(call.wire.gate)
+    call.wire.alg.ended(call.wire.gate)
+    call.wire.alg.ended(call.wire.gate)
     assert call.wire.gate.is_empty
 
 
@@ -853,7 +853,7 @@ def test_G9_after_an_error_calls_agreed_on_stay_until_the_connection_ends() -> N
     wire.say(S, b"rubbish")
     assert list(wire.gate.held.values()) == [Endpoint(INSIDE, 5)]
     assert len(wire.gate.open) == 2
-    wire.alg.end_calls(wire.gate)
+    wire.alg.ended(wire.gate)
     assert wire.gate.is_empty
 
 
@@ -918,5 +918,5 @@ def test_G9_messages_in_any_order_are_edited_in_place_or_told(
         for request in whole.gate.open.values():
             assert {request.listen.addr, request.opener_addr} == {INSIDE, REMOTE}
     assert cut.steps == whole.steps
-    whole.alg.end_calls(whole.gate)
+    whole.alg.ended(whole.gate)
     assert whole.gate.is_empty
