@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from p4alg.alg.contract import AlgInfo, DatagramAlg, SessionFacts, StreamAlg
 from p4alg.alg.ftp import FTP, FtpAlg, FtpLimits
+from p4alg.alg.ike import IKE, IkeAlg, IkeExchanges
 from p4alg.alg.pptp import PPTP, PptpAlg, PptpLimits
 from p4alg.alg.tftp import TFTP, TftpAlg
 
@@ -25,6 +26,8 @@ class AlgOptions:
     denied_ports: frozenset[int] = frozenset()
     message: int = 2048
     pinhole_lifetime: float = 60.0
+    shared: object = None
+    """What all sessions of the ALG have in common; made by `AlgKind.share`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +35,15 @@ class AlgKind:
     """An ALG: `default_ports` are (IP protocol, port) of the predefined service of its name.
 
     `make` makes the machine of one control session: a `StreamAlg` where its
-    protocol is TCP, a `DatagramAlg` where it is UDP.
+    protocol is TCP, a `DatagramAlg` where it is UDP. Of `protocols`, which have
+    no ports, the ALG gets the packets that the switch does not know.
     """
 
     info: AlgInfo
     default_ports: tuple[tuple[int, int], ...]
     make: Callable[[SessionFacts, AlgOptions], StreamAlg | DatagramAlg]
+    share: Callable[[], object] = lambda: None
+    protocols: tuple[int, ...] = ()
 
 
 def _ftp(facts: SessionFacts, options: AlgOptions) -> StreamAlg:
@@ -54,8 +60,14 @@ def _pptp(facts: SessionFacts, options: AlgOptions) -> StreamAlg:
     return PptpAlg(facts, limits)
 
 
+def _ike(facts: SessionFacts, options: AlgOptions) -> DatagramAlg:
+    assert isinstance(options.shared, IkeExchanges)
+    return IkeAlg(facts, options.shared)
+
+
 ALGS: Mapping[str, AlgKind] = {
     "ftp": AlgKind(FTP, ((6, 21),), _ftp),
     "tftp": AlgKind(TFTP, ((17, 69),), _tftp),
     "pptp": AlgKind(PPTP, ((6, 1723),), _pptp),
+    "ike": AlgKind(IKE, ((17, 500),), _ike, share=IkeExchanges, protocols=(50,)),
 }

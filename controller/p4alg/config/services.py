@@ -6,9 +6,11 @@ import re
 
 from p4alg.alg.registry import ALGS
 from p4alg.config.source import Item
-from p4alg.engine.settings import AlgSettings, PortSpan
+from p4alg.engine.settings import AlgSettings, IkeSettings, PortSpan
 
 MAX_SERVICES = 64
+_OPTIONS = {"ike": ("keep_port", "require_ike")}
+"""Keys of single ALGs, besides those that all have."""
 _RANGE = re.compile(r"(tcp|udp)/([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _PROTOCOLS = {"tcp": 6, "udp": 17}
 
@@ -67,7 +69,8 @@ def read_algs(section: Item | None, services: Services) -> tuple[AlgSettings, ..
     claims: list[tuple[str, str, PortSpan]] = []
     for name in ALGS:
         entry = entries.get(name)
-        keys = entry.mapping(optional=("enabled", "services")) if entry else {}
+        more = _OPTIONS.get(name, ())
+        keys = entry.mapping(optional=("enabled", "services", *more)) if entry else {}
         enabled = keys["enabled"].boolean() if "enabled" in keys else True
         named = keys["services"].sequence() if "services" in keys else []
         chosen = {item.text(): item for item in named}
@@ -89,3 +92,14 @@ def read_algs(section: Item | None, services: Services) -> tuple[AlgSettings, ..
                         )
         claims += [(name, s, ports) for s in names for ports in services[s]]
     return tuple(algs)
+
+
+def read_ike(section: Item | None) -> IkeSettings:
+    """What can be chosen of the ALG `ike`."""
+    entry = section.entries().get("ike") if section else None
+    chosen = (
+        {key: item.boolean() for key, item in entry.entries().items() if key in _OPTIONS["ike"]}
+        if entry
+        else {}
+    )
+    return IkeSettings(**chosen)

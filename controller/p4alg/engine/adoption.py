@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from p4alg.engine import tables as t
-from p4alg.engine.flows import TCP, TUNNELS, Flow, Phase
+from p4alg.engine.flows import IKE_PORT, TCP, TUNNELS, UDP, Flow, Phase
 from p4alg.engine.neighbours import Neighbours
 from p4alg.engine.pinholes import Pinholes
 from p4alg.engine.settings import Settings
@@ -97,12 +97,17 @@ class Adoption:
         for out in _of(present, t.MapOut):
             key = (out.proto, out.inside_addr, out.inside_id)
             back = inbound.get((out.proto, out.outside_addr, out.outside_id))
-            is_tunnel = out.proto in TUNNELS and out.inside_id == 0
+            # What hosts share has no entry of its own for what comes back.
+            is_shared = (
+                back is None
+                and out.inside_id == out.outside_id
+                and (out.proto in TUNNELS or (out.proto, out.inside_id) == (UDP, IKE_PORT))
+            )
             whole = back is not None and key[1:] == (back.inside_addr, back.inside_id)
-            if key in found or not (whole or is_tunnel):
+            if key in found or not (whole or is_shared):
                 continue
             outside = (out.outside_addr, out.outside_id)
-            kind = Kind.SHARED if is_tunnel else Kind.DYNAMIC
+            kind = Kind.SHARED if is_shared else Kind.DYNAMIC
             binding = store.adopt(*key, *outside, kind=kind, now=now)
             if not isinstance(binding, Refused):
                 found[key] = binding

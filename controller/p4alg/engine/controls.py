@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -132,9 +132,12 @@ class Controls:
         self._pinholes = pinholes
         self._outbox = outbox
         self._counters = counters
+        self._shared = {name: kind.share() for name, kind in ALGS.items()}
         self._per_subscriber: Counter[int] = Counter()
         self._expected: dict[tuple[int, int, int, int], Expectation] = {}
         self.all: dict[FlowKey, Control] = {}
+        self.on_read: Callable[[Control, float], None] = lambda _control, _now: None
+        """Called when a message was read and has not left yet."""
 
     def count_of(self, inside_addr: int) -> int:
         """How many control sessions a host has."""
@@ -166,7 +169,12 @@ class Controls:
     def _followed(self, alg: str, facts: SessionFacts) -> tuple[StreamAlg | DatagramAlg, Follower]:
         """A machine for a control session, and what carries its messages."""
         limits = self._settings.limits
-        options = AlgOptions(self._settings.denied_ports, limits.message, limits.pinhole_lifetime)
+        options = AlgOptions(
+            self._settings.denied_ports,
+            limits.message,
+            limits.pinhole_lifetime,
+            self._shared[alg],
+        )
         machine = ALGS[alg].make(facts, options)
         reset = self._settings.refuse is RefuseMode.RESET
         if facts.proto == UDP:
@@ -235,7 +243,9 @@ class Controls:
         """A packet of a control session was punted."""
         gateway = _Gateway(self, control, now)
         peer = control.peer_on(side)
-        self._effects(control, control.stream.packet(peer, port, frame, gateway, now), now)
+        effects = control.stream.packet(peer, port, frame, gateway, now)
+        self.on_read(control, now)
+        self._effects(control, effects, now)
         self._leave_if_done(control)
 
     def begin_data(

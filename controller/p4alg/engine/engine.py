@@ -18,8 +18,9 @@ from p4alg.engine.actions import Action, PacketOut
 from p4alg.engine.adoption import Adoption
 from p4alg.engine.controls import Controls, Expectation
 from p4alg.engine.counters import Counters
-from p4alg.engine.flows import ICMP, TCP, UDP, Flow
+from p4alg.engine.flows import ESP, ICMP, TCP, UDP, Flow
 from p4alg.engine.fragments import Fragments
+from p4alg.engine.ipsec import Ipsec
 from p4alg.engine.layout import base_entries, service_entries
 from p4alg.engine.neighbours import Neighbours
 from p4alg.engine.network import Network
@@ -70,6 +71,8 @@ class Engine:
         self._controls = Controls(
             settings, self._translation, self._pinholes, self._outbox, self._counters
         )
+        self._ipsec = Ipsec(settings, self._translation, self._outbox, self._counters)
+        self._controls.on_read = self._ipsec.read
         self._neighbours = Neighbours(settings, self._network, self._outbox, self._counters)
         self._fragments = Fragments(settings.timers.fragment, self._outbox, self._counters)
 
@@ -80,6 +83,7 @@ class Engine:
         adoption = Adoption(self._settings, self._translation, self._pinholes, self._neighbours)
         wanted = [*base_entries(self._settings), *self._services()]
         kept = adoption.keep(present, now)
+        kept += self._ipsec.adopt(present, now)
         updates = reconcile([*wanted, *kept], present)
         if adoption.sessions:
             self._outbox.log(
@@ -109,6 +113,7 @@ class Engine:
                 flow = self._translation.idle(event.flow, now)
                 if flow is not None:
                     self._pinholes.flow_gone(flow)
+                    self._ipsec.flow_gone(flow, now)
                     if flow.control is not None:
                         self._controls.ended(flow.control, now)
             case ev.PinholeIdle():
@@ -223,6 +228,9 @@ class Engine:
     def _new_flow(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
         out = PacketOut(event.frame, event.port, hairpin=event.hairpin)
         side = self._side(event, packet)
+        if packet.proto == ESP and event.alg_id and not packet.is_fragment:
+            self._ipsec.packet(packet, side, out, now)
+            return
         key = self._key(side, packet) if packet.proto in (TCP, UDP, ICMP) else None
         if key is None:
             self._counters.count("nat.refused.protocol")
@@ -233,7 +241,11 @@ class Engine:
             return
         expected = self._controls.expected(key, now) if side is Side.INSIDE else None
         outside = expected.outside_addr if expected else None
-        opening = self._translation.prepare(key, side, now, outside)
+        share = bool(event.alg_id) and self._ipsec.shares_port(key, side)
+        opening = self._translation.prepare(key, side, now, outside, share=share)
+        if isinstance(opening, Refused) and share:
+            # Somebody has port 500 for himself: then as any other flow.
+            opening = self._translation.prepare(key, side, now, outside)
         if isinstance(opening, Refused):
             self._translation.refused(opening.reason)
             self._error(event, packet, UNREACHABLE, _HOST_UNREACHABLE)
@@ -420,6 +432,7 @@ class Engine:
     def _tick(self, now: float) -> None:
         self._pinholes.expire(now)
         self._controls.tick(now)
+        self._ipsec.tick(self._controls.all.values(), now)
         self._fragments.expire(now)
         for lost in self._neighbours.tick(now):
             event = ev.PacketIn(lost.ingress_port, ev.Reason.NEIGHBOUR, 0, lost.hairpin, lost.frame)

@@ -18,6 +18,7 @@ TCP = 6
 UDP = 17
 GRE = 47
 ESP = 50
+IKE_PORT = 500
 TUNNELS = (GRE, ESP)
 """Protocols that name the receiver's end of a flow only: an identifier of 0 is the other's."""
 PROTO_NAMES = {ICMP: "icmp", TCP: "tcp", UDP: "udp", 47: "gre", 50: "esp"}

@@ -107,8 +107,9 @@ def all_entries(settings: Settings) -> list[t.Entry]:
 def service_entries(name: str, spans: Iterable[PortSpan]) -> list[t.Service]:
     """The entries that bind new flows to `spans` to an ALG; each once."""
     alg_id = ALGS[name].info.alg_id
+    whole = [t.Service(proto, (0, 0), alg_id) for proto in ALGS[name].protocols]
     pairs = {(span.proto, pair) for span in spans for pair in port_prefixes(span.first, span.last)}
-    return [t.Service(proto, pair, alg_id) for proto, pair in sorted(pairs)]
+    return [*(t.Service(proto, pair, alg_id) for proto, pair in sorted(pairs)), *whole]
 
 
 def _policies(settings: Settings, own: Sequence[Prefix]) -> Iterator[t.Policy]:

@@ -16,6 +16,7 @@ _KEYS: dict[type[Any], attrgetter[Any]] = {
     t.Policy: attrgetter("priority", "side", "proto", "src_addr", "dst_addr", "dst_id"),
     t.MapOut: attrgetter("proto", "inside_addr", "inside_id"),
     t.MapIn: attrgetter("proto", "outside_addr", "outside_id"),
+    t.IkeIn: attrgetter("outside_addr", "initiator_spi"),
     t.AddrMapOut: attrgetter("inside_addr"),
     t.AddrMapIn: attrgetter("outside_addr"),
     t.PeerEntry: attrgetter("proto", "inside_addr", "inside_id", "remote_addr"),

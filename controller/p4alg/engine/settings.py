@@ -161,6 +161,19 @@ class AlgSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class IkeSettings:
+    """What can be chosen of the ALG `ike`.
+
+    `keep_port` keeps source port 500 outside, also for several hosts at once,
+    as some gateways insist on it. `require_ike` lets ESP pass only where IKE
+    was spoken before.
+    """
+
+    keep_port: bool = False
+    require_ike: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the engine is told, free of contradictions."""
 
@@ -175,6 +188,7 @@ class Settings:
     limits: Limits = Limits()
     services: Mapping[str, tuple[PortSpan, ...]] = field(default_factory=dict)
     algs: tuple[AlgSettings, ...] = ()
+    ike: IkeSettings = IkeSettings()
     refuse: RefuseMode = RefuseMode.RESET
     denied_ports: frozenset[int] = frozenset()
     """Inside ports that no pinhole may point to (G7)."""

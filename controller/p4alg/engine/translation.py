@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.counters import Counters
-from p4alg.engine.flows import GRE, ICMP, TCP, TUNNELS, UDP, Flow, Phase
+from p4alg.engine.flows import ESP, GRE, ICMP, TCP, TUNNELS, UDP, Flow, Phase
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.settings import Settings
 from p4alg.engine.tables import FlowKey, Op, SessionFlags, Side, Update
@@ -63,6 +63,10 @@ class Translation:
         """The outside address of a host with a 1:1 mapping."""
         return self._by_address.get(inside_addr)
 
+    def outside_addr_of(self, inside_addr: int) -> int | None:
+        """The outside address of a host, chosen now if it has none; None without a pool."""
+        return self._by_address.get(inside_addr) or self._bindings.address_of(inside_addr)
+
     def inside_endpoint(self, proto: int, addr: int, port: int) -> Binding | None:
         """The binding that a packet from outside to (`addr`, `port`) uses."""
         binding = self._bindings.inbound(proto, addr, port)
@@ -95,10 +99,12 @@ class Translation:
         *,
         kind: Kind = Kind.DYNAMIC,
         outside_addr: int | None = None,
+        share: bool = False,
     ) -> tuple[Binding, tuple[Update, ...]] | Refused:
         """The binding of an inside endpoint and what the switch lacks of it.
 
-        `outside_addr` demands an outside address. The binding is nobody's until
+        `outside_addr` demands an outside address, `share` the same identifier
+        outside, even if other hosts have it too. The binding is nobody's until
         a session or a hold is added; see `release_if_unused`.
         """
         whole = self._by_address.get(inside[0])
@@ -107,8 +113,10 @@ class Translation:
                 return Refused("mapping-conflict")
             return self._whole_address(proto, *inside, now), ()
         known = self._bindings.outbound(proto, *inside) is not None
-        if proto in TUNNELS and inside[1] == 0:
+        if share or (proto in TUNNELS and inside[1] == 0):
             binding = self._bindings.share(proto, *inside, outside_addr, now)
+        elif proto == ESP:
+            binding = self._bindings.claim(proto, *inside, outside_addr, now)
         else:
             binding = self._bindings.allocate(
                 proto, *inside, now, kind=kind, outside_addr=outside_addr
@@ -133,16 +141,26 @@ class Translation:
         )
 
     def prepare(
-        self, key: FlowKey, opened_by: Side, now: float, outside_addr: int | None = None
+        self,
+        key: FlowKey,
+        opened_by: Side,
+        now: float,
+        outside_addr: int | None = None,
+        *,
+        share: bool = False,
     ) -> Opening | Refused:
-        """Make a flow and its binding; nothing is written yet."""
+        """Make a flow and its binding (`binding_for`); nothing is written yet."""
         limits = self._settings.limits
         if len(self.flows) >= limits.sessions:
             return Refused("session-limit")
         if self._per_subscriber[key.inside_addr] >= limits.sessions_per_subscriber:
             return Refused("subscriber-limit")
         found = self.binding_for(
-            key.proto, (key.inside_addr, key.inside_id), now, outside_addr=outside_addr
+            key.proto,
+            (key.inside_addr, key.inside_id),
+            now,
+            outside_addr=outside_addr,
+            share=share,
         )
         if isinstance(found, Refused):
             return found

@@ -101,6 +101,10 @@ class Bindings:
         for inside, outside in self._pool:
             yield inside, outside, self._counts[inside]
 
+    def address_of(self, inside_addr: int) -> int | None:
+        """The outside address of a host, chosen now if it has none; None without a pool."""
+        return self._pool.address_of(inside_addr)
+
     def pair(self, inside_addr: int, outside_addr: int) -> None:
         """Fix the outside address of a host that a static mapping leads to."""
         self._pool.fix(inside_addr, outside_addr)
@@ -205,15 +209,19 @@ class Bindings:
         return binding
 
     def claim(
-        self, proto: int, inside_addr: int, number: int, outside_addr: int, now: float
+        self, proto: int, inside_addr: int, number: int, outside_addr: int | None, now: float
     ) -> Binding | Refused:
         """A binding that keeps its identifier, of a protocol whose ends choose theirs (SPIs)."""
-        if (proto, outside_addr, number) in self._inbound:
-            return Refused("in-use")
+        known = self._outbound.get((proto, inside_addr, number))
+        if known is not None:
+            return known
+        outside = outside_addr or self._pool.address_of(inside_addr)
         reason = self._no_room(inside_addr)
-        if reason:
-            return Refused(reason)
-        binding = Binding(proto, inside_addr, number, outside_addr, number, Kind.PINHOLE, now)
+        if reason or outside is None:
+            return Refused(reason or "pool-exhausted")
+        if (proto, outside, number) in self._inbound:
+            return Refused("in-use")
+        binding = Binding(proto, inside_addr, number, outside, number, Kind.PINHOLE, now)
         return self._add(binding)
 
     def add_static(

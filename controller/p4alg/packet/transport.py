@@ -7,11 +7,15 @@ import struct
 from p4alg.packet.icmp import ICMP, is_query
 from p4alg.packet.ipv4 import Ipv4
 
-_TCP, _UDP = 6, 17
+_TCP, _UDP, _GRE, _ESP = 6, 17, 47, 50
+_CALL = struct.Struct("!HHHH")
+_VERSION, _ENHANCED, _PPP = 0x2007, 0x2001, 0x880B
 
 
 def transport_ids(packet: Ipv4) -> tuple[int, int] | None:
     """Source and destination port of TCP and UDP; the identifier of an ICMP query, twice.
+
+    Enhanced GRE and ESP name the receiver only: 0, and its call id or SPI.
 
     None for fragments other than the first, other protocols, and what is too short.
     """
@@ -24,4 +28,10 @@ def transport_ids(packet: Ipv4) -> tuple[int, int] | None:
     if packet.proto == ICMP and size >= 8 and is_query(packet.frame[packet.l4]):
         (ident,) = struct.unpack_from("!H", packet.frame, packet.l4 + 4)
         return ident, ident
+    if packet.proto == _GRE and size >= _CALL.size:
+        flags, proto, _, call_id = _CALL.unpack_from(packet.frame, packet.l4)
+        return (0, call_id) if (flags & _VERSION, proto) == (_ENHANCED, _PPP) else None
+    if packet.proto == _ESP and size >= 8:
+        (spi,) = struct.unpack_from("!I", packet.frame, packet.l4)
+        return 0, spi
     return None

@@ -1,0 +1,371 @@
+"""Whose is an ESP packet: inside hosts of one outside address told apart by SPI (RFC 4303).
+
+An SPI is chosen by its receiver and agreed on under IKE's encryption, so the one
+an inside host will be sent to is learnt from the first packet that bears it. Here
+is decided to whom; the switch then forwards by SPI alone. No packet, table or
+clock is known here: addresses are integers, `now` is an argument (seconds).
+
+An outbound SPI not seen before begins an *exchange* between an outside and a
+remote address, which the first unknown SPI coming back answers. One host at a
+time has exchanges in such a *line*; the others wait for their turn. What may be
+anybody's is dropped and has a reason: a lost packet comes again, one given to
+the wrong host would take all that follow with it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+_LOWEST_SPI, _HIGHEST_SPI = 256, 0xFFFFFFFF
+_HEADER = 8
+
+
+class Sa(NamedTuple):
+    """One direction of an inside host's ESP with `remote`, known outside as `outside`."""
+
+    inside: int
+    outside: int
+    remote: int
+    spi: int
+    is_inbound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """Install `sa` and let the packet go on.
+
+    Not `is_new`: it was known, and may be installed. `is_rekey`: the host has
+    another SA with that remote in that direction.
+    """
+
+    sa: Sa
+    is_new: bool = True
+    is_rekey: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Drop the packet for now, as it is the turn of the exchange of another host, `behind`."""
+
+    behind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Drop the packet; `reason` is a stable, countable word."""
+
+    reason: str
+
+
+Decision = Learn | Hold | Drop
+
+
+@dataclass(frozen=True, slots=True)
+class EspLimits:
+    """Numbers of SAs (one direction each) and the like; times in seconds.
+
+    `unsolicited` inbound SAs a host may have with a remote beyond those its own
+    exchanges ask for; `waiting` hosts in a line. An exchange is `pending` for an
+    answer; without one its outbound SA is withdrawn `retry` later, to begin anew.
+    A host waits for its turn until `waiting_for` after its last packet. For `keying`
+    after a host's IKE may have made SAs, an unknown SPI may be its own. For `settle`
+    a learnt SPI may still come up from the switch. `ike` is how long IKE is remembered.
+    """
+
+    per_host: int = 128
+    total: int = 8192
+    unsolicited: int = 4
+    waiting: int = 16
+    relations_per_host: int = 64
+    relations: int = 4096
+    pending: float = 10.0
+    retry: float = 60.0
+    waiting_for: float = 5.0
+    keying: float = 2.0
+    settle: float = 2.0
+    ike: float = 28800.0
+
+
+@dataclass(slots=True, eq=False)
+class _Half:
+    sa: Sa
+    since: float
+    mate: _Half | None = None
+
+
+@dataclass(slots=True)
+class _Relation:
+    """What one inside host has with the remote of a line; the open halves lack their mate."""
+
+    ike_at: float | None = None
+    keying_at: float | None = None
+    # How many outbound, and how many inbound.
+    halves: list[int] = field(default_factory=lambda: [0, 0])
+    open_out: list[_Half] = field(default_factory=list)
+    open_in: list[_Half] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Line:
+    relations: dict[int, _Relation] = field(default_factory=dict)
+    holder: int | None = None
+    # In the order of their turns: the hosts, and when each last sent.
+    waiting: dict[int, float] = field(default_factory=dict)
+
+
+def read_spi(payload: bytes) -> int | Drop:
+    """The SPI of an ESP packet from behind its IP header (RFC 4303 section 2)."""
+    if len(payload) < _HEADER:
+        return Drop("truncated")
+    spi = int.from_bytes(payload[:4], "big")
+    reason = _objection(spi)
+    return Drop(reason) if reason else spi
+
+
+def _objection(spi: int) -> str:
+    """RFC 4303 section 2.1: zero never travels, 1 to 255 are reserved."""
+    if _LOWEST_SPI <= spi <= _HIGHEST_SPI:
+        return ""
+    return "reserved-spi" if spi else "zero-spi"
+
+
+def _less(counts: Counter[int], key: int) -> None:
+    counts[key] -= 1
+    if counts[key] <= 0:
+        del counts[key]
+
+
+class EspTracker:
+    """Who has which SPI, and whose turn it is; `require_ike` refuses ESP without IKE before it."""
+
+    def __init__(self, limits: EspLimits | None = None, require_ike: bool = True) -> None:
+        self._limits = limits or EspLimits()
+        self._require_ike = require_ike
+        self._lines: dict[tuple[int, int], _Line] = {}
+        self._halves: dict[Sa, _Half] = {}
+        # By outside address and SPI, which is what the switch knows the host by: the
+        # halves of its remotes. They are all of one inside host.
+        self._inbound: dict[tuple[int, int], dict[int, _Half]] = {}
+        self._per_host: Counter[int] = Counter()
+        self._relations_of: Counter[int] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._halves)
+
+    def note_ike(
+        self, inside: int, outside: int, remote: int, now: float, *, keying: bool = False
+    ) -> Drop | None:
+        """Note that `inside` and `remote` speak IKE; `keying` if the message may make SAs."""
+        relation = self._relate(inside, outside, remote)
+        if isinstance(relation, Drop):
+            return relation
+        relation.ike_at = now
+        if keying:
+            relation.keying_at = now
+        return None
+
+    def outbound(self, inside: int, outside: int, remote: int, spi: int, now: float) -> Decision:
+        """Decide on an ESP packet from `inside` that the switch does not know."""
+        sa = Sa(inside, outside, remote, spi, False)
+        reason = _objection(spi)
+        if reason:
+            return Drop(reason)
+        if sa in self._halves:
+            return Learn(sa, is_new=False)
+        line = self._line(outside, remote, now)
+        if self._require_ike and not self._is_related(line.relations.get(inside), now):
+            return Drop("no-ike")
+        reason = self._at_limit(inside)
+        if reason:
+            return Drop(reason)
+        relation = self._relate(inside, outside, remote)
+        if isinstance(relation, Drop):
+            return relation
+        if relation.open_in and now < relation.open_in[0].since + self._limits.pending:
+            # The remote was the first to use the new SAs: there is nothing to wait for.
+            return self._add(relation, sa, relation.open_in.pop(0), now)
+        line = self._line(outside, remote, now)
+        first = next(iter(line.waiting), inside)
+        # Behind others waits also the holder: it could add exchanges forever.
+        if line.holder not in (None, inside) or first != inside:
+            if inside not in line.waiting and len(line.waiting) >= self._limits.waiting:
+                return Drop("queue-full")
+            line.waiting[inside] = now
+            return Hold(first if line.holder is None else line.holder)
+        line.waiting.pop(inside, None)
+        line.holder = inside
+        return self._add(relation, sa, None, now)
+
+    def inbound(
+        self, remote: int, outside: int, spi: int, now: float, *, static: int | None = None
+    ) -> Decision:
+        """Decide on an ESP packet to `outside` that the switch does not know.
+
+        `static` is the inside host that a static mapping of the address leads to, if any.
+        """
+        reason = _objection(spi)
+        if reason:
+            return Drop(reason)
+        line = self._line(outside, remote, now)
+        of_spi = self._inbound.get((outside, spi), {})
+        known = of_spi.get(remote)
+        if known is not None:
+            is_late = known.since + self._limits.settle <= now
+            if is_late and line.holder not in (None, known.sa.inside):
+                # The answer to another host's exchange, with an SPI it cannot have.
+                return Drop("spi-in-use")
+            return Learn(known.sa, is_new=False)
+        inside = self._receiver(line, now, static)
+        if isinstance(inside, Drop):
+            return inside
+        if any(half.sa.inside != inside for half in of_spi.values()):
+            return Drop("spi-in-use")
+        reason = self._at_limit(inside)
+        if reason:
+            return Drop(reason)
+        relation = self._relate(inside, outside, remote)
+        if isinstance(relation, Drop):
+            return relation
+        if not relation.open_out and len(relation.open_in) >= self._limits.unsolicited:
+            # Who forges the remote's address must not use up the host's share.
+            return Drop("unsolicited")
+        asked = [half for half in relation.open_out if self._is_pending(half, now)]
+        mate = next(iter(asked or relation.open_out), None)
+        if mate is not None:
+            relation.open_out.remove(mate)
+        return self._add(relation, Sa(inside, outside, remote, spi, True), mate, now)
+
+    def adopt(self, sa: Sa, now: float) -> Drop | None:
+        """Take over an SA found in the switch after a restart; it begins no exchange."""
+        of_spi = self._inbound.get((sa.outside, sa.spi), {}) if sa.is_inbound else {}
+        if any(half.sa.inside != sa.inside for half in of_spi.values()):
+            return Drop("spi-in-use")
+        reason = self._at_limit(sa.inside)
+        if reason or sa in self._halves:
+            return Drop(reason) if reason else None
+        relation = self._relate(sa.inside, sa.outside, sa.remote)
+        if isinstance(relation, Drop):
+            return relation
+        others = relation.open_out if sa.is_inbound else relation.open_in
+        self._add(relation, sa, others.pop(0) if others else None, now - self._limits.pending)
+        return None
+
+    def forget(self, sa: Sa) -> tuple[Sa, ...]:
+        """Note that `sa` has left the switch, being idle; returns what has to leave with it.
+
+        While its answer is in use an outbound SA is remembered, and comes back at
+        once. Without its answer it has to begin a new exchange, and so leaves too.
+        """
+        half = self._halves.get(sa)
+        if half is None or (half.mate is not None and not sa.is_inbound):
+            return ()
+        self._remove(half)
+        if half.mate is None:
+            return ()
+        self._remove(half.mate)
+        return (half.mate.sa,)
+
+    def expire(self, now: float) -> tuple[Sa, ...]:
+        """Give up what has had its time; returns the SAs that leave the switch, unanswered."""
+        withdrawn: list[Sa] = []
+        for key, line in list(self._lines.items()):
+            for inside, relation in list(line.relations.items()):
+                for half in list(relation.open_out):
+                    if half.since + self._limits.pending + self._limits.retry <= now:
+                        self._remove(half)
+                        withdrawn.append(half.sa)
+                if not self._is_related(relation, now):
+                    del line.relations[inside]
+                    _less(self._relations_of, inside)
+            self._settle(line, now)
+            if not (line.relations or line.waiting):
+                del self._lines[key]
+        return tuple(withdrawn)
+
+    def _receiver(self, line: _Line, now: float, static: int | None) -> int | Drop:
+        """The host that an unknown inbound SPI of a line is for."""
+        related = [at for at, known in line.relations.items() if self._is_related(known, now)]
+        if line.holder is not None:
+            for inside in related:
+                keying_at = line.relations[inside].keying_at
+                is_keying = keying_at is not None and now < keying_at + self._limits.keying
+                if is_keying and inside != line.holder:
+                    return Drop("ambiguous")
+            return line.holder
+        if static is not None and static not in related:
+            if not self._require_ike:
+                related.append(static)
+            elif not related:
+                return Drop("no-ike")
+        return related[0] if len(related) == 1 else Drop("unknown-spi")
+
+    def _line(self, outside: int, remote: int, now: float) -> _Line:
+        """The line as it is at `now`; not kept if there is none."""
+        line = self._lines.get((outside, remote)) or _Line()
+        self._settle(line, now)
+        return line
+
+    def _settle(self, line: _Line, now: float) -> None:
+        """End the turn of a holder without pending exchanges, and the waiting of who gave up."""
+        holder = None if line.holder is None else line.relations.get(line.holder)
+        if holder is None or not any(self._is_pending(half, now) for half in holder.open_out):
+            line.holder = None
+        for inside, last_sent in list(line.waiting.items()):
+            if last_sent + self._limits.waiting_for <= now:
+                del line.waiting[inside]
+
+    def _is_pending(self, half: _Half, now: float) -> bool:
+        return now < half.since + self._limits.pending
+
+    def _is_related(self, relation: _Relation | None, now: float) -> bool:
+        if relation is None:
+            return False
+        is_fresh = relation.ike_at is not None and now < relation.ike_at + self._limits.ike
+        return is_fresh or any(relation.halves)
+
+    def _at_limit(self, inside: int) -> str:
+        if len(self._halves) >= self._limits.total:
+            return "limit"
+        return "host-limit" if self._per_host[inside] >= self._limits.per_host else ""
+
+    def _relate(self, inside: int, outside: int, remote: int) -> _Relation | Drop:
+        line = self._lines.get((outside, remote)) or _Line()
+        relation = line.relations.get(inside)
+        if relation is None:
+            if self._relations_of.total() >= self._limits.relations:
+                return Drop("limit")
+            if self._relations_of[inside] >= self._limits.relations_per_host:
+                return Drop("host-limit")
+            relation = line.relations[inside] = _Relation()
+            self._lines[outside, remote] = line
+            self._relations_of[inside] += 1
+        return relation
+
+    def _add(self, relation: _Relation, sa: Sa, mate: _Half | None, now: float) -> Learn:
+        half = self._halves[sa] = _Half(sa, now, mate)
+        self._per_host[sa.inside] += 1
+        relation.halves[sa.is_inbound] += 1
+        if sa.is_inbound:
+            self._inbound.setdefault((sa.outside, sa.spi), {})[sa.remote] = half
+        if mate is not None:
+            mate.mate = half
+        else:
+            (relation.open_in if sa.is_inbound else relation.open_out).append(half)
+        return Learn(sa, is_rekey=relation.halves[sa.is_inbound] > 1)
+
+    def _remove(self, half: _Half) -> None:
+        sa = half.sa
+        del self._halves[sa]
+        _less(self._per_host, sa.inside)
+        relation = self._lines[sa.outside, sa.remote].relations[sa.inside]
+        relation.halves[sa.is_inbound] -= 1
+        for halves in (relation.open_in, relation.open_out):
+            if half in halves:
+                halves.remove(half)
+        if sa.is_inbound:
+            of_spi = self._inbound[sa.outside, sa.spi]
+            del of_spi[sa.remote]
+            if not of_spi:
+                del self._inbound[sa.outside, sa.spi]

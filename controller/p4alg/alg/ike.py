@@ -1,0 +1,375 @@
+"""The IKE ALG (RFC 2408, 2409, 7296; 3947, 3948 on port 4500): whose message is it.
+
+Nothing is rewritten: the header is plain NAT's. What the ALG adds is the
+initiator's SPI (the cookie of IKEv1), which every message of an exchange
+carries in both directions and which tells inside hosts apart that all keep port
+500 outside. Everything behind the header is encrypted sooner or later and is
+not read, so neither Delete payloads nor the SPIs of ESP are known here.
+
+`IkeExchanges` is shared by all flows of a gateway; an `IkeAlg` is one flow.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from struct import Struct
+
+from p4alg.alg.contract import (
+    AlgInfo,
+    Forward,
+    Gateway,
+    Notice,
+    Peer,
+    Refuse,
+    SessionFacts,
+    Step,
+    format_addr,
+)
+
+IKE = AlgInfo("ike", 5, "Internet Key Exchange and ESP pass-through (RFC 2409, 7296, 4303)")
+
+NATT_PORT = 4500
+"""Where IKE floats to and shares the port with ESP (RFC 3947 section 4)."""
+
+_FIELDS = Struct(">QQ4B2I")
+_HEADER = _FIELDS.size
+_MARKER = bytes(4)
+_KEEPALIVE = b"\xff"
+_RESPONSE = 0x20
+_NAMES = {
+    2: "main mode",
+    4: "aggressive mode",
+    5: "informational",
+    6: "transaction",
+    32: "quick mode",
+    34: "IKE_SA_INIT",
+    35: "IKE_AUTH",
+    36: "CREATE_CHILD_SA",
+    37: "INFORMATIONAL",
+}
+_COUNTED = {32: "rekey", 36: "rekey", 5: "informational", 37: "informational"}
+_KEYING = (32, 35, 36)
+"""What can make SAs of ESP (RFC 2409 section 5.5, RFC 7296 sections 1.2 and 1.3)."""
+_TYPES = {1: frozenset((*range(1, 34), *range(240, 256))), 2: frozenset(range(34, 256))}
+_BEGINNINGS = (1, 2, 3, 4, 5, 34, 38)
+"""What may have no responder SPI yet; 38 is IKE_SESSION_RESUME (RFC 5723)."""
+
+
+@dataclass(frozen=True, slots=True)
+class IkeHeader:
+    """The fields of RFC 2408 section 3.1 and RFC 7296 section 3.1; SPIs are 64-bit integers."""
+
+    initiator_spi: int
+    responder_spi: int
+    next_payload: int
+    major: int
+    minor: int
+    exchange_type: int
+    flags: int
+    message_id: int
+    length: int
+
+    def __str__(self) -> str:
+        kind = _NAMES.get(self.exchange_type, f"exchange type {self.exchange_type}")
+        return f"IKEv{self.major} {kind}, initiator SPI {self.initiator_spi:016x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A datagram that is not the IKE message it should be; `reason` is a countable word."""
+
+    reason: str
+
+
+def read_header(data: bytes) -> IkeHeader | Malformed:
+    """Read the header of an IKE message, which is the whole of `data`, without a marker.
+
+    Reasons: ``truncated``, ``bad-version`` (a major version other than 1 and 2),
+    ``zero-spi``, ``bad-length``, ``bad-exchange`` (a type the version does not have),
+    ``zero-responder-spi`` (where an answer must have come before).
+    """
+    if len(data) < _HEADER:
+        return Malformed("truncated")
+    initiator, responder, payload, version, kind, flags, message_id, length = _FIELDS.unpack_from(
+        data
+    )
+    header = IkeHeader(
+        initiator, responder, payload, version >> 4, version & 15, kind, flags, message_id, length
+    )
+    if header.major not in _TYPES:
+        return Malformed("bad-version")
+    if initiator == 0:
+        return Malformed("zero-spi")
+    if length != len(data):
+        # Whatever hides behind the end, or lacks, is not for a peer to guess at.
+        return Malformed("bad-length")
+    if kind not in _TYPES[header.major]:
+        return Malformed("bad-exchange")
+    if responder == 0 and kind not in _BEGINNINGS:
+        return Malformed("zero-responder-spi")
+    return header
+
+
+class Natt(Enum):
+    """What a datagram on port 4500 can be besides IKE (RFC 3948 section 2)."""
+
+    ESP = "esp"
+    KEEPALIVE = "keepalive"
+
+
+def read_natt(data: bytes) -> IkeHeader | Natt | Malformed:
+    """Read a datagram of port 4500, where four zero bytes (the non-ESP marker) precede IKE."""
+    if data[:4] == _MARKER:
+        return read_header(data[4:])
+    if data == _KEEPALIVE:
+        return Natt.KEEPALIVE
+    # An SPI and a sequence number are the least there is of ESP.
+    return Natt.ESP if len(data) >= 8 else Malformed("truncated")
+
+
+@dataclass(frozen=True, slots=True)
+class IkeLimits:
+    """Exchanges begun by either side per flow, claimed per host and in all; seconds.
+
+    `half_open` is how long a silent exchange is kept whose beginner has not
+    shown that it saw the answer, `idle` how long any other.
+    """
+
+    per_flow: int = 16
+    per_host: int = 64
+    total: int = 4096
+    half_open: float = 60.0
+    idle: float = 28800.0
+
+
+class IkeExchanges:
+    """Which inside host uses which initiator SPI, over all flows of a gateway.
+
+    SPIs are held per outside address, as that and the SPI is all that the
+    switch has to find the host of an answer by.
+    """
+
+    def __init__(self, limits: IkeLimits | None = None) -> None:
+        self._limits = limits or IkeLimits()
+        # By outside address and SPI: the inside host, once for each of its flows.
+        self._claims: dict[tuple[int, int], list[int]] = {}
+        self._per_host: Counter[int] = Counter()
+        # By outside and remote address: how many exchanges each inside host has.
+        self._hosts: dict[tuple[int, int], Counter[int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._claims)
+
+    def claim(self, outside: int, remote: int, spi: int, inside: int) -> str:
+        """Let a flow of `inside` use `spi`; the reason if it may not, or an empty string."""
+        held = self._claims.get((outside, spi))
+        if held is None:
+            if len(self._claims) >= self._limits.total:
+                return "limit"
+            if self._per_host[inside] >= self._limits.per_host:
+                return "host-limit"
+            held = self._claims[outside, spi] = []
+            self._per_host[inside] += 1
+        elif held[0] != inside:
+            return "spi-in-use"
+        held.append(inside)
+        self._hosts.setdefault((outside, remote), Counter())[inside] += 1
+        return ""
+
+    def release(self, outside: int, remote: int, spi: int) -> None:
+        """Take back one `claim` that was granted; unknown ones are ignored."""
+        held = self._claims.get((outside, spi))
+        if held is None:
+            return
+        inside = held.pop()
+        if not held:
+            del self._claims[outside, spi]
+            _less(self._per_host, inside)
+        hosts = self._hosts.get((outside, remote), Counter())
+        _less(hosts, inside)
+        if not hosts:
+            self._hosts.pop((outside, remote), None)
+
+    def host_of(self, outside: int, spi: int) -> int | None:
+        """The address of the inside host that uses `spi`, if one does."""
+        held = self._claims.get((outside, spi))
+        return held[0] if held else None
+
+    def is_only_host(self, outside: int, remote: int, inside: int) -> bool:
+        """Whether `inside` and no other host has exchanges with `remote`."""
+        return set(self._hosts.get((outside, remote), ())) == {inside}
+
+
+def _less(counts: Counter[int], key: int) -> None:
+    counts[key] -= 1
+    if counts[key] <= 0:
+        del counts[key]
+
+
+@dataclass(slots=True)
+class _Exchange:
+    begun_by: Peer
+    is_claimed: bool
+    is_resumed: bool
+    last_seen: float
+    speakers: set[Peer] = field(default_factory=set)
+    is_confirmed: bool = False
+    # Of each message id (the last few) its rekey or informational exchange counts once.
+    counted: deque[tuple[int, int, Peer | None]] = field(default_factory=lambda: deque(maxlen=8))
+
+
+class IkeAlg:
+    """The ALG of one UDP flow to port 500 or 4500; see `DatagramAlg`.
+
+    Notices: ``exchange`` (an initiator SPI not seen before), ``float`` (the first in a
+    flow to port 4500, answered before elsewhere), ``rekey`` (a quick mode or
+    CREATE_CHILD_SA exchange), ``informational``.
+    """
+
+    def __init__(
+        self,
+        facts: SessionFacts,
+        exchanges: IkeExchanges | None = None,
+        limits: IkeLimits | None = None,
+    ) -> None:
+        self._limits = limits or IkeLimits()
+        self._shared = IkeExchanges(self._limits) if exchanges is None else exchanges
+        self._facts = facts
+        self._inside = facts.endpoint(facts.inside).addr
+        self._remote = facts.endpoint(facts.inside.other).addr
+        self._outside = facts.inside_as_seen_outside.addr
+        self._exchanges: dict[int, _Exchange] = {}
+        self._keying_at: float | None = None
+        # Not yet told by `expire`; what came back meanwhile is none of them.
+        self._evicted: list[int] = []
+
+    @property
+    def initiator_spis(self) -> dict[int, float]:
+        """The initiator SPIs of this flow's exchanges, and when each was last seen."""
+        return {spi: exchange.last_seen for spi, exchange in self._exchanges.items()}
+
+    @property
+    def both_spoke(self) -> bool:
+        """Whether an exchange of this flow has been answered."""
+        return any(len(exchange.speakers) == 2 for exchange in self._exchanges.values())
+
+    @property
+    def keying_at(self) -> float | None:
+        """When a message was last seen that can make SAs of ESP."""
+        return self._keying_at
+
+    def receive(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
+        """Pass a well-formed message of a host's own exchange as it is; refuse any other."""
+        is_natt = self._facts.server.port == NATT_PORT
+        read = read_natt(data) if is_natt else read_header(data)
+        if isinstance(read, Malformed):
+            return [Refuse(len(data), read.reason)]
+        if isinstance(read, Natt):
+            return [Forward(len(data), is_message=False)]
+        notices: list[Step] = []
+        exchange = self._exchanges.get(read.initiator_spi)
+        if exchange is None:
+            floats = is_natt and not self._exchanges and read.responder_spi != 0
+            begun = self._begin(sender, read, now)
+            if isinstance(begun, str):
+                return [Refuse(len(data), begun, str(read))]
+            exchange = self._exchanges[read.initiator_spi] = begun
+            between = f"{read}: {format_addr(self._inside)} and {format_addr(self._remote)}"
+            notices.append(Notice("float" if floats else "exchange", between))
+        exchange.last_seen = now
+        exchange.speakers.add(sender)
+        if exchange.is_resumed or (sender is exchange.begun_by and read.responder_spi):
+            # Who only forged a beginning, or was turned away, does not come back.
+            exchange.is_confirmed |= len(exchange.speakers) == 2
+        if read.exchange_type in _KEYING:
+            self._keying_at = now
+        return [*notices, *_count(exchange, sender, read), Forward(len(data), summary=str(read))]
+
+    def tick(self, gateway: Gateway, now: float) -> None:
+        """Forget exchanges that were silent too long; see `Lasting`."""
+        self.expire(now)
+
+    def ended(self, gateway: Gateway) -> None:
+        """The flow has ended, and its exchanges with it; see `Lasting`."""
+        self.close()
+
+    def expire(self, now: float) -> tuple[int, ...]:
+        """Forget exchanges that were silent too long; returns their initiator SPIs."""
+        half_open, idle = self._limits.half_open, self._limits.idle
+        silent = self._forget(
+            spi
+            for spi, exchange in self._exchanges.items()
+            if exchange.last_seen + (idle if exchange.is_confirmed else half_open) <= now
+        )
+        return (*self._told_evicted(), *silent)
+
+    def close(self) -> tuple[int, ...]:
+        """Forget all exchanges, as the flow has ended; returns their initiator SPIs."""
+        return (*self._told_evicted(), *self._forget(self._exchanges))
+
+    def _told_evicted(self) -> list[int]:
+        evicted = [spi for spi in dict.fromkeys(self._evicted) if spi not in self._exchanges]
+        self._evicted = []
+        return evicted
+
+    def _forget(self, gone: Iterable[int]) -> tuple[int, ...]:
+        spis = tuple(gone)
+        for spi in spis:
+            if self._exchanges.pop(spi).is_claimed:
+                self._shared.release(self._outside, self._remote, spi)
+        return spis
+
+    def _begin(self, sender: Peer, read: IkeHeader, now: float) -> _Exchange | str:
+        """The exchange of an SPI new to this flow, or the reason why there is none.
+
+        A message with a responder SPI can be the first one seen: the SPIs of a rekeyed
+        IKE SA were agreed on under encryption (RFC 7296 section 2.18).
+        """
+        spi = read.initiator_spi
+        is_from_outside = sender is not self._facts.inside
+        is_served = is_from_outside and self._facts.inside is Peer.SERVER
+        owner = self._shared.host_of(self._outside, spi)
+        if owner not in (None, self._inside):
+            return "spi-in-use"
+        # A peer may renew an IKE SA from its side, but not if it could mean another host.
+        if (is_from_outside and not is_served) and not (
+            self.both_spoke and self._shared.is_only_host(self._outside, self._remote, self._inside)
+        ):
+            return "unknown-spi"
+        if not self._make_room(sender, now):
+            return "too-many-exchanges"
+        # To a served host leads a static mapping, and strangers must not fill its share.
+        if not is_served:
+            reason = self._shared.claim(self._outside, self._remote, spi, self._inside)
+            if reason:
+                return reason
+        is_resumed = read.responder_spi != 0 and not is_from_outside
+        return _Exchange(sender, not is_served, is_resumed, now)
+
+    def _make_room(self, sender: Peer, now: float) -> bool:
+        """Whether `sender` may begin one more exchange, for which its oldest may have to go."""
+        begun = [spi for spi, found in self._exchanges.items() if found.begun_by is sender]
+        if len(begun) < self._limits.per_flow:
+            return True
+        oldest = min(begun, key=lambda spi: self._exchanges[spi].last_seen)
+        if self._exchanges[oldest].last_seen + self._limits.half_open > now:
+            return False
+        # A host that fails and tries again must not shut itself out for hours.
+        self._evicted += self._forget((oldest,))
+        return True
+
+
+def _count(exchange: _Exchange, sender: Peer, read: IkeHeader) -> list[Step]:
+    """The notice of a rekey or informational exchange, once for all its messages."""
+    event = _COUNTED.get(read.exchange_type)
+    # Both sides count their own requests from zero in IKEv2 (RFC 7296 section 2.2),
+    # while an id of IKEv1 is drawn at random for the exchange (RFC 2408 section 3.1).
+    requester = sender.other if read.flags & _RESPONSE else sender
+    key = (read.exchange_type, read.message_id, requester if read.major == 2 else None)
+    if event is None or key in exchange.counted:
+        return []
+    exchange.counted.append(key)
+    return [Notice(event, str(read))]

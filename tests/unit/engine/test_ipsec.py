@@ -1,0 +1,201 @@
+"""IKE and ESP through the engine: exchanges by initiator SPI, ESP by SPI."""
+
+import struct
+
+import pytest
+
+from p4alg.engine import events as ev
+from p4alg.engine import tables as t
+from p4alg.engine.settings import IkeSettings, Prefix
+from p4alg.engine.tables import FlowKey
+from p4alg.packet.ipv4 import build_ipv4
+from tests.unit.engine.harness import (
+    HOST_MAC,
+    IN_MAC,
+    IN_PORT,
+    INSIDE,
+    INSIDE2,
+    OUT_PORT,
+    POOL,
+    REMOTE,
+    REMOTE2,
+    UDP,
+    AlgSettings,
+    Bench,
+    PortSpan,
+    datagram,
+)
+
+ESP, IKE = 50, 5
+A, B = 0x1111111111111111, 0x2222222222222222
+ANSWERED = 0x9999999999999999
+
+
+def bench(present=(), *, pool: int = 32, **ike: bool) -> Bench:
+    return Bench(
+        present,
+        pools=(Prefix(POOL, pool),),
+        forwards=(),
+        services={"ike": (PortSpan(UDP, 500, 500),)},
+        algs=(AlgSettings("ike", True, ("ike",)),),
+        ike=IkeSettings(**ike),
+    )
+
+
+def message(spi: int, answer: int = 0, exchange: int = 34, flags: int = 0x08) -> bytes:
+    return struct.pack("!QQ4B2I", spi, answer, 33, 0x20, exchange, flags, 0, 28)
+
+
+def ask(made: Bench, host: int, spi: int, remote: int = REMOTE) -> list:
+    frame = datagram(host, 500, remote, 500, message(spi))
+    key = FlowKey(UDP, host, 500, remote, 500)
+    if key in made.sessions():
+        return made.punt(ev.Reason.ALG, frame, IN_PORT, IKE)
+    return made.new(frame, IN_PORT, IKE)
+
+
+def answer(made: Bench, host: int, spi: int, remote: int = REMOTE) -> list:
+    outside = made.outside_of(UDP, host, 500)
+    frame = datagram(remote, 500, *outside, message(spi, ANSWERED, flags=0x20))
+    return made.punt(ev.Reason.ALG, frame, OUT_PORT, IKE)
+
+
+def speak(made: Bench, host: int, spi: int, remote: int = REMOTE) -> None:
+    ask(made, host, spi, remote)
+    answer(made, host, spi, remote)
+
+
+def esp_out(made: Bench, host: int, spi: int, remote: int = REMOTE) -> list:
+    body = struct.pack("!II", spi, 1) + b"sealed.."
+    frame = build_ipv4((IN_MAC, HOST_MAC), 0, host, remote, ESP, body)
+    return made.new(frame, IN_PORT, IKE)
+
+
+def esp_in(made: Bench, spi: int, remote: int = REMOTE, outside: int | None = None) -> list:
+    body = struct.pack("!II", spi, 1) + b"sealed.."
+    frame = build_ipv4((IN_MAC, HOST_MAC), 0, remote, outside or POOL, ESP, body)
+    return made.new(frame, OUT_PORT, IKE)
+
+
+def test_K1_without_keep_port_each_host_has_a_port_of_its_own() -> None:
+    made = bench()
+    for host, spi in ((INSIDE, A), (INSIDE2, B)):
+        assert len(ask(made, host, spi)) == 1
+    ports = {made.outside_of(UDP, host, 500)[1] for host in (INSIDE, INSIDE2)}
+    assert len(ports) == 2
+    assert not made.of(t.IkeIn)
+
+
+def test_K1_hosts_that_keep_port_500_are_told_apart_by_initiator_SPI() -> None:
+    made = bench(keep_port=True)
+    for host, spi in ((INSIDE, A), (INSIDE2, B)):
+        assert len(ask(made, host, spi)) == 1
+        assert made.outside_of(UDP, host, 500)[1] == 500
+    assert {e.initiator_spi: e.inside_addr for e in made.of(t.IkeIn)} == {A: INSIDE, B: INSIDE2}
+    assert not [e for e in made.of(t.MapIn) if e.proto == UDP]
+
+
+def test_K1_the_SPI_of_another_host_is_refused() -> None:
+    made = bench(keep_port=True)
+    ask(made, INSIDE, A)
+    assert ask(made, INSIDE2, A) == []
+    assert [e.inside_addr for e in made.of(t.IkeIn)] == [INSIDE]
+
+
+def test_K1_the_entries_go_with_the_flow() -> None:
+    made = bench(keep_port=True)
+    speak(made, INSIDE, A)
+    made.idle_everything()
+    assert not made.of(t.IkeIn)
+    assert not [e for e in made.of(t.MapOut) if e.proto == UDP]
+
+
+def test_K1_a_restart_keeps_who_shares_the_port() -> None:
+    made = bench(keep_port=True)
+    speak(made, INSIDE, A)
+    made.perform(made.engine.stop(made.now))
+    again = bench(made.entries.values(), keep_port=True)
+    assert [e.initiator_spi for e in again.of(t.IkeIn)] == [A]
+    assert again.outside_of(UDP, INSIDE, 500)[1] == 500
+    again.idle_everything()
+    assert not again.of(t.IkeIn)
+
+
+def test_K2_the_first_unknown_SPI_that_comes_back_is_the_answer() -> None:
+    made = bench()
+    speak(made, INSIDE, A)
+    assert len(esp_out(made, INSIDE, 0x1000)) == 1
+    assert len(esp_in(made, 0x2000)) == 1
+    assert {key for key in made.sessions() if key.proto == ESP} == {
+        FlowKey(ESP, INSIDE, 0, REMOTE, 0x1000),
+        FlowKey(ESP, INSIDE, 0x2000, REMOTE, 0),
+    }
+    (into,) = [e for e in made.of(t.MapIn) if e.proto == ESP]
+    assert (into.outside_id, into.inside_addr, into.inside_id) == (0x2000, INSIDE, 0x2000)
+
+
+def test_K2_pending_exchanges_are_resolved_in_order_and_never_crossed() -> None:
+    made = bench()
+    speak(made, INSIDE, A)
+    speak(made, INSIDE2, B)
+    made.tick(5.0)
+    assert len(esp_out(made, INSIDE, 0x1000)) == 1
+    assert esp_out(made, INSIDE2, 0x1001) == []
+    assert made.counter("alg.ike.esp.held") == 1
+    assert len(esp_in(made, 0x2000)) == 1
+    assert len(esp_out(made, INSIDE2, 0x1001)) == 1
+    assert len(esp_in(made, 0x2001)) == 1
+    owners = {e.outside_id: e.inside_addr for e in made.of(t.MapIn) if e.proto == ESP}
+    assert owners == {0x2000: INSIDE, 0x2001: INSIDE2}
+
+
+def test_K2_an_unknown_SPI_is_dropped_and_counted() -> None:
+    made = bench()
+    assert esp_in(made, 0x2000, REMOTE2) == []
+    assert made.counter("alg.ike.esp.dropped.unknown-spi") == 1
+
+
+@pytest.mark.parametrize("require", [True, False])
+def test_K2_ESP_needs_IKE_before_it_unless_configured(require: bool) -> None:
+    made = bench(require_ike=require)
+    assert len(esp_out(made, INSIDE, 0x1000)) == (0 if require else 1)
+    assert made.counter("alg.ike.esp.dropped.no-ike") == (1 if require else 0)
+
+
+def test_K3_what_goes_idle_takes_its_answer_with_it() -> None:
+    made = bench()
+    speak(made, INSIDE, A)
+    esp_out(made, INSIDE, 0x1000)
+    esp_in(made, 0x2000)
+    made.event(ev.SessionIdle(FlowKey(ESP, INSIDE, 0x2000, REMOTE, 0)))
+    assert not [key for key in made.sessions() if key.proto == ESP]
+    assert not [e for e in made.entries.values() if getattr(e, "proto", 0) == ESP
+                and isinstance(e, t.MapIn | t.MapOut)]  # fmt: skip
+
+
+def test_K3_a_rekey_is_a_new_pair_beside_the_old() -> None:
+    made = bench()
+    speak(made, INSIDE, A)
+    for out, into in ((0x1000, 0x2000), (0x1001, 0x2001)):
+        assert len(esp_out(made, INSIDE, out)) == 1
+        assert len(esp_in(made, into)) == 1
+    assert len([key for key in made.sessions() if key.proto == ESP]) == 4
+
+
+def test_K3_a_restart_keeps_the_pairs_that_are_there() -> None:
+    made = bench()
+    speak(made, INSIDE, A)
+    esp_out(made, INSIDE, 0x1000)
+    esp_in(made, 0x2000)
+    before = {e for e in made.entries.values() if getattr(e, "proto", 0) == ESP}
+    again = bench(made.entries.values())
+    assert {e for e in again.entries.values() if getattr(e, "proto", 0) == ESP} == before
+    assert len([key for key in again.sessions() if key.proto == ESP]) == 2
+
+
+@pytest.mark.parametrize("body", [b"", b"1234567", struct.pack("!II", 0, 1), b"\0\0\0\x09....."])
+def test_G9_what_is_no_ESP_is_dropped(body: bytes) -> None:
+    made = bench()
+    frame = build_ipv4((IN_MAC, HOST_MAC), 0, INSIDE, REMOTE, ESP, body)
+    assert made.new(frame, IN_PORT, IKE) == []
+    assert not [key for key in made.sessions() if key.proto == ESP]
