@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,28 @@ from p4alg.control.client import Client
 from p4alg.lab import plan, runner, topology
 
 CONFIG = Path(__file__).resolve().parents[2] / "topologies" / "nat.config.yaml"
+
+
+PREFIX = f"p4algg{os.getpid()}-"
+"""Of the namespaces of this run, which its process id tells from those of another."""
+_OURS = re.compile(r"(?:p4alg[bgt]|ssw-[a-z0-9-]+-)(\d+)(?:-.*)?")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_leftovers() -> None:
+    """Remove the namespaces of runs that were killed, and what still runs in them."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        return
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True)
+    for name in (line.split()[0] for line in listed.stdout.splitlines() if line.strip()):
+        found = _OURS.fullmatch(name)
+        if found is None or Path(f"/proc/{found[1]}").exists():
+            continue
+        pids = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True)
+        for pid in pids.stdout.split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        subprocess.run(["ip", "netns", "del", name], check=False)
 
 
 class Lab:
@@ -61,7 +86,7 @@ def nat_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """The lab, brought up for a module's tests and removed after them."""
     patch = pytest.MonkeyPatch()
     patch.setenv("P4ALG_LAB_STATE", f"/run/p4alg/test-{os.getpid()}")
-    patch.setenv("P4ALG_LAB_PREFIX", "p4algtest-")
+    patch.setenv("P4ALG_LAB_PREFIX", PREFIX)
     patch.delenv("P4ALG_SOCKET", raising=False)
     runner.sweep()
     try:
