@@ -12,7 +12,7 @@ TARGET ?= embedded
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-demo: setup ## FTP through the gateway with real daemons (TARGET=embedded|bmv2)
+demo: setup ## real daemons through the gateway (TARGET=embedded|bmv2)
 	@$(PY) demo/run.py --target $(TARGET)
 
 setup: $(VENV)/.ready $(PTFENV)/.ready ## Debian packages, virtual environments, Python packages

@@ -1,8 +1,8 @@
-"""`make demo`: real FTP clients and servers on both sides of the gateway.
+"""`make demo`: real clients and servers on both sides of the gateway.
 
-Shows for each way to transfer what was announced, what it was rewritten to and
-which pinhole opened, then that active mode fails without the ALG. Exit status 0
-only if all of it held. Everything is built for the demo and removed after it.
+Shows for each way to transfer by FTP what was announced, what it was rewritten to
+and which pinhole opened, and that active mode fails without the ALG; then one
+session of each other protocol. Exit status 0 only if all of it held. Everything is built for the demo and removed after it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ os.environ.pop("P4ALG_SOCKET", None)
 
 from p4alg.config.errors import UserError  # noqa: E402
 from p4alg.control.client import Client  # noqa: E402
-from p4alg.lab import ftp, plan, runner, topology  # noqa: E402
+from p4alg.lab import ftp, plan, runner, tftp, topology  # noqa: E402
 
 CONFIG = ROOT / "topologies" / "nat.config.yaml"
 SIZE = 5_000_000
+TFTP_SIZE = 500_000
 LIMIT = 60.0
 INSIDE, OUTSIDE = "inside1", "outside1"
 SERVER_OUTSIDE = "ftp://198.51.100.11"
+TFTP_SERVER = "198.51.100.11"
 SERVER_INSIDE = "ftp://203.0.113.5"
 
 
@@ -66,7 +68,7 @@ class Demo:
     def run(self) -> bool:
         """Tell the whole of it; True if all held."""
         begin = time.monotonic()
-        say(f"FTP through a P4 gateway ({self._target} switch), ALG in the controller")
+        say(f"Through a P4 gateway ({self._target} switch), ALGs in the controller")
         say("")
         step("building the lab and starting the controller")
         runner.up(topology.read(topology.find("nat")), self._target, CONFIG)
@@ -81,21 +83,23 @@ class Demo:
         watcher = Watcher(client)
         time.sleep(0.2)
         say("")
-        say("Client inside, server outside: inside1 -> 198.51.100.11")
+        say("FTP, client inside, server outside: inside1 -> 198.51.100.11")
         for mode in ftp.MODES:
             self._transfers(watcher, INSIDE, outside, SERVER_OUTSIDE, mode)
         say("")
-        say("Server inside behind a static mapping: outside1 -> 203.0.113.5 = inside1")
+        say("FTP, server inside, static mapping: outside1 -> 203.0.113.5 = inside1")
         for mode in ftp.MODES:
             self._transfers(watcher, OUTSIDE, inside, SERVER_INSIDE, mode)
         say("")
-        say("Without the ALG")
+        say("FTP without the ALG")
         client.call("disable", name="ftp")
         off = ftp.fetch("curl", INSIDE, outside, SERVER_OUTSIDE, "PORT", 10.0)
         self._verdict("PORT, ALG off", not off.intact, "fails, as it must", off.said)
         client.call("enable", name="ftp")
         on = ftp.fetch("curl", INSIDE, outside, SERVER_OUTSIDE, "PORT", LIMIT)
         self._verdict("PORT, ALG on again", on.intact, f"works, {on.seconds:.2f} s", on.said)
+        say("")
+        self._tftp(watcher)
         say("")
         self._left_open(client)
         what = "all of it held" if not self._failed else f"{self._failed} checks FAILED"
@@ -115,6 +119,21 @@ class Demo:
                 label = f"{client} {what}"
                 good = f"5 MB, checksums agree, {result.seconds:.2f} s"
                 self._verdict(label, result.intact and bool(seen), good, result.said)
+
+    def _tftp(self, watcher: Watcher) -> None:
+        """A transfer each way: the server answers from a port that nobody announced."""
+        say("TFTP, client inside, server outside: inside1 -> 198.51.100.11")
+        server = tftp.serve(OUTSIDE, tftp.SERVERS[0], TFTP_SIZE)
+        for what, move in (("down", tftp.fetch), ("up", tftp.send)):
+            watcher.take()
+            result = move("curl", INSIDE, server, TFTP_SERVER, LIMIT, {"blksize": 1428})
+            seen = watcher.take()
+            for record in seen:
+                say(f"    read       {record['summary']}")
+                for pinhole in record["pinholes"]:
+                    say(f"    pinhole    {pinhole}")
+            good = f"{TFTP_SIZE // 1000} KB, checksums agree, {result.seconds:.2f} s"
+            self._verdict(f"curl {what}", result.intact and bool(seen), good, result.said)
 
     def _announcement(self, mode: str, seen: list[dict[str, Any]]) -> None:
         say(f"  {mode}")
@@ -159,6 +178,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         ftp.require()
+        tftp.require()
         runner.sweep()
         try:
             return 0 if Demo(args.target).run() else 1
