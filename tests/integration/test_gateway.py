@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.conftest import CONFIG
-from tests.integration.conftest import Lab as BareLab
 
 from p4alg.config.errors import UsageError, UserError
 from p4alg.lab import ftp, plan, runner
 from p4alg.lab.ftp import Server
+from tests.integration.conftest import CONFIG
+from tests.integration.conftest import Lab as BareLab
 
 SIZE = 300_000
 OUTSIDE_URL, INSIDE_URL = "ftp://198.51.100.11", "ftp://203.0.113.5"

@@ -6,9 +6,9 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.integration.conftest import Lab
 
 from p4alg.lab import tftp
+from tests.integration.conftest import Lab
 
 SIZE = 100_000
 OUTSIDE, INSIDE = "198.51.100.11", "203.0.113.5"

@@ -1,7 +1,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.alg.tls_session import TlsSession
 
 from p4alg.alg.contract import (
     Detach,
@@ -17,6 +16,7 @@ from p4alg.alg.contract import (
     apply_edits,
 )
 from p4alg.alg.ftp import FtpAlg, FtpLimits
+from tests.unit.alg.tls_session import TlsSession
 
 INSIDE, OUTSIDE, REMOTE = 0x0A00000B, 0xCB007102, 0xC6336401
 
