@@ -2,7 +2,8 @@
 
 Shows for each way to transfer by FTP what was announced, what it was rewritten to
 and which pinhole opened, and that active mode fails without the ALG; then one
-session of each other protocol. Exit status 0 only if all of it held. Everything is built for the demo and removed after it.
+session of each other protocol. Exit status 0 only if all of it held. Everything
+is built for the demo and removed after it.
 """
 
 from __future__ import annotations
