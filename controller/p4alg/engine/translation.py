@@ -19,6 +19,7 @@ from p4alg.engine.outbox import Outbox
 from p4alg.engine.settings import Settings
 from p4alg.engine.tables import FlowKey, Op, SessionFlags, Side, Update
 from p4alg.nat.bindings import Binding, Bindings, Kind, Refused
+from p4alg.packet.udp import HEADER as UDP_HEADER
 
 _DNS = 53
 _FIN, _RST = 1, 4
@@ -256,11 +257,12 @@ class Translation:
         return [Update(Op.MODIFY, session_entry(flow)), *updates]
 
     def watch(self, flow: Flow, side: Side, below: int) -> bool:
-        """Leave a flow to the switch but for short datagrams; whether that is news."""
+        """Leave a flow to the switch but for datagrams below `below` bytes; whether that is news."""
         flag = SessionFlags.WATCH_INSIDE if side is Side.INSIDE else SessionFlags.WATCH_OUTSIDE
-        if (flow.flags, flow.watch_below) == (flag, below):
+        length = UDP_HEADER + below
+        if (flow.flags, flow.watch_below) == (flag, length):
             return False
-        flow.flags, flow.watch_below = flag, below
+        flow.flags, flow.watch_below = flag, length
         return True
 
     def leave_to_switch(self, flow: Flow) -> None:

@@ -174,3 +174,52 @@ def test_bindings_behave_as_a_naive_model(moves):
             resting.append((now + 120.0, proto, *live.pop(key)))
         assert len(store) == len(live)
         assert store.count_of(addr) == sum(1 for k in live if k[1] == addr)
+
+
+def test_S4_a_pair_of_ports_stays_a_pair() -> None:
+    made = bindings()
+    found = made.allocate_pair(17, 1, 4000, 0.0, outside_addr=POOL)
+    assert isinstance(found, tuple)
+    first, second = found
+    assert first.outside_id % 2 == 0
+    assert second.outside_id == first.outside_id + 1
+    assert (first.inside_id, second.inside_id) == (4000, 4001)
+
+
+def test_S4_a_pair_of_which_one_is_known_takes_what_there_is() -> None:
+    made = bindings()
+    known = made.allocate(17, 1, 4001, 0.0, outside_addr=POOL)
+    found = made.allocate_pair(17, 1, 4000, 0.0, outside_addr=POOL)
+    assert isinstance(found, tuple)
+    assert found[1] is known
+    assert found[0].outside_id % 2 == 0
+
+
+def test_K1_hosts_share_a_port_that_nobody_else_has() -> None:
+    made = bindings()
+    one = made.share(17, 1, 500, POOL, 0.0)
+    other = made.share(17, 2, 500, POOL, 0.0)
+    assert isinstance(one, Binding)
+    assert isinstance(other, Binding)
+    assert one.outside_id == other.outside_id == 500
+    assert made.inbound(17, POOL, 500) is None
+    made.release(one, 0.0)
+    assert isinstance(made.add_static(17, 3, 500, POOL, 500, 0.0), Refused)
+    made.release(other, 0.0)
+    assert isinstance(made.add_static(17, 3, 500, POOL, 500, 0.0), Binding)
+
+
+def test_K1_a_port_that_somebody_has_is_not_shared() -> None:
+    made = bindings()
+    made.add_static(17, 3, 500, POOL, 500, 0.0)
+    assert made.share(17, 1, 500, POOL, 0.0) == Refused("in-use")
+
+
+def test_K2_an_SPI_is_claimed_by_one_host_only() -> None:
+    made = bindings()
+    claimed = made.claim(50, 1, 0xDEADBEEF, POOL, 0.0)
+    assert isinstance(claimed, Binding)
+    assert made.inbound(50, POOL, 0xDEADBEEF) is claimed
+    assert made.claim(50, 2, 0xDEADBEEF, POOL, 0.0) == Refused("in-use")
+    made.release(claimed, 0.0)
+    assert isinstance(made.claim(50, 2, 0xDEADBEEF, POOL, 0.0), Binding)
