@@ -2,12 +2,14 @@
 
 from base import (
     INSIDE,
+    IP,
     OUTSIDE,
     TCP,
     UDP,
     Drop,
     GatewayTest,
     Punt,
+    fresh,
     inward,
     inward_translated,
     outward,
@@ -59,6 +61,28 @@ class APinholeToInspectAsksFirst(_Pinhole):
         self.expect_punt(Punt.NEW_FLOW, packet, port=OUTSIDE, alg_id=5)
         self.expect_nothing()
         assert self.hits(entry) == 1
+
+
+class AThirdHostIsFilteredWhateverItsPort(_Pinhole):
+    """A TFTP server's answer comes from any of its ports, but from nobody else."""
+
+    def runTest(self):
+        self.add_mapping(17, 5000, 40000)
+        flow = self.flow(17, 5000, 0)
+        match = {
+            "proto": "17&&&0xff",
+            "inside_addr": f"{flow['inside_addr']}&&&255.255.255.255",
+            "inside_id": "5000&&&0xffffffff",
+            "remote_addr": f"{flow['remote_addr']}&&&255.255.255.255",
+        }
+        self.add("pinhole", match, "inspect", priority=10, pinhole_id=9, alg_id=5)
+        packet = inward(UDP(sport=4711, dport=40000) / b"\0\3\0\1data")
+        self.send(OUTSIDE, packet)
+        self.expect_punt(Punt.NEW_FLOW, packet, port=OUTSIDE, alg_id=5)
+        packet[IP].src = "198.51.100.66"
+        del packet[IP].chksum
+        del packet[UDP].chksum
+        self.expect_drop(Drop.FILTERED, OUTSIDE, fresh(packet))
 
 
 class AnotherRemotePortIsFilteredWhenNamed(_Pinhole):

@@ -257,7 +257,7 @@ class Translation:
         return [Update(Op.MODIFY, session_entry(flow)), *updates]
 
     def watch(self, flow: Flow, side: Side, below: int) -> bool:
-        """Leave a flow to the switch but for datagrams below that many bytes; whether it is news."""
+        """Leave a flow to the switch but for datagrams below `below` bytes; True if it is news."""
         flag = SessionFlags.WATCH_INSIDE if side is Side.INSIDE else SessionFlags.WATCH_OUTSIDE
         length = UDP_HEADER + below
         if (flow.flags, flow.watch_below) == (flag, length):
