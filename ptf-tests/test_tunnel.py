@@ -18,7 +18,7 @@ from base import (
     outward_translated,
 )
 
-GRE, ESP, SCTP = 47, 50, 132
+GRE, ESP, AH, SCTP = 47, 50, 51, 132
 PPP = 0x880B
 
 
@@ -108,7 +108,9 @@ class AnUnknownSpiIsAskedForWhereAnAlgWantsIt(GatewayTest):
 
 
 class OtherProtocolsCannotCross(GatewayTest):
+    """AH signs the addresses (RFC 4302): no NAT can let it pass."""
+
     def runTest(self):
-        self.expect_drop(Drop.PROTOCOL, INSIDE, outward(bytes(12), proto=SCTP))
-        self.add("policy", {"proto": f"{SCTP}&&&0xff"}, "exempt", priority=1)
-        self.expect_drop(Drop.PROTOCOL, INSIDE, outward(bytes(12), proto=SCTP))
+        for proto in (AH, SCTP):
+            self.expect_drop(Drop.PROTOCOL, INSIDE, outward(bytes(12), proto=proto))
+            self.expect_drop(Drop.PROTOCOL, OUTSIDE, inward(bytes(12), proto=proto))
