@@ -294,6 +294,15 @@ class Lasting(Protocol):
         ...
 
 
+@runtime_checkable
+class SharedState(Protocol):
+    """What all sessions of an ALG have in common, if it has timers of its own."""
+
+    def expire(self, now: float) -> Sequence[int]:
+        """Give up what has had its time; the holds and pinholes to end."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class AlgInfo:
     """The identity of an ALG: its name, data-plane id and default services."""

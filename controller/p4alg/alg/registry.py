@@ -36,7 +36,9 @@ class AlgKind:
 
     `make` makes the machine of one control session: a `StreamAlg` where its
     protocol is TCP, a `DatagramAlg` where it is UDP. Of `protocols`, which have
-    no ports, the ALG gets the packets that the switch does not know.
+    no ports, the ALG gets the packets that the switch does not know. `message` is
+    the longest message in bytes on TCP, if it is not the configured limit. What an
+    ALG that `outlives` its control sessions opened stays when one of them ends.
     """
 
     info: AlgInfo
@@ -44,6 +46,8 @@ class AlgKind:
     make: Callable[[SessionFacts, AlgOptions], StreamAlg | DatagramAlg]
     share: Callable[[], object] = lambda: None
     protocols: tuple[int, ...] = ()
+    message: int = 0
+    outlives: bool = False
 
 
 def _ftp(facts: SessionFacts, options: AlgOptions) -> StreamAlg:

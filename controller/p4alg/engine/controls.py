@@ -21,6 +21,7 @@ from p4alg.alg.contract import (
     PinholeRequest,
     Refusal,
     SessionFacts,
+    SharedState,
     StreamAlg,
 )
 from p4alg.alg.registry import ALGS, AlgOptions
@@ -139,6 +140,14 @@ class Controls:
         self.on_read: Callable[[Control, float], None] = lambda _control, _now: None
         """Called when a message was read and has not left yet."""
 
+    def shared(self, alg: str) -> object:
+        """What all sessions of an ALG have in common."""
+        return self._shared[alg]
+
+    def follows_data(self, control: Control) -> bool:
+        """Whether the ALG of a session reads the data flows it announced."""
+        return hasattr(control.machine, "receive_data")
+
     def count_of(self, inside_addr: int) -> int:
         """How many control sessions a host has."""
         return self._per_subscriber[inside_addr]
@@ -180,7 +189,7 @@ class Controls:
         if facts.proto == UDP:
             datagrams = cast(DatagramAlg, machine)
             return machine, DatagramControl(datagrams, pass_refused=not reset)
-        bounds = StreamLimits(limits.message, limits.stream, reset)
+        bounds = StreamLimits(ALGS[alg].message or limits.message, limits.stream, reset)
         return machine, ControlStream(cast(StreamAlg, machine), bounds)
 
     def begin_again(self, control: Control, port: int, frame: bytes, now: float) -> None:
@@ -360,6 +369,10 @@ class Controls:
         for control in list(self.all.values()):
             if isinstance(control.machine, Lasting):
                 control.machine.tick(_Gateway(self, control, now), now)
+        for shared in self._shared.values():
+            if isinstance(shared, SharedState):
+                for number in shared.expire(now):
+                    self.end(number, now)
         for key in [k for k, e in self._expected.items() if e.expires <= now]:
             del self._expected[key]
 
@@ -377,7 +390,8 @@ class Controls:
         return Grant(number, request.listen)
 
     def _drop_promises(self, control: Control, now: float, *, keep_flows: bool = False) -> None:
-        self._pinholes.close_of(control, now)
+        if not ALGS[control.alg].outlives:
+            self._pinholes.close_of(control, now)
         if isinstance(control.machine, Lasting) and not keep_flows:
             control.machine.ended(_Gateway(self, control, now))
         for key in [k for k, e in self._expected.items() if e.control is control]:

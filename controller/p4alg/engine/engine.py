@@ -16,7 +16,7 @@ from p4alg.engine import tables as t
 from p4alg.engine import views
 from p4alg.engine.actions import Action, PacketOut
 from p4alg.engine.adoption import Adoption
-from p4alg.engine.controls import Controls, Expectation
+from p4alg.engine.controls import Control, Controls, Expectation
 from p4alg.engine.counters import Counters
 from p4alg.engine.flows import ESP, ICMP, TCP, UDP, Flow
 from p4alg.engine.fragments import Fragments
@@ -25,7 +25,7 @@ from p4alg.engine.layout import base_entries, service_entries
 from p4alg.engine.neighbours import Neighbours
 from p4alg.engine.network import Network
 from p4alg.engine.outbox import Outbox
-from p4alg.engine.pinholes import Pinholes
+from p4alg.engine.pinholes import Pinhole, Pinholes
 from p4alg.engine.reconcile import reconcile
 from p4alg.engine.settings import AlgSettings, PortSpan, Settings
 from p4alg.engine.tables import FlowKey, Side
@@ -256,13 +256,30 @@ class Engine:
             then = self._expected_flow(expected, flow, out, now)
             self._translation.commit(opening, then)
         elif pinhole is not None and pinhole.control is not None:
-            more = self._pinholes.use(pinhole, flow)
-            then = self._controls.begin_data(
-                pinhole.control, flow, side, event.port, event.frame, now
-            )
-            self._translation.commit(opening, then, more)
+            self._through_pinhole(event, opening, pinhole, pinhole.control, now)
         else:
             self._plain_or_control(event, opening, out, now)
+
+    def _through_pinhole(
+        self,
+        event: ev.PacketIn,
+        opening: Opening,
+        pinhole: Pinhole,
+        parent: Control,
+        now: float,
+    ) -> None:
+        """A flow whose first packet its ALG wants to read: of data, or a control session."""
+        flow, port, frame = opening.flow, event.port, event.frame
+        more = self._pinholes.use(pinhole, flow)
+        if self._controls.follows_data(parent):
+            then = self._controls.begin_data(parent, flow, flow.opened_by, port, frame, now)
+            self._translation.commit(opening, then, more)
+            return
+        control = self._controls.attach(flow, parent.alg, event.hairpin)
+        out = PacketOut(frame, port, hairpin=event.hairpin)
+        self._translation.commit(opening, [] if control else [out], more)
+        if control is not None:
+            self._controls.packet(control, flow.opened_by, port, frame, now)
 
     def _expected_flow(
         self, expected: Expectation, flow: Flow, out: PacketOut, now: float
