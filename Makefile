@@ -7,7 +7,7 @@ PIP     = 26.3
 TARGET ?= embedded
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test lint ptf bench p4 clean
+.PHONY: help demo setup test test-all lint ptf bench p4 clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -20,6 +20,9 @@ setup: $(VENV)/.ready $(PTFENV)/.ready ## Debian packages, virtual environments,
 test: setup ## the whole test suite
 	$(PY) -m pytest
 	@$(MAKE) --no-print-directory ptf
+
+test-all: test ## and what takes long: PPTP and IKE with real daemons on BMv2 too
+	$(PY) -m pytest -m slow
 
 lint: $(VENV)/.ready ## style and types
 	$(PY) -m ruff check .
@@ -42,7 +45,8 @@ clean: ## remove environments and caches
 # netifaces, which ptf needs, has no wheel for Python 3.11: gcc and the headers
 # compile it.
 PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp curl openssl nftables \
-  tftpd-hpa tftp-hpa atftp
+  tftpd-hpa tftp-hpa atftp pptpd pptp-linux \
+  charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-standard-plugins
 # What Debian does not let us install beside one of those is unpacked only.
 UNPACKED = atftpd
 

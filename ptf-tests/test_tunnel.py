@@ -20,6 +20,8 @@ from base import (
 
 GRE, ESP, AH, SCTP = 47, 50, 51, 132
 PPP = 0x880B
+CALL = 0x10000
+"""In a key, what tells a call id (which may be 0) from none."""
 
 
 def call(call_id, payload=b"ppp frame"):
@@ -45,7 +47,7 @@ class _Tunnel(GatewayTest):
 
 class GreCallsAreTranslatedForTheirReceiver(_Tunnel):
     def runTest(self):
-        self.open(GRE, 7, 1007, 99)
+        self.open(GRE, CALL | 7, CALL | 1007, CALL | 99)
         self.send(INSIDE, outward(call(99), proto=GRE))
         self.expect(OUTSIDE, outward_translated(call(99), proto=GRE))
         self.send(OUTSIDE, inward(call(1007), proto=GRE))
@@ -54,15 +56,30 @@ class GreCallsAreTranslatedForTheirReceiver(_Tunnel):
 
 class AnotherGreCallIsNotOurs(_Tunnel):
     def runTest(self):
-        self.open(GRE, 7, 1007, 99)
+        self.open(GRE, CALL | 7, CALL | 1007, CALL | 99)
         self.expect_drop(Drop.NO_MAPPING, OUTSIDE, inward(call(1008), proto=GRE))
 
 
-class ANewGreCallIsAskedFor(GatewayTest):
+class PlainGreIsNotMistakenForCallZero(_Tunnel):
     def runTest(self):
-        packet = outward(call(99), proto=GRE)
-        self.send(INSIDE, packet)
-        self.expect_punt(Punt.NEW_FLOW, packet)
+        self.open(GRE, CALL, CALL, CALL)
+        self.send(INSIDE, outward(call(0), proto=GRE))
+        self.expect(OUTSIDE, outward_translated(call(0), proto=GRE))
+        self.send(OUTSIDE, inward(call(0), proto=GRE))
+        self.expect(INSIDE, inward_translated(call(0), proto=GRE))
+        plain = b"\0\0\x08\0" + b"version 0"
+        self.expect_drop(Drop.PROTOCOL, INSIDE, outward(plain, proto=GRE))
+        self.expect_drop(Drop.NO_MAPPING, OUTSIDE, inward(plain, proto=GRE))
+
+
+class GreWithoutACallNeverVisitsTheController(GatewayTest):
+    def runTest(self):
+        self.expect_drop(Drop.PROTOCOL, INSIDE, outward(call(99), proto=GRE))
+
+
+class EspWithoutItsAlgNeverVisitsTheController(GatewayTest):
+    def runTest(self):
+        self.expect_drop(Drop.PROTOCOL, INSIDE, outward(sealed(0x55556666), proto=ESP))
 
 
 class PlainGreHasNoIdentifier(GatewayTest):

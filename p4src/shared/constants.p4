@@ -15,6 +15,9 @@ const bit<8> PROTO_GRE  = 47;
 const bit<8> PROTO_ESP  = 50;
 const bit<16> PORT_IKE = 500;
 
+// A call id may be 0, which in a key stands for "none": with this bit it is not.
+const bit<32> CALL_FLAG = 0x10000;
+
 const bit<8> ICMP_UNREACHABLE     = 3;
 const bit<8> ICMP_SOURCE_QUENCH   = 4;
 const bit<8> ICMP_TIME_EXCEEDED   = 11;

@@ -6,7 +6,7 @@
 
 typedef bit<48> mac_t;
 typedef bit<32> ipv4_t;
-typedef bit<32> flow_id_t;   // port, ICMP query id, GRE call id, or ESP SPI
+typedef bit<32> flow_id_t;   // port, ICMP query id, GRE call id (with CALL_FLAG), ESP SPI
 
 @controller_header("packet_in")
 header packet_in_h {

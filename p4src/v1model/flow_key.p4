@@ -83,7 +83,7 @@ control FlowKey(in headers_t hdr, inout metadata_t meta) {
             meta.has_ids = 1;
         } else if (hdr.gre_call.isValid()) {
             // A call id names the call of the receiver (RFC 2637 4.1).
-            meta.key.dst_id = (flow_id_t)hdr.gre_call.call_id;
+            meta.key.dst_id = CALL_FLAG | (flow_id_t)hdr.gre_call.call_id;
             meta.has_ids = 1;
         } else if (hdr.esp.isValid()) {
             // An SPI is the receiver's choice (RFC 4303 2.1).

@@ -137,6 +137,10 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
                 alg_service.apply();
                 if (meta.mapped == 0 && meta.side == SIDE_OUTSIDE && meta.alg_id == 0) {
                     meta.drop = DROP_NO_MAPPING;
+                } else if (meta.alg_id == 0 && (meta.key.proto == PROTO_GRE
+                                                || meta.key.proto == PROTO_ESP)) {
+                    // Nothing but an ALG can begin a flow without ports.
+                    meta.drop = DROP_PROTOCOL;
                 } else {
                     meta.punt = PUNT_NEW_FLOW;
                 }

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,17 +81,24 @@ BMV2 = pytest.param(
 )
 
 
-@pytest.fixture(scope="module", params=["embedded", BMV2])
-def nat_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """The lab, brought up for a module's tests and removed after them."""
+@contextmanager
+def up(target: str) -> Iterator[Lab]:
+    """The lab `nat` with its controller on a target, while in the context."""
     patch = pytest.MonkeyPatch()
     patch.setenv("P4ALG_LAB_STATE", f"/run/p4alg/test-{os.getpid()}")
     patch.setenv("P4ALG_LAB_PREFIX", PREFIX)
     patch.delenv("P4ALG_SOCKET", raising=False)
     runner.sweep()
     try:
-        runner.up(topology.read(topology.find("nat")), request.param, CONFIG)
+        runner.up(topology.read(topology.find("nat")), target, CONFIG)
         yield Lab()
     finally:
         runner.sweep()
         patch.undo()
+
+
+@pytest.fixture(scope="module", params=["embedded", BMV2])
+def nat_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """The lab, brought up for a module's tests and removed after them."""
+    with up(request.param) as lab:
+        yield lab

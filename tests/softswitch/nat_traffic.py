@@ -25,6 +25,8 @@ PORTS = (1, 2, 3)
 CPU = 510
 DROP_REASONS, PUNT_CLASSES = 32, 16
 ICMP, TCP, UDP, GRE, ESP = 1, 6, 17, 47, 50
+CALL = 0x10000
+"""In a key, what tells a call id from none."""
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 INSIDE, OUTSIDE = 0, 1
 IKE = 500
@@ -176,7 +178,8 @@ class World:
     def _id(self, proto: int) -> int:
         if proto == ESP:
             return self.rng.randrange(256, 1 << 32)
-        return self.rng.choice([0, 1, 21, 1723, 5060, 40000, 65535, self.rng.randrange(65536)])
+        number = self.rng.choice([0, 1, 21, 1723, 5060, 40000, 65535, self.rng.randrange(65536)])
+        return CALL | number if proto == GRE else number
 
     def _mapping(self, i: int) -> Mapping:
         proto = (TCP, UDP, TCP, ICMP, UDP, TCP, GRE, ESP)[i % 8]
@@ -194,6 +197,8 @@ class World:
         mapping = self.rng.choice(self.mappings)
         server = self.rng.choice([20, 21, 53, 80, 5060, self.rng.randrange(65536)])
         remote_id = self._id(ESP) if mapping.proto == ESP else server
+        if mapping.proto == GRE:
+            remote_id |= CALL
         if mapping.inside_id == IKE and self.rng.random() < 0.7:
             remote_id = IKE
         return Flow(mapping, self.rng.choice(self.remotes), remote_id)

@@ -15,7 +15,7 @@ the wrong host would take all that follow with it.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 _LOWEST_SPI, _HIGHEST_SPI = 256, 0xFFFFFFFF
@@ -37,12 +37,14 @@ class Learn:
     """Install `sa` and let the packet go on.
 
     Not `is_new`: it was known, and may be installed. `is_rekey`: the host has
-    another SA with that remote in that direction.
+    another SA with that remote in that direction. `contested`: this host's exchange
+    was never answered, so that the SPI could be its late answer.
     """
 
     sa: Sa
     is_new: bool = True
     is_rekey: bool = False
+    contested: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +237,11 @@ class EspTracker:
         mate = next(iter(asked or relation.open_out), None)
         if mate is not None:
             relation.open_out.remove(mate)
-        return self._add(relation, Sa(inside, outside, remote, spi, True), mate, now)
+        learnt = self._add(relation, Sa(inside, outside, remote, spi, True), mate, now)
+        # Nothing on the wire tells a late answer from the one that is waited for: it
+        # cannot be ruled out, but it is said.
+        late = [at for at, other in line.relations.items() if at != inside and other.open_out]
+        return replace(learnt, contested=late[0]) if late else learnt
 
     def adopt(self, sa: Sa, now: float) -> Drop | None:
         """Take over an SA found in the switch after a restart; it begins no exchange."""

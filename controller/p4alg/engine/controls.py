@@ -28,7 +28,7 @@ from p4alg.alg.registry import ALGS, AlgOptions
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut, TraceRecord
 from p4alg.engine.counters import Counters
-from p4alg.engine.flows import TUNNELS, UDP, Flow
+from p4alg.engine.flows import TUNNELS, UDP, Flow, flow_id, number_of
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.pinholes import Pinhole, Pinholes
 from p4alg.engine.settings import RefuseMode, Settings
@@ -82,6 +82,11 @@ class Control:
 
     def __str__(self) -> str:
         return f"{self.facts.client} -> {self.facts.server}"
+
+    @property
+    def outlived(self) -> bool:
+        """Whether what it opened stays when it ends."""
+        return ALGS[self.alg].outlives
 
     @property
     def inside_addr(self) -> int:
@@ -355,8 +360,11 @@ class Controls:
 
     def inside_of(self, proto: int, outside: Endpoint) -> Endpoint | None:
         """Whose an outside endpoint is (`Gateway.inside_of`)."""
-        binding = self._translation.inside_endpoint(proto, outside.addr, outside.port)
-        return None if binding is None else Endpoint(binding.inside_addr, binding.inside_id)
+        number = flow_id(proto, outside.port)
+        binding = self._translation.inside_endpoint(proto, outside.addr, number)
+        if binding is None:
+            return None
+        return Endpoint(binding.inside_addr, number_of(proto, binding.inside_id))
 
     def expected(self, key: FlowKey, now: float) -> Expectation | None:
         """The announcement that an outbound flow answers, which is used up by it."""
@@ -390,7 +398,7 @@ class Controls:
         return Grant(number, request.listen)
 
     def _drop_promises(self, control: Control, now: float, *, keep_flows: bool = False) -> None:
-        if not ALGS[control.alg].outlives:
+        if not control.outlived:
             self._pinholes.close_of(control, now)
         if isinstance(control.machine, Lasting) and not keep_flows:
             control.machine.ended(_Gateway(self, control, now))
@@ -515,7 +523,7 @@ class Controls:
     def _abandon(self, control: Control, now: float) -> None:
         """Give back what was reserved for a message that goes nowhere."""
         for pinhole in control.reserved:
-            self._pinholes.failed(pinhole, now)
+            self._pinholes.abandon(pinhole, now)
         control.reserved, control.writes = [], []
 
     def _describe(self, number: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from p4alg.alg.contract import Endpoint
 from p4alg.engine.tables import FlowKey, SessionFlags, Side
 from p4alg.nat.bindings import Binding
+from p4alg.packet.transport import CALL_FLAG
 
 if TYPE_CHECKING:
     from p4alg.engine.controls import Control
@@ -22,6 +23,16 @@ IKE_PORT = 500
 TUNNELS = (GRE, ESP)
 """Protocols that name the receiver's end of a flow only: an identifier of 0 is the other's."""
 PROTO_NAMES = {ICMP: "icmp", TCP: "tcp", UDP: "udp", 47: "gre", 50: "esp"}
+
+
+def flow_id(proto: int, number: int) -> int:
+    """The identifier in a flow's key of a port, call id or SPI."""
+    return CALL_FLAG | number if proto == GRE else number
+
+
+def number_of(proto: int, identifier: int) -> int:
+    """The port, call id or SPI that an identifier stands for."""
+    return identifier & ~CALL_FLAG if proto == GRE else identifier
 
 
 def proto_name(proto: int) -> str:

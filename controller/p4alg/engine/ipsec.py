@@ -122,7 +122,17 @@ class Ipsec:
             case Drop():
                 self._counters.count(f"{_COUNTER}.dropped.{decision.reason}")
             case Learn():
+                if decision.contested is not None and decision.is_new:
+                    self._contested(decision.sa, decision.contested)
                 self._learn(decision.sa, out, now)
+
+    def _contested(self, sa: Sa, other: int) -> None:
+        self._counters.count(f"{_COUNTER}.contested")
+        self._outbox.log(
+            logging.WARNING,
+            f"{IKE.name}: SPI {sa.spi:08x} of {format_addr(sa.remote)} goes to "
+            f"{format_addr(sa.inside)}, but {format_addr(other)} was never answered",
+        )
 
     def _learn(self, sa: Sa, out: PacketOut, now: float) -> None:
         key = _key(sa)

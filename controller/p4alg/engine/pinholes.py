@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from p4alg.alg.contract import Endpoint, PinholeRequest, Refusal
 from p4alg.engine import tables as t
 from p4alg.engine.counters import Counters
-from p4alg.engine.flows import TUNNELS, Flow, proto_name
+from p4alg.engine.flows import TUNNELS, Flow, flow_id, number_of, proto_name
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.settings import Limits
 from p4alg.engine.tables import FlowKey, Op, Side, Update
@@ -56,11 +56,11 @@ class Pinhole:
     @property
     def visible(self) -> Endpoint:
         """The endpoint that the opener is told."""
-        return Endpoint(self.binding.outside_addr, self.binding.outside_id)
+        return _shown(self.binding)
 
     def __str__(self) -> str:
         entry = self.entry
-        inside = Endpoint(entry.inside_addr, entry.inside_id)
+        inside = Endpoint(entry.inside_addr, number_of(entry.proto, entry.inside_id))
         who = "anyone" if entry.remote_addr is None else str(Endpoint(entry.remote_addr, 0))[:-2]
         port = "*" if entry.remote_id is None else str(entry.remote_id)
         return f"{proto_name(entry.proto)} {who}:{port} -> {self.visible} -> {inside}"
@@ -77,7 +77,7 @@ class Hold:
     @property
     def visible(self) -> Endpoint:
         """The (first) outside endpoint."""
-        return Endpoint(self.bindings[0].outside_addr, self.bindings[0].outside_id)
+        return _shown(self.bindings[0])
 
 
 class Pinholes:
@@ -123,6 +123,9 @@ class Pinholes:
     ) -> tuple[Pinhole, list[Update]] | Refusal:
         """Make a pinhole for an inside listener; returns the writes it needs.
 
+        Of an ALG whose state outlives its control sessions, a pinhole is nobody's
+        in particular, and the ALG bounds their number itself.
+
         The caller writes them and then says `opened` or `failed`. Asking again for
         what the same control connection has open prolongs it.
         """
@@ -133,11 +136,12 @@ class Pinholes:
         match = (request.proto, *inside, *remote)
         present = self._by_match.get(match)
         if present is not None:
-            if present.control is not control:
+            if present.control is not control and not control.outlived:
                 return Refusal("in-use")
             present.expires, present.retired = now + request.lifetime, False
             return present, []
-        if self._count(control) >= self._limits.pinholes_per_control:
+        most = self._limits.pinholes_per_control
+        if not control.outlived and self._count(control) >= most:
             return Refusal("control-limit")
         if self._per_subscriber[inside[0]] >= self._limits.pinholes_per_subscriber:
             return Refusal("subscriber-limit")
@@ -180,6 +184,10 @@ class Pinholes:
     def failed(self, pinhole: Pinhole, now: float) -> None:
         """The switch refused a reserved pinhole, and holds nothing of it."""
         self._counters.count(f"alg.{pinhole.alg}.pinholes.refused.tables")
+        self.abandon(pinhole, now)
+
+    def abandon(self, pinhole: Pinhole, now: float) -> None:
+        """A reserved pinhole is not wanted after all; nothing of it was written."""
         self._forget(pinhole)
         self._translation.drop_binding_if_unused(pinhole.binding, now)
 
@@ -188,7 +196,10 @@ class Pinholes:
         pinhole = self._by_id.get(pinhole_id)
         if pinhole is None or key in self._translation.flows:
             return
-        opening = self._translation.prepare(key, Side.OUTSIDE, now)
+        # Of a tunnel, what has no identifier of its own comes from inside.
+        is_outbound = key.proto in TUNNELS and key.inside_id == 0
+        side = Side.INSIDE if is_outbound else Side.OUTSIDE
+        opening = self._translation.prepare(key, side, now)
         if isinstance(opening, Refused):
             self._translation.refused(opening.reason)
             self._outbox.log(logging.WARNING, f"pinhole {pinhole}: {opening.reason}")
@@ -240,13 +251,16 @@ class Pinholes:
         """Reserve the outside endpoint of an inside one (`Gateway.hold`); the writes it needs."""
         if listen.addr != control.flow.key.inside_addr:
             return Refusal("bounce")
-        if not 1 <= listen.port <= 0xFFFF - pair:
+        lowest = 0 if proto in TUNNELS else 1
+        if not lowest <= listen.port <= 0xFFFF - pair:
             return Refusal("bad-id")
-        held = sum(len(h.bindings) for h in self._holds.values() if h.control is control)
-        if held >= _HOLDS_PER_PINHOLE * self._limits.pinholes_per_control:
-            return Refusal("control-limit")
+        if not control.outlived:
+            held = sum(len(h.bindings) for h in self._holds.values() if h.control is control)
+            if held >= _HOLDS_PER_PINHOLE * self._limits.pinholes_per_control:
+                return Refusal("control-limit")
         bindings = self._translation.bindings
-        ids = [listen.port, listen.port + 1] if pair else [listen.port]
+        first = flow_id(proto, listen.port)
+        ids = [first, first + 1] if pair else [first]
         known = [bindings.outbound(proto, listen.addr, number) for number in ids]
         if pair and self._translation.outside_of(listen.addr) is None:
             both = bindings.allocate_pair(
@@ -355,7 +369,7 @@ class Pinholes:
         if inside[0] != control.flow.key.inside_addr:
             return "bounce"
         if request.proto in TUNNELS:
-            return "" if 1 <= request.listen.port <= 0xFFFF else "bad-id"
+            return "" if 0 <= request.listen.port <= 0xFFFF else "bad-id"
         if not _LOWEST_PORT <= request.listen.port <= 0xFFFF:
             return "low-port"
         return ""
@@ -390,6 +404,11 @@ class Pinholes:
         self._outbox.transact([Update(Op.DELETE, pinhole.entry), *updates])
 
 
+def _shown(binding: Binding) -> Endpoint:
+    """The outside endpoint of a binding, as a protocol names it."""
+    return Endpoint(binding.outside_addr, number_of(binding.proto, binding.outside_id))
+
+
 def _ends(
     control: Control, request: PinholeRequest
 ) -> tuple[tuple[int, int], tuple[int, int | None]]:
@@ -398,7 +417,7 @@ def _ends(
     Of a tunnel only the receiver's identifier is in a packet: that of the
     sender is 0.
     """
-    listen = (request.listen.addr, request.listen.port)
+    listen = (request.listen.addr, flow_id(request.proto, request.listen.port))
     if request.listener is control.facts.inside:
         if request.proto in TUNNELS:
             return listen, (request.opener_addr, 0)

@@ -10,7 +10,7 @@ from p4alg.alg.contract import Endpoint, format_addr
 from p4alg.alg.registry import ALGS
 from p4alg.engine.controls import Controls
 from p4alg.engine.counters import Counters
-from p4alg.engine.flows import proto_name
+from p4alg.engine.flows import number_of, proto_name
 from p4alg.engine.pinholes import Pinholes
 from p4alg.engine.settings import AlgSettings, PortSpan, Settings
 from p4alg.engine.translation import Translation
@@ -54,6 +54,10 @@ def _algs(context: Context) -> Rows:
     return rows
 
 
+def _end(proto: int, addr: int, identifier: int) -> str:
+    return str(Endpoint(addr, number_of(proto, identifier)))
+
+
 def _span(span: PortSpan) -> str:
     ports = str(span.first) if span.first == span.last else f"{span.first}-{span.last}"
     return f"{proto_name(span.proto)}/{ports}"
@@ -63,9 +67,9 @@ def _sessions(context: Context) -> Rows:
     return [
         {
             "proto": proto_name(flow.key.proto),
-            "inside": str(Endpoint(flow.key.inside_addr, flow.key.inside_id)),
-            "outside": str(Endpoint(flow.binding.outside_addr, flow.binding.outside_id)),
-            "remote": str(Endpoint(flow.key.remote_addr, flow.key.remote_id)),
+            "inside": _end(flow.key.proto, flow.key.inside_addr, flow.key.inside_id),
+            "outside": _end(flow.key.proto, flow.binding.outside_addr, flow.binding.outside_id),
+            "remote": _end(flow.key.proto, flow.key.remote_addr, flow.key.remote_id),
             "state": flow.phase.value,
             "alg": flow.alg,
             "label": flow.label,
@@ -81,8 +85,8 @@ def _bindings(context: Context) -> Rows:
     rows: Rows = [
         {
             "proto": proto_name(binding.proto),
-            "inside": str(Endpoint(binding.inside_addr, binding.inside_id)),
-            "outside": str(Endpoint(binding.outside_addr, binding.outside_id)),
+            "inside": _end(binding.proto, binding.inside_addr, binding.inside_id),
+            "outside": _end(binding.proto, binding.outside_addr, binding.outside_id),
             "kind": binding.kind.value,
             "sessions": binding.sessions,
             "age": _seconds(context.now - binding.created),
@@ -109,12 +113,13 @@ def _pinholes(context: Context) -> Rows:
     for pinhole in context.pinholes.all():
         entry = pinhole.entry
         remote = "*" if entry.remote_addr is None else format_addr(entry.remote_addr)
-        port = "*" if entry.remote_id is None else str(entry.remote_id)
+        known = entry.remote_id is not None
+        port = str(number_of(entry.proto, entry.remote_id or 0)) if known else "*"
         rows.append(
             {
                 "id": pinhole.pinhole_id,
                 "proto": proto_name(entry.proto),
-                "inside": str(Endpoint(entry.inside_addr, entry.inside_id)),
+                "inside": _end(entry.proto, entry.inside_addr, entry.inside_id),
                 "outside": str(pinhole.visible),
                 "remote": f"{remote}:{port}",
                 "alg": pinhole.alg,

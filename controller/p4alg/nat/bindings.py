@@ -15,6 +15,10 @@ from enum import Enum
 from p4alg.nat.pool import Pool
 from p4alg.nat.ports import Ports, wanted_for
 
+_ESP = 50
+_PORT = 0xFFFF
+"""What of an identifier is allocated."""
+
 
 class Kind(Enum):
     """How a binding came to be."""
@@ -143,7 +147,9 @@ class Bindings:
             # Never another address: behaviour must not change with load
             # (RFC 4787 REQ-2, REQ-11).
             return Refused("pool-exhausted")
-        return self._add(Binding(proto, inside_addr, inside_id, outside, number, kind, now))
+        # What is above 16 bits tells kinds of identifiers apart, and stays.
+        outside_id = inside_id & ~_PORT | number
+        return self._add(Binding(proto, inside_addr, inside_id, outside, outside_id, kind, now))
 
     def allocate_pair(
         self, proto: int, inside_addr: int, inside_id: int, now: float, *, outside_addr: int
@@ -279,8 +285,9 @@ class Bindings:
                 del self._shared[place]
         else:
             del self._inbound[place]
-        if is_last and binding.outside_id <= 0xFFFF:
-            self._ports_of(binding.proto, binding.outside_addr).release(binding.outside_id, now)
+        if is_last and binding.proto != _ESP:
+            ports = self._ports_of(binding.proto, binding.outside_addr)
+            ports.release(binding.outside_id & _PORT, now)
         if binding.kind is not Kind.STATIC:
             self._counts[binding.inside_addr] -= 1
             if not self._counts[binding.inside_addr]:
@@ -297,11 +304,11 @@ class Bindings:
     def _exact(self, binding: Binding) -> Binding | Refused:
         if (binding.proto, binding.inside_addr, binding.inside_id) in self._outbound:
             return Refused("mapping-conflict")
-        if binding.outside_id > 0xFFFF:
+        if binding.proto == _ESP:
             taken = (binding.proto, binding.outside_addr, binding.outside_id) in self._inbound
             return Refused("mapping-conflict") if taken else self._add(binding)
         ports = self._ports_of(binding.proto, binding.outside_addr)
-        if not ports.take_exactly(binding.outside_id):
+        if not ports.take_exactly(binding.outside_id & _PORT):
             return Refused("mapping-conflict")
         return self._add(binding)
 

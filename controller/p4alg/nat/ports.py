@@ -26,10 +26,8 @@ class Wanted(NamedTuple):
 
 def wanted_for(proto: int, inside_id: int) -> Wanted:
     """What the outside identifier of an inside one may be."""
-    if proto == _ICMP:
+    if proto in (_ICMP, _GRE):
         return Wanted(0, 65535, 1)
-    if proto == _GRE:
-        return Wanted(1, 65535, 1)
     if inside_id < 1024:
         return Wanted(2 - inside_id % 2, 1023, 2)
     return Wanted(1024 + inside_id % 2, 65535, 2)

@@ -9,6 +9,8 @@ from p4alg.packet.ipv4 import Ipv4
 
 _TCP, _UDP, _GRE, _ESP = 6, 17, 47, 50
 _CALL = struct.Struct("!HHHH")
+CALL_FLAG = 0x10000
+"""Tells the identifier of a GRE call, which may be 0, from none (`CALL_FLAG` of the program)."""
 _VERSION, _ENHANCED, _PPP = 0x2007, 0x2001, 0x880B
 
 
@@ -30,7 +32,7 @@ def transport_ids(packet: Ipv4) -> tuple[int, int] | None:
         return ident, ident
     if packet.proto == _GRE and size >= _CALL.size:
         flags, proto, _, call_id = _CALL.unpack_from(packet.frame, packet.l4)
-        return (0, call_id) if (flags & _VERSION, proto) == (_ENHANCED, _PPP) else None
+        return (0, CALL_FLAG | call_id) if (flags & _VERSION, proto) == (_ENHANCED, _PPP) else None
     if packet.proto == _ESP and size >= 8:
         (spi,) = struct.unpack_from("!I", packet.frame, packet.l4)
         return 0, spi

@@ -263,7 +263,7 @@ def test_K3_an_unanswered_exchange_gives_way_and_is_withdrawn_to_begin_anew() ->
     line.out(A, 0x1000)
     assert line.out(B, 0x1001, 9.9) == Hold(A)
     assert line.out(B, 0x1001, 10.0) == Learn(sent(B, 0x1001))
-    assert line.back(0x2001, 10.0) == Learn(received(B, 0x2001))
+    assert line.back(0x2001, 10.0) == Learn(received(B, 0x2001), contested=A)
     assert line.tracker.expire(69.9) == ()
     assert line.tracker.expire(70.0) == (sent(A, 0x1000),)
     assert line.out(A, 0x1000, 71.0) == Learn(sent(A, 0x1000))

@@ -23,6 +23,7 @@ from tests.unit.engine.harness import (
 C, S = Peer.CLIENT, Peer.SERVER
 GRE, PPTP = 47, 4
 COOKIE = 0x1A2B3C4D
+CALL = 0x10000
 
 
 def message(kind: int, size: int, *ids: int, result: int = 1) -> bytes:
@@ -58,10 +59,11 @@ def gre(src: int, dst: int, call_id: int, macs=(IN_MAC, HOST_MAC)) -> bytes:
 def test_P1_the_call_id_of_the_inside_host_is_translated() -> None:
     call = Call(bench())
     holes = {(h.inside_id, h.remote_id) for h in call.bench.of(t.PinholeEntry)}
-    assert holes == {(7, 0), (0, 99)}
+    assert holes == {(CALL | 7, 0), (0, CALL | 99)}
     assert int.from_bytes(call.replied[14:16], "big") == 7
     (into,) = [e for e in call.bench.of(t.MapIn) if e.proto == GRE]
-    assert (into.outside_id, into.inside_addr, into.inside_id) == (call.told, INSIDE, 7)
+    assert into.outside_id == CALL | call.told
+    assert (into.inside_addr, into.inside_id) == (INSIDE, CALL | 7)
 
 
 def test_P2_each_direction_becomes_a_session_on_its_first_packet() -> None:
@@ -70,7 +72,10 @@ def test_P2_each_direction_becomes_a_session_on_its_first_packet() -> None:
         key = FlowKey(GRE, INSIDE, hole.inside_id, REMOTE, hole.remote_id)
         call.bench.event(ev.PinholeHit(key, hole.pinhole_id))
     sessions = call.bench.sessions()
-    for key in (FlowKey(GRE, INSIDE, 7, REMOTE, 0), FlowKey(GRE, INSIDE, 0, REMOTE, 99)):
+    for key in (
+        FlowKey(GRE, INSIDE, CALL | 7, REMOTE, 0),
+        FlowKey(GRE, INSIDE, 0, REMOTE, CALL | 99),
+    ):
         assert sessions[key].alg_id == 0
     assert not call.bench.of(t.PinholeEntry)
 
@@ -114,6 +119,6 @@ def test_P3_calls_found_in_the_switch_go_on_after_a_restart() -> None:
     )
     assert {e for e in again.entries.values() if getattr(e, "proto", 0) == GRE} == before
     assert {key for key in again.sessions() if key.proto == GRE} == {
-        FlowKey(GRE, INSIDE, 7, REMOTE, 0),
-        FlowKey(GRE, INSIDE, 0, REMOTE, 99),
+        FlowKey(GRE, INSIDE, CALL | 7, REMOTE, 0),
+        FlowKey(GRE, INSIDE, 0, REMOTE, CALL | 99),
     }
