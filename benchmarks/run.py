@@ -23,11 +23,13 @@ os.environ.pop("P4ALG_SOCKET", None)
 
 import netfilter
 from p4alg.config.errors import UserError
+from p4alg.control.client import Client
 from p4alg.lab import plan, runner, topology
 
 HERE = Path(__file__).resolve().parent
 CONFIG = HERE.parent / "topologies" / "nat.config.yaml"
 SERVER = "198.51.100.11"
+TCP_ROLES = ("tcp-sink", "ftp-server", "pptp-server")
 FLOOR_FLOWS = 300.0
 FLOOR_PINHOLE_MS = 20.0
 Figures = dict[str, float]
@@ -35,6 +37,8 @@ Figures = dict[str, float]
 ROWS = (
     ("tcp", "TCP throughput", "Mbit/s"),
     ("pps", "64-byte packets", "kpps"),
+    ("gre", "GRE of a call", "kpps"),
+    ("esp", "ESP of an SPI", "kpps"),
     ("flows", "new flows", "1/s"),
     ("ftp", "FTP data connections", "1/s"),
     ("p50", "pinhole latency p50", "ms"),
@@ -64,7 +68,9 @@ def serve(role: str, port: int) -> None:
     command = [sys.executable, str(HERE / "traffic.py"), role, str(port)]
     process = runner.start(role, "outside1", command)
     until = time.monotonic() + 10
-    while role in ("tcp-sink", "ftp-server") and not runner.listens(process.pid, port):
+    while role in TCP_ROLES and not runner.listens(
+        process.pid, port
+    ):
         if time.monotonic() > until:
             raise UserError(f"{role} does not start")
         time.sleep(0.05)
@@ -95,6 +101,8 @@ def measure(target: str, seconds: float) -> Figures:
         say(target, "64-byte packets")
         flood = traffic("inside1", "udp-flood", SERVER, 5002, seconds)
         figures["pps"] = flood["packets_per_second"] / 1e3
+        if target != "netfilter":
+            figures |= tunnel_figures(target, seconds)
         say(target, "FTP")
         try:
             figures |= ftp_figures()
@@ -109,6 +117,32 @@ def measure(target: str, seconds: float) -> Figures:
         return figures
     finally:
         runner.sweep()
+
+
+def tunnel_figures(target: str, seconds: float) -> Figures:
+    """64-byte frames of GRE and ESP, and what of them came to the controller (nothing)."""
+    figures: Figures = {}
+    client = Client(runner.control_socket() or Path())
+    for name, role, port, proto, count_port in (
+        ("gre", "pptp-server", 1723, 47, 5047),
+        ("esp", "ike-answer", 500, 50, 5050),
+    ):
+        say(target, name.upper())
+        serve(role, port)
+        command = [sys.executable, str(HERE / "traffic.py"), "raw-count", str(proto)]
+        runner.start(f"{name}-count", "outside1", [*command, str(count_port)])
+        time.sleep(0.5)
+        before = punted(client)
+        flood = traffic("inside1", f"{name}-flood", SERVER, port, count_port, seconds)
+        figures[name] = flood["packets_per_second"] / 1e3
+        figures[f"{name}-punted"] = punted(client) - before
+    return figures
+
+
+def punted(client: Client) -> float:
+    """Packets that came to the controller so far."""
+    counters = client.call("show", what="counters")
+    return float(sum(n for name, n in counters.items() if name.startswith("switch.punts.")))
 
 
 def ftp_figures() -> Figures:
@@ -183,6 +217,12 @@ def report(results: dict[str, Figures]) -> None:
             cells.append(f"{cell(figures, base if name != 'netfilter' else None, key):>18}")
         print(f"{label:<22}{unit:<8}" + "".join(cells))
     for name, figures in results.items():
+        for tunnel in ("gre", "esp"):
+            if tunnel in figures:
+                print(
+                    f"{name}: {figures[f'{tunnel}-punted']:.0f} packets in all came to the "
+                    f"controller for {tunnel.upper()}, with its control session"
+                )
         if figures["lost"]:
             print(f"{name}: {figures['lost']:.0f} of 4000 new flows got no answer")
 

@@ -10,8 +10,13 @@ from __future__ import annotations
 import json
 import select
 import socket
+import struct
 import sys
 import time
+
+ESP = 50
+CALL = 99
+"""The call id of the PPTP server."""
 
 
 def tcp_sink(port: int) -> None:
@@ -168,7 +173,114 @@ def ftp_dialogue(addr: str, port: int, count: int) -> dict[str, object]:
     }
 
 
+def pptp_server(port: int) -> None:
+    """Agree to one call of each PPTP client, with an id of its own (RFC 2637)."""
+    with socket.create_server(("", port)) as server:
+        while True:
+            link, _ = server.accept()
+            link.recv(156)
+            link.sendall(_pptp(2, 156, b"\1\0\1\0"))
+            asked = link.recv(168)
+            link.sendall(_pptp(8, 32, struct.pack("!HHBB", CALL, *_call_id(asked), 1, 0)))
+
+
+def gre_flood(addr: str, port: int, count_port: int, seconds: float) -> dict[str, float]:
+    """Enhanced GRE of one call, 64-byte frames; those that arrived, a second."""
+    with socket.create_connection((addr, port), timeout=10) as link:
+        link.sendall(_pptp(1, 156, b"\1\0\0\0"))
+        link.recv(156)
+        link.sendall(_pptp(7, 168, struct.pack("!HH", 4711, 1)))
+        link.recv(32)
+        packet = struct.pack("!HHHHI", 0x3001, 0x880B, 14, CALL, 1) + bytes(14)
+        return _raw_flood(socket.IPPROTO_GRE, addr, packet, count_port, seconds)
+
+
+def ike_answer(port: int) -> None:
+    """Answer every IKE header with one of our own (RFC 7296 section 3.1)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.bind(("", port))
+        while True:
+            data, peer = link.recvfrom(2048)
+            link.sendto(data[:8] + b"answered" + data[16:19] + b"\x20" + data[20:28], peer)
+
+
+def esp_flood(addr: str, port: int, count_port: int, seconds: float) -> dict[str, float]:
+    """ESP of one SPI, 64-byte frames; those that arrived, a second."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.bind(("", port))
+        link.connect((addr, port))
+        link.settimeout(5)
+        link.send(struct.pack("!8sQ4B2I", b"benchspi", 0, 33, 0x20, 34, 8, 0, 28))
+        link.recv(64)
+    packet = struct.pack("!II", 0x10001, 1) + bytes(18)
+    return _raw_flood(ESP, addr, packet, count_port, seconds)
+
+
+def raw_count(proto: int, port: int) -> None:
+    """Count packets of an IP protocol; a datagram to `port` is answered with the count so far."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, proto) as raw,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked,
+    ):
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
+        asked.bind(("", port))
+        buffer, count = bytearray(128), 0
+        while True:
+            ready, _, _ = select.select([raw, asked], [], [])
+            if raw in ready:
+                raw.recv_into(buffer)
+                count += 1
+            else:
+                _, peer = asked.recvfrom(16)
+                asked.sendto(b"%d" % count, peer)
+
+
+def _raw_flood(
+    proto: int, addr: str, packet: bytes, count_port: int, seconds: float
+) -> dict[str, float]:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, proto) as raw,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked,
+    ):
+        raw.connect((addr, 0))
+        asked.connect((addr, count_port))
+        asked.settimeout(5)
+        # The first one makes the entry of the flow.
+        raw.send(packet)
+        time.sleep(0.5)
+        begin, sent = time.monotonic(), 0
+        before = _ask(asked)
+        while time.monotonic() - begin < seconds:
+            for _ in range(64):
+                raw.send(packet)
+            sent += 64
+        took = time.monotonic() - begin
+        time.sleep(1.0)
+        arrived = _ask(asked) - before
+    return {"packets_per_second": arrived / took, "offered_per_second": sent / took}
+
+
+def _ask(link: socket.socket) -> int:
+    link.send(b"?")
+    return int(link.recv(64))
+
+
+def _pptp(kind: int, size: int, body: bytes) -> bytes:
+    head = struct.pack("!HHIHH", size, 1, 0x1A2B3C4D, kind, 0)
+    return (head + body).ljust(size, b"\0")
+
+
+def _call_id(message: bytes) -> tuple[int]:
+    (number,) = struct.unpack_from("!H", message, 12)
+    return (number,)
+
+
 ROLES = {
+    "pptp-server": lambda a: pptp_server(int(a[0])),
+    "gre-flood": lambda a: gre_flood(a[0], int(a[1]), int(a[2]), float(a[3])),
+    "ike-answer": lambda a: ike_answer(int(a[0])),
+    "esp-flood": lambda a: esp_flood(a[0], int(a[1]), int(a[2]), float(a[3])),
+    "raw-count": lambda a: raw_count(int(a[0]), int(a[1])),
     "tcp-sink": lambda a: tcp_sink(int(a[0])),
     "tcp-send": lambda a: tcp_send(a[0], int(a[1]), float(a[2])),
     "udp-echo": lambda a: udp_echo(int(a[0])),

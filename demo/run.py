@@ -25,7 +25,7 @@ os.environ.pop("P4ALG_SOCKET", None)
 
 from p4alg.config.errors import UserError  # noqa: E402
 from p4alg.control.client import Client  # noqa: E402
-from p4alg.lab import ftp, plan, runner, tftp, topology  # noqa: E402
+from p4alg.lab import ftp, ike, plan, pptp, runner, tftp, topology  # noqa: E402
 
 CONFIG = ROOT / "topologies" / "nat.config.yaml"
 SIZE = 5_000_000
@@ -33,7 +33,9 @@ TFTP_SIZE = 500_000
 LIMIT = 60.0
 INSIDE, OUTSIDE = "inside1", "outside1"
 SERVER_OUTSIDE = "ftp://198.51.100.11"
-TFTP_SERVER = "198.51.100.11"
+SERVER, INSIDE_ADDR = "198.51.100.11", "10.0.0.11"
+BEHIND_INSIDE, BEHIND_OUTSIDE = "172.16.1.1", "172.16.2.1"
+FRAMES, IKE_SIZE = 200, 500_000
 SERVER_INSIDE = "ftp://203.0.113.5"
 
 
@@ -52,11 +54,11 @@ class Watcher:
         except (UserError, ValueError):
             return
 
-    def take(self) -> list[dict[str, Any]]:
-        """The announcements seen since the last call."""
+    def take(self, everything: bool = False) -> list[dict[str, Any]]:
+        """The announcements seen since the last call, or all messages."""
         time.sleep(0.1)
         records, self._records = self._records, []
-        return [record for record in records if record["pinholes"]]
+        return [record for record in records if everything or record["pinholes"]]
 
 
 class Demo:
@@ -102,6 +104,10 @@ class Demo:
         say("")
         self._tftp(watcher)
         say("")
+        self._pptp(watcher)
+        say("")
+        self._ike(watcher)
+        say("")
         self._left_open(client)
         what = "all of it held" if not self._failed else f"{self._failed} checks FAILED"
         say(f"{what}, {time.monotonic() - begin:.0f} s")
@@ -127,7 +133,7 @@ class Demo:
         server = tftp.serve(OUTSIDE, tftp.SERVERS[0], TFTP_SIZE)
         for what, move in (("down", tftp.fetch), ("up", tftp.send)):
             watcher.take()
-            result = move("curl", INSIDE, server, TFTP_SERVER, LIMIT, {"blksize": 1428})
+            result = move("curl", INSIDE, server, SERVER, LIMIT, {"blksize": 1428})
             seen = watcher.take()
             for record in seen:
                 say(f"    read       {record['summary']}")
@@ -135,6 +141,42 @@ class Demo:
                     say(f"    pinhole    {pinhole}")
             good = f"{TFTP_SIZE // 1000} KB, checksums agree, {result.seconds:.2f} s"
             self._verdict(f"curl {what}", result.intact and bool(seen), good, result.said)
+
+    def _pptp(self, watcher: Watcher) -> None:
+        """A call of two real programs, and numbered frames through its GRE tunnel."""
+        say("PPTP, client inside, server outside: inside1 -> 198.51.100.11")
+        pptp.serve(OUTSIDE)
+        watcher.take()
+        begin = time.monotonic()
+        with pptp.Client(INSIDE, SERVER, INSIDE_ADDR) as client:
+            connected = client.connect(10.0)
+            for record in watcher.take():
+                say(f"    read       {record['summary']}")
+                for pinhole in record["pinholes"]:
+                    say(f"    pinhole    {pinhole}")
+            got = client.exchange(FRAMES, 20.0)
+        held = connected and got.echoed == FRAMES
+        good = f"{FRAMES} frames there and back, {time.monotonic() - begin:.2f} s"
+        self._verdict("pptp", held, good, f"{got.echoed} of {FRAMES} frames came back")
+
+    def _ike(self, watcher: Watcher) -> None:
+        """A tunnel of two strongSwans, and a file through it."""
+        say("IKEv2 and ESP in UDP, client inside, gateway outside: inside1 -> 198.51.100.11")
+        watcher.take()
+        begin = time.monotonic()
+        outside = ike.Daemon(OUTSIDE, BEHIND_OUTSIDE)
+        outside.load(ike.Connection("net", f"{BEHIND_OUTSIDE}/32", f"{BEHIND_INSIDE}/32"))
+        inside = ike.Daemon(INSIDE, BEHIND_INSIDE)
+        ends = (f"{BEHIND_INSIDE}/32", f"{BEHIND_OUTSIDE}/32")
+        inside.load(ike.Connection("net", *ends, SERVER, 2))
+        up = inside.initiate("net")
+        for record in watcher.take(everything=True):
+            if record["alg"] == "ike" and record["verdict"] == "forwarded":
+                say(f"    passed     {record['sender']}: {record['summary']}")
+        file = ike.serve(OUTSIDE, BEHIND_OUTSIDE, IKE_SIZE)
+        got = ike.fetch(INSIDE, BEHIND_OUTSIDE, file, 20.0)
+        good = f"{IKE_SIZE // 1000} KB through the tunnel, {time.monotonic() - begin:.2f} s"
+        self._verdict("strongSwan", up.is_done and got.intact, good, up.text[-60:] or got.said)
 
     def _announcement(self, mode: str, seen: list[dict[str, Any]]) -> None:
         say(f"  {mode}")
@@ -180,6 +222,7 @@ def main() -> int:
     try:
         ftp.require()
         tftp.require()
+        pptp.require()
         runner.sweep()
         try:
             return 0 if Demo(args.target).run() else 1

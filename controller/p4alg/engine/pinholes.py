@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from p4alg.alg.contract import Endpoint, PinholeRequest, Refusal
+from p4alg.alg.contract import Endpoint, PinholeRequest, Refusal, format_addr
 from p4alg.engine import tables as t
 from p4alg.engine.counters import Counters
 from p4alg.engine.flows import TUNNELS, Flow, flow_id, number_of, proto_name
@@ -60,10 +60,17 @@ class Pinhole:
 
     def __str__(self) -> str:
         entry = self.entry
+        name = proto_name(entry.proto)
         inside = Endpoint(entry.inside_addr, number_of(entry.proto, entry.inside_id))
-        who = "anyone" if entry.remote_addr is None else str(Endpoint(entry.remote_addr, 0))[:-2]
-        port = "*" if entry.remote_id is None else str(entry.remote_id)
-        return f"{proto_name(entry.proto)} {who}:{port} -> {self.visible} -> {inside}"
+        who = "anyone" if entry.remote_addr is None else format_addr(entry.remote_addr)
+        if entry.proto not in TUNNELS:
+            port = "*" if entry.remote_id is None else str(entry.remote_id)
+            return f"{name} {who}:{port} -> {self.visible} -> {inside}"
+        # Only the receiver of a tunnel has an identifier.
+        if entry.inside_id:
+            return f"{name} {who} -> {self.visible} -> {inside}"
+        number = number_of(entry.proto, entry.remote_id or 0)
+        return f"{name} {format_addr(entry.inside_addr)} -> {who}:{number}"
 
 
 @dataclass(slots=True, eq=False)
