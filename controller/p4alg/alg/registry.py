@@ -12,7 +12,12 @@ from p4alg.alg.contract import AlgInfo, DatagramAlg, SessionFacts, StreamAlg
 from p4alg.alg.ftp import FTP, FtpAlg, FtpLimits
 from p4alg.alg.ike import IKE, IkeAlg, IkeExchanges
 from p4alg.alg.pptp import PPTP, PptpAlg, PptpLimits
+from p4alg.alg.sip.alg import SIP, SipDatagramAlg, SipStreamAlg
+from p4alg.alg.sip.calls import SipCalls
+from p4alg.alg.sip.limits import SipLimits, SipSettings
 from p4alg.alg.tftp import TFTP, TftpAlg
+
+_TCP, _UDP = 6, 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class AlgKind:
     info: AlgInfo
     default_ports: tuple[tuple[int, int], ...]
     make: Callable[[SessionFacts, AlgOptions], StreamAlg | DatagramAlg]
-    share: Callable[[], object] = lambda: None
+    share: Callable[[AlgOptions], object] = lambda _options: None
     protocols: tuple[int, ...] = ()
     message: int = 0
     outlives: bool = False
@@ -69,9 +74,27 @@ def _ike(facts: SessionFacts, options: AlgOptions) -> DatagramAlg:
     return IkeAlg(facts, options.shared)
 
 
+def _sip(facts: SessionFacts, options: AlgOptions) -> StreamAlg | DatagramAlg:
+    assert isinstance(options.shared, SipCalls)
+    kind = SipStreamAlg if facts.proto == _TCP else SipDatagramAlg
+    return kind(facts, options.shared)
+
+
+def _sip_calls(options: AlgOptions) -> SipCalls:
+    return SipCalls(SipSettings(denied_ports=options.denied_ports))
+
+
 ALGS: Mapping[str, AlgKind] = {
-    "ftp": AlgKind(FTP, ((6, 21),), _ftp),
-    "tftp": AlgKind(TFTP, ((17, 69),), _tftp),
-    "pptp": AlgKind(PPTP, ((6, 1723),), _pptp),
-    "ike": AlgKind(IKE, ((17, 500),), _ike, share=IkeExchanges, protocols=(50,)),
+    "ftp": AlgKind(FTP, ((_TCP, 21),), _ftp),
+    "sip": AlgKind(
+        SIP,
+        ((_UDP, 5060), (_TCP, 5060)),
+        _sip,
+        share=_sip_calls,
+        message=SipLimits().message,
+        outlives=True,
+    ),
+    "tftp": AlgKind(TFTP, ((_UDP, 69),), _tftp),
+    "pptp": AlgKind(PPTP, ((_TCP, 1723),), _pptp),
+    "ike": AlgKind(IKE, ((_UDP, 500),), _ike, share=lambda _: IkeExchanges(), protocols=(50,)),
 }

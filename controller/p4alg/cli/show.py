@@ -48,6 +48,15 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "pinholes": "PINHOLES",
         "controls": "CONTROLS",
     },
+    "calls": {
+        "from": "FROM",
+        "to": "TO",
+        "inside": "INSIDE",
+        "state": "STATE",
+        "media": "MEDIA",
+        "pinhole_count": "PINHOLES",
+        "age": "AGE",
+    },
     "events": {"time": "TIME", "level": "LEVEL", "text": "EVENT"},
 }
 _STATE = 5
@@ -85,7 +94,14 @@ def lines(what: str, result: Any) -> list[str]:
     if what == "switch":
         return _switch(result)
     rows: list[Row] = [
-        {**row, "what": _what(row), "short_state": str(row.get("state"))[:_STATE]} for row in result
+        {
+            **row,
+            "what": _what(row),
+            "short_state": str(row.get("state"))[:_STATE],
+            "media": [stream["media"] for stream in row.get("streams", ())],
+            "pinhole_count": len(row.get("pinholes", ())) if what == "calls" else None,
+        }
+        for row in result
     ]
     return render(rows, _COLUMNS[what]) if rows else [f"no {what}"]
 

@@ -138,7 +138,8 @@ class Controls:
         self._pinholes = pinholes
         self._outbox = outbox
         self._counters = counters
-        self._shared = {name: kind.share() for name, kind in ALGS.items()}
+        options = AlgOptions(settings.denied_ports, settings.limits.message)
+        self._shared = {name: kind.share(options) for name, kind in ALGS.items()}
         self._per_subscriber: Counter[int] = Counter()
         self._expected: dict[tuple[int, int, int, int], Expectation] = {}
         self.all: dict[FlowKey, Control] = {}

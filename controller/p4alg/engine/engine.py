@@ -277,9 +277,28 @@ class Engine:
             return
         control = self._controls.attach(flow, parent.alg, event.hairpin)
         out = PacketOut(frame, port, hairpin=event.hairpin)
-        self._translation.commit(opening, [] if control else [out], more)
-        if control is not None:
-            self._controls.packet(control, flow.opened_by, port, frame, now)
+        self._begin(opening, control, out, more, now)
+
+    def _begin(
+        self,
+        opening: Opening,
+        control: Control | None,
+        out: PacketOut,
+        more: Sequence[t.Update],
+        now: float,
+    ) -> None:
+        """Write a new flow; its first packet goes on, as its ALG wants it if it has one."""
+        assert out.ingress_port is not None
+        if control is None:
+            self._translation.commit(opening, [out], more)
+        elif opening.flow.key.proto == TCP:
+            then = self._controls.first_segments(control, out.ingress_port, out.frame, now)
+            self._translation.commit(opening, then, more)
+        else:
+            # A first datagram is a message already: its flow comes before it.
+            self._translation.commit(opening, [], more)
+            side = opening.flow.opened_by
+            self._controls.packet(control, side, out.ingress_port, out.frame, now)
 
     def _expected_flow(
         self, expected: Expectation, flow: Flow, out: PacketOut, now: float
@@ -306,15 +325,7 @@ class Engine:
         control = None
         if alg and self._algs[alg].enabled and self._serves(alg, flow.key.proto):
             control = self._controls.attach(flow, alg, event.hairpin)
-        if control is None:
-            self._translation.commit(opening, [out])
-        elif flow.key.proto == TCP:
-            then = self._controls.first_segments(control, event.port, event.frame, now)
-            self._translation.commit(opening, then)
-        else:
-            # A first datagram is a message already: its flow comes before it.
-            self._translation.commit(opening, [])
-            self._controls.packet(control, flow.opened_by, event.port, event.frame, now)
+        self._begin(opening, control, out, (), now)
 
     def _serves(self, alg: str, proto: int) -> bool:
         return proto in {served for served, _ in ALGS[alg].default_ports}

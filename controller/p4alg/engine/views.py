@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from p4alg.alg.contract import Endpoint, format_addr
 from p4alg.alg.registry import ALGS
+from p4alg.alg.sip.calls import SipCalls
 from p4alg.engine.controls import Controls
 from p4alg.engine.counters import Counters
 from p4alg.engine.flows import number_of, proto_name
@@ -164,6 +165,11 @@ def _seconds(value: float) -> float:
     return round(value, 1)
 
 
+def _calls(context: Context) -> Rows:
+    calls = context.controls.shared("sip")
+    return calls.rows(context.now) if isinstance(calls, SipCalls) else []
+
+
 VIEWS: Mapping[str, Callable[[Context], Rows | dict[str, object]]] = {
     "algs": _algs,
     "sessions": _sessions,
@@ -171,4 +177,5 @@ VIEWS: Mapping[str, Callable[[Context], Rows | dict[str, object]]] = {
     "pinholes": _pinholes,
     "counters": _counters,
     "subscribers": _subscribers,
+    "calls": _calls,
 }

@@ -1,0 +1,114 @@
+"""The SIP ALG on UDP and TCP, on the same code and one table of calls (RFC 3261).
+
+It reads messages only where a connection begins with one (G7), and follows
+neither TLS nor sips: those are plain NAT (S10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from p4alg.alg.contract import (
+    AlgInfo,
+    Detach,
+    Forward,
+    Gateway,
+    Peer,
+    Refuse,
+    SessionFacts,
+    Step,
+)
+from p4alg.alg.sip.calls import SipCalls
+from p4alg.alg.sip.message import SipError, may_begin_sip
+from p4alg.alg.sip.session import SipSession
+from p4alg.alg.sip.stream import Framer, NotSip
+
+SIP = AlgInfo("sip", 2, "Session Initiation Protocol and its media (RFC 3261, 3264, 4566)")
+
+_STUN_COOKIE = b"\x21\x12\xa4\x42"
+_SHORTEST = 4
+"""Some phones keep their mapping alive with a few bytes of anything."""
+
+
+class SipDatagramAlg:
+    """The ALG of one UDP flow; see `DatagramAlg` and `Lasting`."""
+
+    def __init__(self, facts: SessionFacts, calls: SipCalls) -> None:
+        self._session = SipSession(facts, calls)
+        self._line = calls.settings.limits.line
+        self._begun = False
+
+    def receive(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
+        """One datagram: a message, or something that keeps the flow alive."""
+        if _keeps_alive(data):
+            return [Forward(len(data), is_message=False)]
+        if not may_begin_sip(data, self._line):
+            if self._begun:
+                return [Refuse(len(data), "not-sip")]
+            return [Detach("not-sip", True)]
+        self._begun = True
+        return self._session.handle(sender, data, gateway, now)
+
+    def tick(self, gateway: Gateway, now: float) -> None:
+        """End what is over by the clock."""
+        self._session.tick(gateway, now)
+
+    def ended(self, gateway: Gateway) -> None:
+        """A flow that falls silent ends no call: the next message begins another."""
+
+
+class SipStreamAlg:
+    """The ALG of one TCP connection; see `StreamAlg` and `Lasting`."""
+
+    def __init__(self, facts: SessionFacts, calls: SipCalls) -> None:
+        self._session = SipSession(facts, calls)
+        self._framers = {peer: Framer(calls.settings.limits) for peer in Peer}
+        self._begun: set[Peer] = set()
+        self._detached = False
+
+    def feed(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
+        """Consume the whole messages that `data` begins with."""
+        steps: list[Step] = []
+        at = 0
+        while at < len(data) and not self._detached:
+            try:
+                piece = self._framers[sender].piece(data, at)
+            except NotSip as found:
+                return [*steps, *self._not_sip(sender, found, len(data) - at)]
+            except SipError as error:
+                return [*steps, *self._lost(error.word, len(data) - at)]
+            if piece is None:
+                break
+            if piece.is_message:
+                self._begun.add(sender)
+                message = data[at : at + piece.length]
+                steps += self._session.handle(sender, message, gateway, now)
+            else:
+                steps.append(Forward(piece.length, is_message=False))
+            at += piece.length
+        return steps
+
+    def tick(self, gateway: Gateway, now: float) -> None:
+        """End what is over by the clock."""
+        self._session.tick(gateway, now)
+
+    def ended(self, gateway: Gateway) -> None:
+        """A connection that closes ends no call: the next message opens another."""
+
+    def _not_sip(self, sender: Peer, found: NotSip, size: int) -> list[Step]:
+        if sender in self._begun:
+            return self._lost("bad-start", size)
+        self._detached = True
+        return [Detach(found.word, found.is_error)]
+
+    def _lost(self, word: str, size: int) -> list[Step]:
+        """Where the next message begins cannot be known: nothing more is read."""
+        self._detached = True
+        return [Refuse(size, word), Detach(word, True)]
+
+
+def _keeps_alive(data: bytes) -> bool:
+    """Newlines (RFC 5626), a STUN request (RFC 8489), or next to nothing."""
+    if len(data) <= _SHORTEST or not data.strip(b"\r\n\0"):
+        return True
+    return data[0] < 4 and data[4:8] == _STUN_COOKIE

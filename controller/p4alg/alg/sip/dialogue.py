@@ -1,0 +1,293 @@
+"""Calls: what INVITE and what follows it do to them (S6, S7; RFC 3261, 3262, 3264, 3311).
+
+Requests only note what they offer. Media open when offer and answer are both
+known, and one of them came in a response to a request that was let through, or
+in the ACK or PRACK of one: both ends have spoken.
+"""
+
+from __future__ import annotations
+
+from p4alg.alg.contract import Endpoint, PinholeRequest
+from p4alg.alg.sip import media
+from p4alg.alg.sip.body import SdpPart, find_sdp
+from p4alg.alg.sip.exchange import Exchange, text
+from p4alg.alg.sip.headers import aor
+from p4alg.alg.sip.ledger import Key, User
+from p4alg.alg.sip.message import SipError
+from p4alg.alg.sip.records import (
+    Call,
+    CallKey,
+    CallState,
+    Description,
+    Dialog,
+    Streams,
+    Transaction,
+)
+
+_OFFERING = (b"INVITE", b"UPDATE", b"PRACK")
+_AGAIN = (401, 407, 422, 491)
+"""Finals after which the same request comes again: credentials, timer, glare."""
+_DEAD = (408, 481)
+"""Finals that end the dialog of any request in it (RFC 3261 section 12.2.1.2)."""
+_SIGNALLING_FLOWS = 8
+
+
+def call_of(x: Exchange) -> Call | None:
+    """The call that a message belongs to."""
+    return x.calls.call_of(x.inside.addr, x.call_id, x.local_tag)
+
+
+def begin(x: Exchange) -> Call | None:
+    """The call of an INVITE or UPDATE, made if it is the first; raises `SipError` at a limit."""
+    call = call_of(x)
+    if x.message.method not in (b"INVITE", b"UPDATE") or call is not None:
+        return call
+    source = x.inside.addr if x.from_inside else x.remote.addr
+    flood = x.settings.flood
+    # What tells a repeated INVITE: its source, caller and target.
+    names = (aor(x.message, b"from"), aor(x.message, b"to"))
+    attempt = (source, *names)
+    if x.calls.rejections.is_blocked(attempt, x.now):
+        raise SipError("rejected-before")
+    if x.calls.new_calls.count(source, flood.window, x.now) > flood.calls:
+        raise SipError("call-flood")
+    key = CallKey(x.inside.addr, x.call_id, x.from_inside)
+    before = x.calls.calls.get(key)
+    if before is not None:
+        # The caller chose another tag: it has forgotten that call.
+        x.ended += x.calls.end(before)
+    call = Call(
+        key,
+        x.message.from_tag,
+        (text(names[0]), text(names[1])),
+        attempt,
+        x.now,
+        x.now + x.settings.timers.ringing,
+    )
+    x.calls.add(call)
+    x.new_call = call
+    return call
+
+
+def request(x: Exchange, call: Call | None, transaction: Transaction | None) -> None:
+    """A request, perhaps of a call (`transaction` is None for ACK)."""
+    method = x.message.method
+    parts = find_sdp(x.message, x.settings.limits)
+    if call is None or method not in (*_OFFERING, b"ACK"):
+        _addresses_only(x, parts)
+    else:
+        _describe_in_request(x, call, transaction, parts)
+    if call is None:
+        return
+    _note_contact(x, call)
+    if method == b"INVITE" and x.is_new and not call.answered:
+        # Perhaps once more, with the credentials that were asked for.
+        call.ends_at = None
+        call.ringing_until = x.now + x.settings.timers.ringing
+    ends = method == b"BYE" and (x.remote_tag in call.dialogs or not call.dialogs)
+    if ends or (method == b"CANCEL" and not call.answered):
+        # The response ends it; if none comes, the clock.
+        call.state = CallState.ENDING
+        call.ends_at = x.now + x.settings.timers.transaction
+
+
+def _describe_in_request(
+    x: Exchange, call: Call, transaction: Transaction | None, parts: list[SdpPart]
+) -> None:
+    late = call.late
+    answers = late is not None and late.by_inside != x.from_inside
+    if x.message.method in (b"ACK", b"PRACK") and answers and late is not None:
+        if parts:
+            streams = _streams(x, parts, call.user(None), is_answer=True)
+            _agree(x, call, streams, late.streams)
+        call.late = None
+        x.ended += x.calls.ledger.release(call.user(None))
+    elif parts and transaction is not None:
+        streams = _streams(x, parts, call.user(None), is_answer=False)
+        transaction.offer = Description(x.from_inside, streams)
+    else:
+        _addresses_only(x, parts)
+
+
+def response(x: Exchange, call: Call | None, transaction: Transaction | None) -> None:
+    """A response; `transaction` is that of its request, None if nobody asked."""
+    method, code = x.message.method, x.message.code
+    parts = find_sdp(x.message, x.settings.limits)
+    if call is None or transaction is None or method not in _OFFERING or not 100 < code < 300:
+        _addresses_only(x, parts)
+    elif parts:
+        _describe_in_response(x, call, transaction, parts)
+    if call is None or transaction is None:
+        return
+    if code < 300:
+        _note_contact(x, call)
+    if method == b"INVITE":
+        _invite_answered(x, call, transaction)
+    elif code >= 200 and method == b"BYE":
+        _bye_answered(x, call)
+    elif code >= 200 and method in _OFFERING:
+        _settled(x, call)
+        if method == b"UPDATE" and code in _DEAD:
+            _end_dialog(x, call)
+
+
+def _describe_in_response(
+    x: Exchange, call: Call, transaction: Transaction, parts: list[SdpPart]
+) -> None:
+    offer = transaction.offer
+    if offer is not None:
+        streams = _streams(x, parts, call.user(None), is_answer=True)
+        _agree(x, call, streams, offer.streams)
+    else:
+        streams = _streams(x, parts, call.user(None), is_answer=False)
+        call.late = Description(x.from_inside, streams)
+
+
+def _streams(x: Exchange, parts: list[SdpPart], user: User, is_answer: bool) -> Streams:
+    """The streams of the first description; further ones (alternatives) are translated too."""
+    if not x.from_inside:
+        return media.hear(x, parts[0])
+    found = [media.announce(x, part, user, is_answer) for part in parts]
+    return found[0]
+
+
+def _addresses_only(x: Exchange, parts: list[SdpPart]) -> None:
+    for part in parts if x.from_inside else ():
+        media.announce(x, part, None, is_answer=False)
+
+
+def _agree(x: Exchange, call: Call, told: Streams, offered: Streams) -> None:
+    """`told` by the sender of this message answers what the other end offered."""
+    local, remote = (told, offered) if x.from_inside else (offered, told)
+    media.connect(x, call, x.remote_tag, local, remote)
+    dialog = call.dialogs[x.remote_tag]
+    if call.answered and call.state is not CallState.ENDING:
+        held = dialog.held_since is not None
+        call.state = CallState.HELD if held else CallState.ANSWERED
+
+
+def _invite_answered(x: Exchange, call: Call, transaction: Transaction) -> None:
+    code = x.message.code
+    if code < 200:
+        if not call.answered and code > 100:
+            # Timer C begins again (RFC 3261 section 16.7).
+            call.ringing_until = x.now + x.settings.timers.ringing
+            transaction.expires = call.ringing_until
+            if call.state in (CallState.CALLING, CallState.RINGING):
+                early = any(dialog.remote for dialog in call.dialogs.values())
+                call.state = CallState.EARLY if early else CallState.RINGING
+        return
+    # Kept for copies of the response.
+    transaction.expires = x.now + x.settings.timers.transaction
+    if code < 300:
+        _established(x, call)
+    elif call.answered:
+        _settled(x, call)
+        call.late = None
+        if code in _DEAD:
+            _end_dialog(x, call)
+    elif code in _AGAIN:
+        call.ends_at = x.now + x.settings.timers.transaction
+    else:
+        if code >= 400 and code != 487 and not transaction.done:
+            x.calls.rejections.rejected(call.attempt, x.settings.flood, x.now)
+        transaction.done = True
+        x.ended += x.calls.end(call)
+
+
+def _established(x: Exchange, call: Call) -> None:
+    """A 2xx: this dialog stays, and what other branches of a forked call had goes."""
+    for tag in [t for t, d in call.dialogs.items() if t != x.remote_tag and not d.confirmed]:
+        x.ended += x.calls.ledger.release(call.user(tag))
+        del call.dialogs[tag]
+    dialog = call.dialogs.get(x.remote_tag)
+    if dialog is None:
+        if len(call.dialogs) >= x.settings.limits.dialogs:
+            raise SipError("dialog-limit")
+        dialog = call.dialogs[x.remote_tag] = Dialog()
+    dialog.confirmed = True
+    if call.late is None:
+        # What was offered is in force now, or was turned down.
+        x.ended += x.calls.ledger.release(call.user(None))
+    call.ends_at = None
+    call.state = CallState.HELD if dialog.held_since is not None else CallState.ANSWERED
+    _open_signalling(x, call)
+
+
+def _settled(x: Exchange, call: Call) -> None:
+    """An offer within an answered call was accepted or turned down: it holds nothing itself.
+
+    Before the answer, what the INVITE offers is still open to other branches.
+    """
+    if call.answered:
+        x.ended += x.calls.ledger.release(call.user(None))
+
+
+def _bye_answered(x: Exchange, call: Call) -> None:
+    if x.message.code in (401, 407):
+        call.ends_at = None
+        call.state = CallState.ANSWERED
+        return
+    _end_dialog(x, call)
+
+
+def _end_dialog(x: Exchange, call: Call) -> None:
+    if call.dialogs.pop(x.remote_tag, None) is not None:
+        x.ended += x.calls.ledger.release(call.user(x.remote_tag))
+    if not call.dialogs:
+        x.ended += x.calls.end(call)
+    elif call.state is CallState.ENDING:
+        call.ends_at = None
+        call.state = CallState.ANSWERED if call.answered else CallState.EARLY
+
+
+def _note_contact(x: Exchange, call: Call) -> None:
+    """Where requests within the call come from and go to."""
+    peers = {x.remote.addr}
+    uri = x.contacts[0].uri if x.contacts else None
+    if uri is not None and uri.host.addr is not None:
+        if not x.from_inside:
+            peers.add(uri.host.addr)
+        elif uri.host.addr == x.inside.addr:
+            call.contact = (uri.host.proto, Endpoint(uri.host.addr, uri.host.number))
+    if len(call.peers | peers) <= x.settings.limits.dialogs:
+        call.peers |= peers
+
+
+def _open_signalling(x: Exchange, call: Call) -> None:
+    """Let requests within the call in for as long as it lasts, though its flow falls silent.
+
+    They come from where the call came from; from the remote end itself only if
+    no proxy wants to stay in between (RFC 3261 section 16.6 step 4).
+    """
+    if call.contact is None or x.objection(call.contact[1].port):
+        return
+    proto, listen = call.contact
+    openers = {x.remote.addr}
+    if x.message.first(b"record-route") is None:
+        openers |= call.peers
+    kept: set[Key] = set()
+    if x.calls.ledger.visible(proto, listen) is not None:
+        x.calls.ledger.hold(call.signalling, x.gateway, proto, listen)
+        kept.add(("hold", proto, listen, 0))
+    for opener in sorted(openers):
+        wanted = PinholeRequest(
+            proto,
+            listener=x.facts.inside,
+            listen=listen,
+            opener_addr=opener,
+            opener_port=None,
+            lifetime=x.settings.timers.call,
+            max_flows=_SIGNALLING_FLOWS,
+            label="sip dialog",
+            inspect=True,
+        )
+        try:
+            number = x.calls.ledger.pinhole(call.signalling, x.gateway, wanted, x.now)
+        except SipError as error:
+            # The call works; what comes from elsewhere within it will not.
+            x.notice("no-dialog-pinhole", f"{listen}: {error.word}")
+            continue
+        x.pinholes.append(number)
+        kept.add(("pinhole", proto, listen, opener))
+    x.ended += x.calls.ledger.release(call.signalling, kept)

@@ -1,0 +1,160 @@
+"""One message on its way through the gateway, and what becomes of it.
+
+An `Exchange` gathers edits, pinholes and what is to be ended while the parts of
+the ALG look at the message; nothing is ended before all of them agreed.
+"""
+
+from __future__ import annotations
+
+import re
+
+from p4alg.alg.contract import (
+    Edit,
+    Forward,
+    Gateway,
+    Notice,
+    Refuse,
+    SessionFacts,
+    Step,
+    format_addr,
+)
+from p4alg.alg.sip.calls import SipCalls
+from p4alg.alg.sip.headers import Contact, Via, contacts, vias
+from p4alg.alg.sip.message import Header, Message, SipError
+from p4alg.alg.sip.records import Call, TransactionKey
+
+LOWEST_PORT = 1024
+_SUMMARY = 240
+
+
+class Exchange:
+    """A message with its session; `from_inside` tells its direction."""
+
+    def __init__(
+        self,
+        facts: SessionFacts,
+        calls: SipCalls,
+        gateway: Gateway,
+        now: float,
+        message: Message,
+        from_inside: bool,
+    ) -> None:
+        self.facts = facts
+        self.calls = calls
+        self.gateway = gateway
+        self.now = now
+        self.message = message
+        self.from_inside = from_inside
+        self.inside = facts.endpoint(facts.inside)
+        self.seen = facts.inside_as_seen_outside
+        self.remote = facts.endpoint(facts.inside.other)
+        self.settings = calls.settings
+        self.edits: list[Edit] = []
+        self.notices: list[Notice] = []
+        self.pinholes: list[int] = []
+        self.ended: list[int] = []
+        self.changes: list[str] = []
+        self.new_call: Call | None = None
+        self.is_new = False
+        """Whether the request is no copy of one that was seen."""
+        self._longer: dict[Header, int] = {}
+        limits = self.settings.limits
+        self.vias: list[Via] = vias(message, limits)
+        self.contacts: list[Contact] = contacts(message, limits)
+        call_id = message.text(message.call_id)
+        self.call_id = self.outward_names(call_id) if from_inside else call_id
+        is_asker = message.is_request == from_inside
+        self.local_tag = message.from_tag if is_asker else message.to_tag
+        self.remote_tag = message.to_tag if is_asker else message.from_tag
+
+    @property
+    def branch(self) -> bytes:
+        """The branch of the topmost Via; empty if it has none (RFC 2543)."""
+        return self.vias[0].branch if self.vias else b""
+
+    @property
+    def transaction(self) -> TransactionKey:
+        """What ties a response to its request, seen from outside."""
+        message = self.message
+        by_inside = message.is_request == self.from_inside
+        return TransactionKey(
+            self.inside.addr, self.call_id, message.cseq, message.method, by_inside
+        )
+
+    def outward_names(self, text: bytes) -> bytes:
+        """`text` with the inside host's address, where it is a word, as the outside sees it."""
+        return _word(self.inside.addr).sub(format_addr(self.seen.addr).encode(), text)
+
+    def name_spans(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Where in a Call-ID the address stands that has to be another on the other side."""
+        here = self.inside.addr if self.from_inside else self.seen.addr
+        return [found.span() for found in _word(here).finditer(self.message.data, start, end)]
+
+    def edit(self, start: int, end: int, text: bytes) -> None:
+        """Replace a span of the message."""
+        if self.message.data[start:end] != text:
+            self.edits.append(Edit(start, end, text))
+
+    def edit_body(self, start: int, end: int, text: bytes, lengths: tuple[Header, ...]) -> None:
+        """Replace a span of the body, which `lengths` count."""
+        self.edit(start, end, text)
+        for header in lengths:
+            self._longer[header] = self._longer.get(header, 0) + len(text) - (end - start)
+
+    def check_port(self, port: int) -> None:
+        """No hold or pinhole leads to a port that is low or on the deny list (G7)."""
+        objection = self.objection(port)
+        if objection:
+            raise SipError(objection)
+
+    def objection(self, port: int) -> str:
+        """Why nothing may lead to a port of the inside host; empty if it may."""
+        if port < LOWEST_PORT:
+            return "low-port"
+        return "denied-port" if port in self.settings.denied_ports else ""
+
+    def notice(self, event: str, summary: str) -> None:
+        """Something worth a count."""
+        self.notices.append(Notice(event, summary))
+
+    def forward(self, length: int) -> list[Step]:
+        """The steps of a message that goes on."""
+        for header, longer in self._longer.items():
+            if longer:
+                length_now = int(self.message.text(header)) + longer
+                self.edit(header.start, header.end, b"%d" % max(0, length_now))
+        self._end(self.ended)
+        edits = tuple(sorted(self.edits, key=lambda edit: (edit.start, edit.end)))
+        pinholes = tuple(dict.fromkeys(self.pinholes))
+        return [*self.notices, Forward(length, edits, self._summary(), pinholes)]
+
+    def refuse(self, length: int, reason: str) -> list[Step]:
+        """The steps of a message that may not take effect: what it took is given back."""
+        if self.new_call is not None:
+            self.ended += self.calls.end(self.new_call)
+        if self.is_new:
+            self.calls.forget(self.transaction)
+        self._end([*self.calls.ledger.undo(), *self.ended])
+        return [*self.notices, Refuse(length, reason, self._summary())]
+
+    def _end(self, ids: list[int]) -> None:
+        for number in dict.fromkeys(ids):
+            self.gateway.end(number)
+
+    def _summary(self) -> str:
+        message = self.message
+        method = text(message.method)
+        start = method if message.is_request else f"{message.code} {method}"
+        said = f"{start} {text(self.call_id)}"
+        return " ".join([said, *self.changes])[:_SUMMARY]
+
+
+def text(data: bytes) -> str:
+    """Bytes of a message for a line of text."""
+    return data[:80].decode("ascii", "backslashreplace")
+
+
+def _word(addr: int) -> re.Pattern[bytes]:
+    dotted = re.escape(format_addr(addr).encode())
+    # In the headers of a URI the "@" before it is escaped, and ends in a digit.
+    return re.compile(rb"(?:(?<=%40)|(?<![0-9.]))" + dotted + rb"(?![0-9.])")

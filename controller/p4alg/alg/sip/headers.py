@@ -1,0 +1,222 @@
+"""Which headers carry addresses, and where in them they are (RFC 3261 section 20 and others)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from p4alg.alg.sip.limits import SipLimits
+from p4alg.alg.sip.message import Message, SipError
+from p4alg.alg.sip.uri import (
+    TCP,
+    UDP,
+    HostPort,
+    Uri,
+    params,
+    read_addr,
+    read_port,
+    read_sent_by,
+    read_uri,
+    read_value,
+    split,
+)
+
+_SENT_PROTOCOL = re.compile(
+    rb"[ \t\r\n]*SIP[ \t\r\n]*/[ \t\r\n]*2\.0[ \t\r\n]*/[ \t\r\n]*([A-Za-z-]{1,16})[ \t\r\n]+",
+    re.IGNORECASE,
+)
+_SENT = {b"UDP": (UDP, 5060), b"TCP": (TCP, 5060), b"TLS": (TCP, 5061)}
+_LISTS = (b"contact", b"route", b"record-route", b"path", b"service-route")
+_IDENTITIES = (
+    b"from",
+    b"to",
+    b"refer-to",
+    b"referred-by",
+    b"reply-to",
+    b"p-asserted-identity",
+    b"p-preferred-identity",
+    b"remote-party-id",
+    b"diversion",
+)
+_SINGLE = (b"from", b"to", b"refer-to", b"referred-by")
+_MAX_EXPIRES = (1 << 32) - 1
+CALL_IDS = (b"call-id", b"replaces", b"target-dialog", b"in-reply-to")
+"""Headers that name a call by its Call-ID, which often ends in "@" and an address."""
+
+
+class Role(Enum):
+    """What an address is there for."""
+
+    REACH = "reach"
+    """Messages are sent to it: Contact, Record-Route, Via."""
+    ROUTE = "route"
+    """Messages were sent to it, or are to be: Request-URI, Route."""
+    IDENTITY = "identity"
+    """It is part of a name: From, To, P-Asserted-Identity, Referred-By and the like."""
+    MADDR = "maddr"
+    """It takes the place of a URI's host, and its port is that of the URI."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An address in a message: in which header (lower case, empty: Request-URI), and what for."""
+
+    header: bytes
+    role: Role
+    host: HostPort
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """One Via: sent-by, branch (may be empty), and the spans of the parameters that are there.
+
+    `received` and `maddr` have no port of their own; `rport` is None without a value.
+    """
+
+    sent_by: HostPort
+    branch: bytes
+    received: HostPort | None
+    maddr: HostPort | None
+    rport: HostPort | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One value of a Contact header; `expires` in seconds if it says so, `wildcard` for "*"."""
+
+    uri: Uri | None
+    text: bytes
+    expires: int | None
+    wildcard: bool = False
+
+
+def vias(message: Message, limits: SipLimits) -> list[Via]:
+    """Every Via, topmost first; raises `SipError` for one that cannot be read."""
+    found: list[Via] = []
+    for header in message.all(b"via"):
+        for start, end in split(message.data, header.start, header.end):
+            if len(found) >= limits.values:
+                raise SipError("too-many-values")
+            found.append(_via(message.data, start, end))
+    return found
+
+
+def _via(data: bytes, start: int, end: int) -> Via:
+    sent = _SENT_PROTOCOL.match(data, start, end)
+    if sent is None:
+        raise SipError("bad-via")
+    proto, default = _SENT.get(sent[1].upper(), (TCP, 5060))
+    sent_by = read_sent_by(data, sent.end(), end, proto, default)
+    if sent_by is None or data[sent_by.end : end].lstrip()[:1] not in (b"", b";"):
+        raise SipError("bad-via")
+    branch = b""
+    spans: dict[bytes, HostPort] = {}
+    names: set[bytes] = set()
+    for name, at, stop in params(data, sent_by.end, end):
+        value = data[at:stop]
+        if name in names and name in (b"branch", b"received", b"maddr", b"rport"):
+            raise SipError("bad-via")
+        names.add(name)
+        if name == b"branch":
+            branch = value
+        elif name in (b"received", b"maddr"):
+            spans[name] = HostPort(at, stop, read_addr(value), None, proto, default)
+        elif name == b"rport" and value:
+            if not value.isdigit():
+                raise SipError("bad-via")
+            spans[name] = HostPort(at, stop, None, read_port(value), proto, default)
+    return Via(sent_by, branch, spans.get(b"received"), spans.get(b"maddr"), spans.get(b"rport"))
+
+
+def contacts(message: Message, limits: SipLimits) -> list[Contact]:
+    """Every value of every Contact header."""
+    found: list[Contact] = []
+    data = message.data
+    for header in message.all(b"contact"):
+        if message.text(header) == b"*":
+            found.append(Contact(None, b"*", None, True))
+            continue
+        for start, end in split(data, header.start, header.end):
+            if len(found) >= limits.values:
+                raise SipError("too-many-values")
+            value = read_value(data, start, end)
+            uri = read_uri(data, *value.uri)
+            text = data[slice(*value.uri)]
+            if uri is None and text[:4].lower() in (b"sip:", b"sips"):
+                raise SipError("bad-uri")
+            expires = None
+            for name, at, stop in params(data, *value.params):
+                if name == b"expires":
+                    expires = seconds(data[at:stop])
+            found.append(Contact(uri, text, expires))
+    return found
+
+
+def seconds(text: bytes) -> int | None:
+    """Delta-seconds (0 to 2**32-1, RFC 3261 section 20.19); None if it is no number."""
+    text = text.strip(b" \t\r\n")
+    if not text.isdigit():
+        return None
+    return _MAX_EXPIRES if len(text) > 10 else min(int(text), _MAX_EXPIRES)
+
+
+def aor(message: Message, name: bytes) -> bytes:
+    """The URI in From or To without its parameters, lower case: an address of record."""
+    header = message.first(name)
+    if header is None:
+        return b""
+    value = read_value(message.data, header.start, header.end)
+    return message.data[slice(*value.uri)].partition(b";")[0].lower()
+
+
+def places(message: Message, known: list[Contact], limits: SipLimits) -> list[Place]:
+    """Every address in Request-URI and headers but Via, in the order of the message.
+
+    `known` are the message's contacts, read before.
+    """
+    found: list[Place] = []
+    if message.uri is not None:
+        uri = read_uri(message.data, *message.uri)
+        if uri is None and message.data[message.uri[0] :][:4].lower() in (b"sip:", b"sips"):
+            raise SipError("bad-uri")
+        found += _of(b"", Role.ROUTE, uri)
+    for contact in known:
+        found += _of(b"contact", Role.REACH, contact.uri)
+    for name, uri in _uris(message):
+        role = Role.IDENTITY if name in _IDENTITIES else Role.ROUTE
+        found += _of(name, Role.REACH if name in (b"record-route", b"path") else role, uri)
+        if len(found) > limits.values:
+            raise SipError("too-many-values")
+    return found
+
+
+def _uris(message: Message) -> Iterator[tuple[bytes, Uri]]:
+    data = message.data
+    for header in message.all(*_LISTS[1:], *_IDENTITIES):
+        spans = [(header.start, header.end)]
+        if header.name not in _SINGLE:
+            spans = split(data, header.start, header.end)
+        for start, end in spans:
+            uri = read_uri(data, *read_value(data, start, end).uri)
+            if uri is not None:
+                yield header.name, uri
+
+
+def _of(name: bytes, role: Role, uri: Uri | None) -> list[Place]:
+    if uri is None:
+        return []
+    found = [Place(name, role, uri.host)]
+    return found if uri.maddr is None else [*found, Place(name, Role.MADDR, uri.maddr)]
+
+
+def call_id_spans(message: Message) -> Iterator[tuple[int, int]]:
+    """Where Call-IDs are: in headers of their own, and escaped in a Refer-To (RFC 3891)."""
+    for header in message.all(*CALL_IDS):
+        yield header.start, header.end
+    for header in message.all(b"refer-to"):
+        value = read_value(message.data, header.start, header.end)
+        uri = read_uri(message.data, *value.uri)
+        if uri is not None:
+            yield uri.headers

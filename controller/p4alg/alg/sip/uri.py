@@ -1,0 +1,161 @@
+"""Where addresses are in SIP URIs, parameters and lists of values (RFC 3261 sections 19, 25).
+
+Only IPv4 literals are addresses here; names and IPv6 references are left alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from p4alg.alg.sip.message import SipError
+
+TCP, UDP = 6, 17
+_SPACE = rb"[ \t\r\n]*+"
+_QUOTED = rb"\"(?:[^\"\\]|\\.)*+(?:\"|\Z)"
+_DOTTED = re.compile(rb"(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}")
+_HOST = rb"(\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]++)"
+_SCHEME = re.compile(rb"(sips?):", re.IGNORECASE)
+_USER = re.compile(rb"[^@<>\s\"]*+@")
+_URI_HOST = re.compile(_HOST + rb"(?::([0-9]++))?+(?=[;?]|\Z)")
+_SENT_BY = re.compile(_HOST + rb"(?:" + _SPACE + rb":" + _SPACE + rb"([0-9]++))?+")
+_URI_PARAM = re.compile(rb";(transport|maddr)=([^;?\s]*+)", re.IGNORECASE)
+_PARAM = re.compile(
+    rb";" + _SPACE + rb"([A-Za-z0-9.!%*_+`'~-]++)"
+    rb"(?:" + _SPACE + rb"=" + _SPACE + rb"(" + _QUOTED + rb"|[^;,\s\"<>]*+))?+",
+    re.DOTALL,
+)
+_MARK = re.compile(_QUOTED + rb"|<[^<>]*+>|[,<>]", re.DOTALL)
+_PORTS = {b"sip": 5060, b"sips": 5061}
+_TRANSPORTS = {b"udp": UDP, b"tcp": TCP, b"tls": TCP}
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """A host with or without a port: the span of both, and what they mean.
+
+    `addr` is None unless it is an IPv4 literal; `port` is None if there is none,
+    and `default` then holds. `proto` is the IP protocol it is reached by.
+    """
+
+    start: int
+    end: int
+    addr: int | None
+    port: int | None
+    proto: int
+    default: int
+
+    @property
+    def number(self) -> int:
+        """The port that is meant."""
+        return self.default if self.port is None else self.port
+
+
+@dataclass(frozen=True, slots=True)
+class Uri:
+    """A sip or sips URI: where its host is, the address of its maddr, and its headers ("?...")."""
+
+    host: HostPort
+    maddr: HostPort | None
+    headers: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One of the values of an address header: the span of its URI and that of its parameters."""
+
+    uri: tuple[int, int]
+    params: tuple[int, int]
+
+
+def read_addr(text: bytes) -> int | None:
+    """An IPv4 literal as an integer; None if it is none. Leading zeros are not read: who can
+    tell whether they mean octal."""
+    if _DOTTED.fullmatch(text) is None:
+        return None
+    octets = [int(part) for part in text.split(b".")]
+    return int.from_bytes(bytes(octets), "big") if max(octets) <= 255 else None
+
+
+def read_port(text: bytes) -> int:
+    """A port number, 0 to 65535; raises `SipError` for anything larger."""
+    if len(text) > 5 or int(text) > 0xFFFF:
+        raise SipError("bad-port")
+    return int(text)
+
+
+def read_uri(data: bytes, start: int, end: int) -> Uri | None:
+    """The sip or sips URI at `data[start:end]`; None if it is none, or none that can be read."""
+    scheme = _SCHEME.match(data, start, end)
+    if scheme is None:
+        return None
+    user = _USER.match(data, scheme.end(), end)
+    found = _URI_HOST.match(data, user.end() if user else scheme.end(), end)
+    if found is None:
+        return None
+    kind = scheme[1].lower()
+    question = data.find(b"?", found.end(), end)
+    stop = end if question < 0 else question
+    proto, maddr = (TCP if kind == b"sips" else UDP), None
+    params = {p[1].lower(): p for p in _URI_PARAM.finditer(data, found.end(), stop)}
+    if b"transport" in params:
+        proto = _TRANSPORTS.get(params[b"transport"][2].lower(), proto)
+    host = _host_port(found, proto, _PORTS[kind])
+    if b"maddr" in params:
+        start, stop_at = params[b"maddr"].span(2)
+        addr = read_addr(data[start:stop_at])
+        # It takes the host's place, with the URI's port (section 19.1.1).
+        maddr = HostPort(start, stop_at, addr, None, proto, host.number)
+    return Uri(host, maddr, (stop, end))
+
+
+def read_sent_by(data: bytes, start: int, end: int, proto: int, default: int) -> HostPort | None:
+    """The host and port at the beginning of `data[start:end]`, spaces around the colon or not."""
+    found = _SENT_BY.match(data, start, end)
+    return _host_port(found, proto, default) if found else None
+
+
+def _host_port(found: re.Match[bytes], proto: int, default: int) -> HostPort:
+    port = None if found[2] is None else read_port(found[2])
+    return HostPort(*found.span(), read_addr(found[1]), port, proto, default)
+
+
+def params(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Names (lower case) and value spans of the ;parameters in `data[start:end]`."""
+    at = start
+    while (found := _PARAM.search(data, at, end)) is not None:
+        first, last = found.span(2) if found[2] is not None else (found.end(), found.end())
+        yield found[1].lower(), first, last
+        at = found.end()
+
+
+def split(data: bytes, start: int, end: int) -> list[tuple[int, int]]:
+    """The spans between the commas that are neither quoted nor in angle brackets."""
+    parts: list[tuple[int, int]] = []
+    at = start
+    for mark in _MARK.finditer(data, start, end):
+        if mark[0] == b",":
+            parts.append((at, mark.start()))
+            at = mark.end()
+        elif mark[0] in (b"<", b">") or (mark[0][:1] == b'"' and not _closed(mark[0])):
+            raise SipError("bad-quote")
+    return [*parts, (at, end)]
+
+
+def _closed(quoted: bytes) -> bool:
+    return re.fullmatch(rb"\"(?:[^\"\\]|\\.)*+\"", quoted, re.DOTALL) is not None
+
+
+def read_value(data: bytes, start: int, end: int) -> Value:
+    """A name-addr or addr-spec with its parameters (section 20.10)."""
+    for mark in _MARK.finditer(data, start, end):
+        if mark[0][:1] == b"<" and len(mark[0]) > 1:
+            return Value((mark.start() + 1, mark.end() - 1), (mark.end(), end))
+    while start < end and data[start] in b" \t\r\n":
+        start += 1
+    # Without brackets, parameters and what is behind "?" belong to the header.
+    stop = start
+    while stop < end and data[stop] not in b";? \t\r\n":
+        stop += 1
+    return Value((start, stop), (stop, end))

@@ -1,0 +1,388 @@
+"""A gateway that keeps the whole contract, and user agents that talk SIP through the ALG.
+
+Inside ports are never kept: what is not translated is seen at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from p4alg.alg.contract import (
+    Detach,
+    Edit,
+    Endpoint,
+    Forward,
+    Gateway,
+    Grant,
+    Notice,
+    Peer,
+    PinholeRequest,
+    Refusal,
+    Refuse,
+    SessionFacts,
+    Step,
+    apply_edits,
+)
+from p4alg.alg.sip.alg import SipDatagramAlg, SipStreamAlg
+from p4alg.alg.sip.calls import SipCalls
+from p4alg.alg.sip.limits import SipSettings
+
+UDP, TCP = 17, 6
+
+
+def ip(text: str) -> int:
+    return int.from_bytes(bytes(int(part) for part in text.split(".")), "big")
+
+
+def at(text: str) -> Endpoint:
+    """An endpoint written ADDRESS:PORT."""
+    addr, _, port = text.partition(":")
+    return Endpoint(ip(addr), int(port))
+
+
+OUTSIDE = ip("203.0.113.2")
+PROXY = at("198.51.100.1:5060")
+
+
+@dataclass
+class Nat:
+    """The gateway behind all sessions: bindings, holds and pinholes."""
+
+    bindings: dict[tuple[int, Endpoint], Endpoint] = field(default_factory=dict)
+    uses: dict[tuple[int, Endpoint], int] = field(default_factory=dict)
+    holds: dict[int, tuple[int, tuple[Endpoint, ...]]] = field(default_factory=dict)
+    open: dict[int, PinholeRequest] = field(default_factory=dict)
+    ended: list[int] = field(default_factory=list)
+    refuse_with: str = ""
+    refuse_only: str = ""
+    """A part of the label of the pinholes that are refused; empty: all, and holds too."""
+    answer_with: Endpoint | None = None
+    """What holds are answered with instead of their own endpoint."""
+    next_id: int = 100
+    next_port: int = 30001
+
+    def bind(self, proto: int, inside: Endpoint, port: int = 0) -> Endpoint:
+        key = (proto, inside)
+        if key not in self.bindings:
+            if not port:
+                port = self.next_port
+                # The parity of the port is kept (RFC 4787 section 4.2.2).
+                port += (port ^ inside.port) & 1
+                self.next_port = port + 1
+            self.bindings[key] = Endpoint(OUTSIDE, port)
+        self.uses[key] = self.uses.get(key, 0) + 1
+        return self.bindings[key]
+
+    def let_go(self, proto: int, inside: Endpoint) -> None:
+        key = (proto, inside)
+        self.uses[key] -= 1
+        if self.uses[key] == 0:
+            del self.bindings[key], self.uses[key]
+
+    def number(self) -> int:
+        self.next_id += 1
+        return self.next_id
+
+    def openings(self) -> set[str]:
+        """What is open, as "proto inside<-opener label"."""
+        return {
+            f"{'udp' if r.proto == UDP else 'tcp'} {r.listen}<-"
+            f"{str(Endpoint(r.opener_addr, 0))[:-2]} {r.label}"
+            for r in self.open.values()
+        }
+
+    def media(self) -> set[str]:
+        """What is open for media, without the label."""
+        return {o.partition(" sip ")[0] for o in self.openings() if "rtp" in o or "rtcp" in o}
+
+    def held(self) -> set[str]:
+        return {str(inside) for _, ends in self.holds.values() for inside in ends}
+
+
+class View:
+    """The gateway as the session of one inside host has it."""
+
+    def __init__(self, nat: Nat, host: int) -> None:
+        self._nat = nat
+        self._host = host
+
+    def open_pinhole(self, request: PinholeRequest) -> Grant | Refusal:
+        nat = self._nat
+        if nat.refuse_with and nat.refuse_only in request.label:
+            return Refusal(nat.refuse_with)
+        assert request.listen.addr == self._host, "a pinhole to another host"
+        assert request.listen.port >= 1024
+        assert request.lifetime > 0
+        for number, known in nat.open.items():
+            same = (known.proto, known.listen, known.opener_addr)
+            if same == (request.proto, request.listen, request.opener_addr):
+                nat.open[number] = replace(request, label=known.label)
+                return Grant(number, nat.bindings[(request.proto, request.listen)])
+        visible = nat.bind(request.proto, request.listen)
+        number = nat.number()
+        nat.open[number] = request
+        return Grant(number, visible)
+
+    def close_pinhole(self, pinhole_id: int) -> None:
+        raise AssertionError("not asked for by SIP")
+
+    def hold(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
+        nat = self._nat
+        if nat.refuse_with and not nat.refuse_only:
+            return Refusal(nat.refuse_with)
+        assert listen.addr == self._host, "a hold for another host"
+        ends = [listen]
+        if pair:
+            ends.append(Endpoint(listen.addr, listen.port + 1))
+            assert listen.port % 2 == 0
+            if not any((proto, end) in nat.bindings for end in ends):
+                nat.next_port += nat.next_port & 1
+        shown = [nat.bind(proto, end) for end in ends]
+        number = nat.number()
+        nat.holds[number] = (proto, tuple(ends))
+        return Grant(number, nat.answer_with or shown[0])
+
+    def end(self, number: int) -> None:
+        nat = self._nat
+        nat.ended.append(number)
+        if number in nat.holds:
+            proto, ends = nat.holds.pop(number)
+            for end in ends:
+                nat.let_go(proto, end)
+        elif number in nat.open:
+            request = nat.open.pop(number)
+            nat.let_go(request.proto, request.listen)
+
+    def inside_of(self, proto: int, outside: Endpoint) -> Endpoint | None:
+        for (known, inside), visible in self._nat.bindings.items():
+            if known == proto and visible == outside:
+                return inside
+        return None
+
+
+class Line:
+    """The flow between an inside host and a remote one, with its ALG.
+
+    `out` and `back` carry bytes across it; what comes out is checked to be what
+    the contract wants, and is parsed again by whoever answers it.
+    """
+
+    def __init__(
+        self,
+        nat: Nat,
+        calls: SipCalls,
+        inside: str,
+        remote: Endpoint = PROXY,
+        proto: int = UDP,
+        opened_by_inside: bool = True,
+        outside_port: int = 0,
+    ) -> None:
+        self.nat, self.calls = nat, calls
+        self.inside, self.remote, self.proto = at(inside), remote, proto
+        self.seen = nat.bind(proto, self.inside, outside_port)
+        ends = (self.inside, remote) if opened_by_inside else (remote, self.inside)
+        self.peer = Peer.CLIENT if opened_by_inside else Peer.SERVER
+        self.facts = SessionFacts(proto, *ends, self.peer, self.seen)
+        self.gateway: Gateway = View(nat, self.inside.addr)
+        self.datagrams = SipDatagramAlg(self.facts, calls)
+        self.stream = SipStreamAlg(self.facts, calls)
+        self.steps: list[Step] = []
+        self.now = 0.0
+        self._held = {peer: b"" for peer in Peer}
+
+    def out(self, data: bytes) -> bytes:
+        """The inside host sends; what the outside gets."""
+        return self.carry(self.peer, data)
+
+    def back(self, data: bytes) -> bytes:
+        """The outside sends; what the inside host gets."""
+        return self.carry(self.peer.other, data)
+
+    def carry(self, sender: Peer, data: bytes) -> bytes:
+        if self.proto == TCP:
+            held = self._held[sender] + data
+            steps: Sequence[Step] = self.stream.feed(sender, held, self.gateway, self.now)
+            out = self._result(held, steps)
+            self._held[sender] = held[sum(step.length for step in steps) :]
+            return out
+        steps = self.datagrams.receive(sender, data, self.gateway, self.now)
+        if not any(isinstance(step, Detach) for step in steps):
+            assert sum(step.length for step in steps) == len(data)
+        return self._result(data, steps)
+
+    def _result(self, data: bytes, steps: Sequence[Step]) -> bytes:
+        self.steps = list(steps)
+        out, start = b"", 0
+        for step in steps:
+            part = data[start : start + step.length]
+            start += step.length
+            if isinstance(step, Forward):
+                check_edits(part, step.edits)
+                assert set(step.pinholes) <= set(self.nat.open)
+                out += apply_edits(part, step.edits)
+            elif isinstance(step, Detach):
+                out += data[start:]
+        assert start <= len(data)
+        return out
+
+    def refusals(self) -> list[str]:
+        return [step.reason for step in self.steps if isinstance(step, Refuse)]
+
+    def events(self) -> list[str]:
+        told = [step.event for step in self.steps if isinstance(step, Notice)]
+        return told + [step.reason for step in self.steps if isinstance(step, Detach)]
+
+    def pinholes(self) -> list[int]:
+        return [n for step in self.steps if isinstance(step, Forward) for n in step.pinholes]
+
+    def tick(self, now: float) -> None:
+        self.now = now
+        self.datagrams.tick(self.gateway, now)
+
+
+def check_edits(message: bytes, edits: Sequence[Edit]) -> None:
+    """Edits are ordered, within the message, and do not overlap."""
+    end = 0
+    for edit in edits:
+        assert end <= edit.start <= edit.end <= len(message)
+        end = edit.end
+
+
+def world(settings: SipSettings | None = None) -> tuple[Nat, SipCalls]:
+    return Nat(), SipCalls(settings)
+
+
+def build(start: str, headers: Sequence[tuple[str, str]], body: str = "", kind: str = "") -> bytes:
+    """A message with its Content-Length."""
+    lines = [start, *(f"{name}: {value}" for name, value in headers)]
+    if body:
+        lines.append(f"Content-Type: {kind or 'application/sdp'}")
+    return ("\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]) + body).encode()
+
+
+def headers(message: bytes, *names: str) -> list[tuple[str, str]]:
+    """The headers of these names (all of them without names)."""
+    lines = message.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+    pairs = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+    return [pair for pair in pairs if not names or pair[0] in names]
+
+
+def header(message: bytes, name: str) -> str:
+    found = headers(message, name)
+    assert len(found) == 1, (name, message)
+    return found[0][1]
+
+
+def start(message: bytes) -> str:
+    return message.partition(b"\r\n")[0].decode()
+
+
+def body(message: bytes) -> str:
+    """The body, as long as Content-Length says, which has to be all of it."""
+    text = message.partition(b"\r\n\r\n")[2].decode()
+    assert int(header(message, "Content-Length")) == len(text)
+    return text
+
+
+def sdp(addr: str, *media: str, extra: str = "") -> str:
+    """A description: `media` are m= lines without "m=", each perhaps with a= lines behind it."""
+    lines = ["v=0", f"o=- 1 1 IN IP4 {addr}", "s=-", f"c=IN IP4 {addr}", "t=0 0"]
+    for section in media or ("audio 40000 RTP/AVP 0",):
+        lines.append(f"m={section}")
+    return "\r\n".join(lines) + "\r\n" + extra
+
+
+class Agent:
+    """A user agent: makes requests, and answers what it gets as RFC 3261 section 8.2.6 says."""
+
+    def __init__(self, name: str, where: str, transport: str = "UDP") -> None:
+        self.name, self.where, self.transport = name, where, transport
+        self.tag = f"tag-{name}"
+        self.count = 0
+        self.contact = f"<sip:{name}@{where}>"
+        if transport == "TCP":
+            self.contact = f"<sip:{name}@{where};transport=tcp>"
+
+    @property
+    def addr(self) -> str:
+        return self.where.partition(":")[0]
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        call: str = "",
+        to_tag: str = "",
+        cseq: int = 0,
+        branch: str = "",
+        extra: Sequence[tuple[str, str]] = (),
+        sdp: str = "",
+        to: str = "",
+        contact: str | None = None,
+        sender: str = "",
+        kind: str = "",
+    ) -> bytes:
+        self.count += 1
+        via = f"SIP/2.0/{self.transport} {self.where};rport;branch="
+        lines = [
+            ("Via", via + (branch or f"z9hG4bK-{self.name}-{self.count}")),
+            ("Max-Forwards", "70"),
+            ("From", f"{sender or f'<sip:{self.name}@example.com>'};tag={self.tag}"),
+            ("To", (to or f"<{target}>") + (f";tag={to_tag}" if to_tag else "")),
+            ("Call-ID", call or f"{self.name}-call@{self.addr}"),
+            ("CSeq", f"{cseq or self.count} {method}"),
+            ("Contact", self.contact if contact is None else contact),
+            *extra,
+        ]
+        lines = [line for line in lines if line[1]]
+        return build(f"{method} {target} SIP/2.0", lines, sdp, kind)
+
+    def answer(
+        self,
+        request: bytes,
+        code: int,
+        sdp: str = "",
+        extra: Sequence[tuple[str, str]] = (),
+        contact: str | None = None,
+        tag: str | None = None,
+    ) -> bytes:
+        kept = headers(request, "Via", "Record-Route", "From", "To", "Call-ID", "CSeq")
+        mine = self.tag if tag is None else tag
+        lines = [
+            (
+                name,
+                f"{value};tag={mine}" if name == "To" and ";tag=" not in value and mine else value,
+            )
+            for name, value in kept
+        ]
+        lines.append(("Contact", self.contact if contact is None else contact))
+        lines = [line for line in [*lines, *extra] if line[1]]
+        return build(f"SIP/2.0 {code} Something", lines, sdp)
+
+
+class Relay:
+    """An outside proxy that stays in between: Via and Record-Route of its own."""
+
+    def __init__(self, where: str = "198.51.100.1:5060") -> None:
+        self.where = where
+        self.count = 0
+
+    def request(self, request: bytes, target: str = "") -> bytes:
+        """The request as the proxy sends it on, to `target` if it knows better."""
+        self.count += 1
+        head, _, rest = request.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        method, uri, version = first.split(" ")
+        ours = [
+            f"Via: SIP/2.0/UDP {self.where};branch=z9hG4bK-relay-{self.count}",
+            f"Record-Route: <sip:{self.where};lr>",
+        ]
+        made = "\r\n".join([f"{method} {target or uri} {version}", *ours, *lines])
+        return made.encode() + b"\r\n\r\n" + rest
+
+    def response(self, response: bytes) -> bytes:
+        """The response with the proxy's Via taken off."""
+        first, *lines = response.split(b"\r\n")
+        assert self.where.encode() in lines[0]
+        return b"\r\n".join([first, *lines[1:]])

@@ -1,0 +1,226 @@
+"""S8: what the clock ends; S9: flood protection; G4: limits of the tables."""
+
+import pytest
+
+from p4alg.alg.sip.flood import RateMeter
+from p4alg.alg.sip.limits import SipFlood, SipLimits, SipSettings, SipTimers
+from tests.unit.alg.sip.harness import (
+    Agent,
+    Line,
+    Relay,
+    at,
+    header,
+    sdp,
+    world,
+)
+
+PHONE = "10.0.0.11:5060"
+ALICE = "sip:alice@example.com"
+TIMERS = SipTimers()
+
+
+def ready(settings: SipSettings | None = None) -> tuple[Line, Agent, Agent]:
+    return Line(*world(settings), PHONE), Agent("bob", PHONE), Agent("alice", "198.51.100.9:5060")
+
+
+def call(line: Line, phone: Agent, alice: Agent, code: int = 200, name: str = "c") -> bytes:
+    invite = line.out(phone.request("INVITE", ALICE, call=name, sdp=sdp("10.0.0.11")))
+    line.back(alice.answer(invite, code, sdp("198.51.100.20")))
+    return invite
+
+
+def is_clean(line: Line) -> bool:
+    return not (line.nat.open or line.nat.held() or line.calls.calls)
+
+
+def test_S8_ringing_ends_by_timer_c_which_each_provisional_response_begins_again() -> None:
+    line, phone, alice = ready()
+    invite = call(line, phone, alice, 183)
+    line.now = 150.0
+    line.back(alice.answer(invite, 180))
+    line.tick(TIMERS.ringing + 100)
+    assert len(line.nat.media()) == 2
+    line.tick(150 + TIMERS.ringing)
+    assert is_clean(line)
+    assert line.calls.transactions == {}
+
+
+def test_S8_an_answered_call_lasts_up_to_the_longest_length() -> None:
+    line, phone, alice = ready()
+    call(line, phone, alice)
+    line.tick(TIMERS.call - 1)
+    assert len(line.nat.media()) == 2
+    line.tick(TIMERS.call)
+    assert is_clean(line)
+
+
+def test_S8_a_call_on_hold_gives_its_pinholes_back_and_gets_them_again() -> None:
+    line, phone, alice = ready()
+    invite = call(line, phone, alice)
+    line.now = 10.0
+    more = {"call": "c", "to_tag": alice.tag}
+    held = line.out(
+        phone.request("INVITE", ALICE, sdp=sdp("10.0.0.11", extra="a=sendonly\r\n"), **more)
+    )
+    line.back(alice.answer(held, 200, sdp("198.51.100.20", extra="a=recvonly\r\n")))
+    line.tick(9 + TIMERS.hold)
+    assert len(line.nat.media()) == 2
+    line.tick(10 + TIMERS.hold)
+    assert line.nat.media() == set()
+    assert [row["state"] for row in line.calls.rows(line.now)] == ["held"]
+    resumed = line.out(phone.request("INVITE", ALICE, sdp=sdp("10.0.0.11"), **more))
+    line.back(alice.answer(resumed, 200, sdp("198.51.100.20")))
+    assert len(line.nat.media()) == 2
+    assert header(resumed, "Call-ID") == header(invite, "Call-ID")
+
+
+def test_S8_bye_and_cancel_without_an_answer_end_the_call_too() -> None:
+    for code, method in ((200, "BYE"), (183, "CANCEL")):
+        line, phone, alice = ready()
+        call(line, phone, alice, code)
+        line.out(phone.request(method, ALICE, call="c", to_tag=alice.tag))
+        line.tick(TIMERS.transaction - 1)
+        assert len(line.nat.media()) == 2
+        line.tick(TIMERS.transaction + 1)
+        assert is_clean(line)
+
+
+def test_S8_media_say_how_long_they_may_be_silent() -> None:
+    line, phone, alice = ready(SipSettings(timers=SipTimers(media_idle=17.0, media_wait=23.0)))
+    call(line, phone, alice)
+    media = [r for r in line.nat.open.values() if "rt" in r.label]
+    assert {(r.flow_idle, r.lifetime) for r in media} == {(17.0, 23.0)}
+
+
+def test_S8_transactions_are_forgotten() -> None:
+    line, phone, _ = ready()
+    line.out(phone.request("OPTIONS", ALICE))
+    assert len(line.calls.transactions) == 1
+    line.tick(TIMERS.transaction + 1)
+    assert len(line.calls.transactions) == 0
+
+
+def test_S8_messages_carry_the_clock_on_without_a_tick() -> None:
+    line, phone, alice = ready()
+    call(line, phone, alice, 183)
+    line.now = 1000.0
+    line.out(phone.request("OPTIONS", ALICE, call="other"))
+    assert line.nat.media() == set()
+
+
+def test_S9_new_calls_are_limited_by_source_and_window() -> None:
+    settings = SipSettings(flood=SipFlood(calls=3, window=10.0))
+    line, phone, alice = ready(settings)
+
+    def begin(n: int) -> list[str]:
+        line.out(phone.request("INVITE", ALICE, call=f"call{n}"))
+        return line.refusals()
+
+    assert [begin(n) for n in range(5)] == [[], [], [], ["call-flood"], ["call-flood"]]
+    assert len(line.calls.calls) == 3
+    # Calls that are on go on.
+    assert line.out(phone.request("INFO", ALICE, call="call1", to_tag=alice.tag))
+    other = Line(line.nat, line.calls, "10.0.0.12:5060")
+    assert other.out(Agent("ann", "10.0.0.12:5060").request("INVITE", ALICE))
+    line.now = 10.0
+    assert begin(9) == []
+
+
+def test_S9_retransmissions_are_no_new_calls() -> None:
+    line, phone, _ = ready(SipSettings(flood=SipFlood(calls=2, registrations=2)))
+    for request in (phone.request("INVITE", ALICE), phone.request("REGISTER", "sip:r")):
+        for _ in range(9):
+            assert line.out(request)
+
+
+def test_S9_new_registrations_are_limited_by_source() -> None:
+    line, phone, _ = ready(SipSettings(flood=SipFlood(registrations=2)))
+    refused = []
+    for n in range(4):
+        line.out(phone.request("REGISTER", "sip:r", call=f"r{n}"))
+        refused += line.refusals()
+    assert refused == ["registration-flood", "registration-flood"]
+    assert len(line.calls.transactions) == 2
+
+
+def test_S9_floods_from_outside_are_counted_by_their_source() -> None:
+    nat, calls = world(SipSettings(flood=SipFlood(calls=1), inbound_from_anyone=True))
+    for host in (7, 8):
+        where = f"198.51.100.{host}:5060"
+        line = Line(nat, calls, PHONE, at(where), opened_by_inside=False)
+        caller = Agent(f"x{host}", where)
+        for n, refused in enumerate([[], ["call-flood"]]):
+            line.back(caller.request("INVITE", f"sip:bob@{line.seen}", call=f"{host}-{n}"))
+            assert line.refusals() == refused
+
+
+def test_S9_an_invite_that_is_rejected_again_and_again_is_dropped() -> None:
+    line, phone, alice = ready(SipSettings(flood=SipFlood(rejections=3)))
+    for n in range(3):
+        call(line, phone, alice, 403, f"call{n}")
+        assert line.refusals() == []
+    assert line.out(phone.request("INVITE", ALICE, call="more")) == b""
+    assert line.refusals() == ["rejected-before"]
+    assert line.out(phone.request("INVITE", "sip:carol@example.com", call="more2"))
+    line.now = 31.0
+    assert line.out(phone.request("INVITE", ALICE, call="later"))
+
+
+@pytest.mark.parametrize("code", [401, 407, 487, 302, 200])
+def test_S9_credentials_and_cancelled_calls_are_no_rejections(code: int) -> None:
+    line, phone, alice = ready(SipSettings(flood=SipFlood(rejections=2)))
+    for n in range(5):
+        call(line, phone, alice, code, f"call{n}")
+    assert line.out(phone.request("INVITE", ALICE, call="more"))
+
+
+def test_S9_copies_of_one_rejection_count_once() -> None:
+    line, phone, alice = ready(SipSettings(flood=SipFlood(rejections=2)))
+    invite = call(line, phone, alice, 486)
+    for _ in range(5):
+        line.back(alice.answer(invite, 486))
+    assert line.out(phone.request("INVITE", ALICE, call="more"))
+
+
+def test_S9_rejections_of_an_inbound_caller_count_at_any_flow() -> None:
+    line, phone, alice = ready(SipSettings(flood=SipFlood(rejections=2)))
+    for n in range(2):
+        target = f"sip:bob@{line.seen}"
+        got = line.back(Relay().request(alice.request("INVITE", target, call=f"c{n}")))
+        line.out(phone.answer(got, 486))
+    assert line.back(alice.request("INVITE", f"sip:bob@{line.seen}", call="c9")) == b""
+    assert line.refusals() == ["rejected-before"]
+
+
+def test_S9_the_meters_are_bounded() -> None:
+    meter = RateMeter(3)
+    for source in range(100):
+        meter.count(source, 10.0, 0.0)
+    assert len(meter) == 3
+    assert meter.count(99, 10.0, 1.0) == 2
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (SipLimits(calls=2), "call-limit"),
+        (SipLimits(calls_per_host=2), "call-limit"),
+        (SipLimits(transactions=2), "transaction-limit"),
+        (SipLimits(transactions_per_host=2), "transaction-limit"),
+        (SipLimits(resources=2), "resource-limit"),
+    ],
+)
+def test_G4_at_a_limit_the_new_is_refused_and_the_old_kept(limits: SipLimits, reason: str) -> None:
+    line, phone, alice = ready(SipSettings(limits))
+    invites = []
+    for n in range(3):
+        text = sdp("10.0.0.11", f"audio {40000 + 2 * n} RTP/AVP 0")
+        invites.append(line.out(phone.request("INVITE", ALICE, call=f"c{n}", sdp=text)))
+    assert invites[:2] != [b"", b""]
+    assert invites[2] == b""
+    assert line.refusals() == [reason]
+    assert len(line.calls.calls) == 2
+    if reason != "resource-limit":
+        line.back(alice.answer(invites[0], 200, sdp("198.51.100.20")))
+        assert line.refusals() == []
+        assert len(line.nat.media()) == 2
