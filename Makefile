@@ -46,6 +46,7 @@ clean: ## remove environments and caches
 # compile it.
 PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp curl openssl nftables \
   tftpd-hpa tftp-hpa atftp pptpd pptp-linux \
+  sip-tester kamailio baresip-core \
   charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-standard-plugins
 # What Debian does not let us install beside one of those is unpacked only.
 UNPACKED = atftpd

@@ -44,6 +44,8 @@ ROWS = (
     ("p50", "pinhole latency p50", "ms"),
     ("p99", "pinhole latency p99", "ms"),
     ("noop", "plain command p50", "ms"),
+    ("sip50", "SIP message, added p50", "ms"),
+    ("sip99", "SIP message, added p99", "ms"),
 )
 
 
@@ -68,9 +70,7 @@ def serve(role: str, port: int) -> None:
     command = [sys.executable, str(HERE / "traffic.py"), role, str(port)]
     process = runner.start(role, "outside1", command)
     until = time.monotonic() + 10
-    while role in TCP_ROLES and not runner.listens(
-        process.pid, port
-    ):
+    while role in TCP_ROLES and not runner.listens(process.pid, port):
         if time.monotonic() > until:
             raise UserError(f"{role} does not start")
         time.sleep(0.05)
@@ -103,6 +103,7 @@ def measure(target: str, seconds: float) -> Figures:
         figures["pps"] = flood["packets_per_second"] / 1e3
         if target != "netfilter":
             figures |= tunnel_figures(target, seconds)
+            figures |= sip_figures(target)
         say(target, "FTP")
         try:
             figures |= ftp_figures()
@@ -137,6 +138,21 @@ def tunnel_figures(target: str, seconds: float) -> Figures:
         figures[name] = flood["packets_per_second"] / 1e3
         figures[f"{name}-punted"] = punted(client) - before
     return figures
+
+
+def sip_figures(target: str) -> Figures:
+    """What the ALG adds to a SIP message on its way."""
+    say(target, "SIP")
+    serve("stamp", 5060)
+    command = [sys.executable, str(HERE / "traffic.py"), "stamp", "5006"]
+    runner.start("stamp-plain", "outside1", command)
+    time.sleep(0.5)
+    found = traffic("inside1", "sip-latency", SERVER, 5060, 5006, 500)
+    plain = percentile(found["plain_ms"], 0.5)
+    return {
+        "sip50": percentile(found["sip_ms"], 0.5) - plain,
+        "sip99": percentile(found["sip_ms"], 0.99) - plain,
+    }
 
 
 def punted(client: Client) -> float:
@@ -210,12 +226,12 @@ def cell(figures: Figures, base: Figures | None, key: str) -> str:
 def report(results: dict[str, Figures]) -> None:
     """The table, with ratios to netfilter where it ran."""
     base = results.get("netfilter")
-    print(f"{'':<22}{'':<8}" + "".join(f"{name:>18}" for name in results))
+    print(f"{'':<24}{'':<8}" + "".join(f"{name:>18}" for name in results))
     for key, label, unit in ROWS:
         cells = []
         for name, figures in results.items():
             cells.append(f"{cell(figures, base if name != 'netfilter' else None, key):>18}")
-        print(f"{label:<22}{unit:<8}" + "".join(cells))
+        print(f"{label:<24}{unit:<8}" + "".join(cells))
     for name, figures in results.items():
         for tunnel in ("gre", "esp"):
             if tunnel in figures:

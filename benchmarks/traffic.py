@@ -275,7 +275,61 @@ def _call_id(message: bytes) -> tuple[int]:
     return (number,)
 
 
+def stamp(port: int) -> None:
+    """Tell who sends when it came (ns): in an answer to a SIP request, or as it is."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.bind(("", port))
+        while True:
+            data, peer = link.recvfrom(4096)
+            now = b"%d" % time.monotonic_ns()
+            if b" SIP/2.0\r\n" in data:
+                kept = [
+                    line
+                    for line in data.split(b"\r\n")
+                    if line.startswith((b"Via:", b"From:", b"To:", b"Call-ID:", b"CSeq:"))
+                ]
+                lines = [b"SIP/2.0 200 OK", *kept, b"Content-Length: %d" % len(now)]
+                link.sendto(b"\r\n".join(lines) + b"\r\n\r\n" + now, peer)
+            else:
+                link.sendto(now, peer)
+
+
+def sip_latency(addr: str, port: int, plain_port: int, count: int) -> dict[str, object]:
+    """How long SIP requests take to the other side, and plain datagrams; milliseconds."""
+    times: dict[int, list[float]] = {port: [], plain_port: []}
+    for to, found in times.items():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+            link.connect((addr, to))
+            link.settimeout(5)
+            own, own_port = link.getsockname()
+            for number in range(count + 20):
+                text = _OPTIONS.format(addr=addr, own=own, port=own_port, number=number)
+                data = text.replace("\n", "\r\n").encode() if to == port else bytes(len(text))
+                sent = time.monotonic_ns()
+                link.send(data)
+                came = int(link.recv(4096).rpartition(b"\r\n")[2])
+                # The first ones make the flow and fill the caches.
+                if number >= 20:
+                    found.append((came - sent) / 1e6)
+    return {"sip_ms": times[port], "plain_ms": times[plain_port]}
+
+
+_OPTIONS = """\
+OPTIONS sip:bench@{addr} SIP/2.0
+Via: SIP/2.0/UDP {own}:{port};branch=z9hG4bK{number};rport
+From: <sip:bench@{own}>;tag=1
+To: <sip:bench@{addr}>
+Call-ID: {number}@{own}
+CSeq: 1 OPTIONS
+Max-Forwards: 70
+Contact: <sip:bench@{own}:{port}>
+Content-Length: 0
+
+"""
+
 ROLES = {
+    "stamp": lambda a: stamp(int(a[0])),
+    "sip-latency": lambda a: sip_latency(a[0], int(a[1]), int(a[2]), int(a[3])),
     "pptp-server": lambda a: pptp_server(int(a[0])),
     "gre-flood": lambda a: gre_flood(a[0], int(a[1]), int(a[2]), float(a[3])),
     "ike-answer": lambda a: ike_answer(int(a[0])),

@@ -79,7 +79,7 @@ class SipFlood:
     """
 
     window: float = 10.0
-    calls: int = 500
+    calls: int = 2000
     registrations: int = 500
     rejections: int = 5
     rejection_window: float = 60.0

@@ -107,11 +107,15 @@ def test_S6_an_outbound_call_from_invite_to_bye(talk: Talk) -> None:
     assert talk.nat.media() == {RTP, RTCP}
     assert talk.state() == ["answered"]
     talk.ack(invite)
+    held = set(talk.nat.holds)
     bye = talk.within("BYE", invite)
     assert talk.state() == ["ending"]
     assert talk.nat.media() == {RTP, RTCP}
     talk.line.back(talk.alice.answer(bye, 200))
     assert talk.is_clean()
+    # First what is open, then the ports it was open at.
+    media = [n for n in talk.nat.ended if n in held]
+    assert talk.nat.ended.index(media[0]) >= 2
 
 
 def test_S6_an_inbound_call_that_the_caller_ends(talk: Talk) -> None:
@@ -298,6 +302,28 @@ def test_S6_update_moves_media(talk: Talk) -> None:
     got = talk.from_alice("UPDATE", invite, sdp("198.51.100.40"))
     talk.line.out(talk.bob.answer(got, 200, OURS))
     assert talk.nat.media() == {o.replace(".20", ".40") for o in (RTP, RTCP)}
+
+
+def test_S6_an_update_that_is_turned_down_leaves_nothing_of_its_offer(talk: Talk) -> None:
+    invite = talk.call()
+    update = talk.within("UPDATE", invite, sdp("10.0.0.11", "audio 44000 RTP/AVP 0"))
+    assert "10.0.0.11:44000" in talk.nat.held()
+    talk.line.back(talk.alice.answer(update, 488))
+    assert talk.nat.held() == {"10.0.0.11:40000", "10.0.0.11:40001"}
+    assert talk.nat.media() == {RTP, RTCP}
+
+
+def test_S6_what_a_late_offer_held_and_was_not_taken_is_given_back(talk: Talk) -> None:
+    got = talk.line.back(talk.alice.request("INVITE", f"sip:bob@{talk.line.seen}"))
+    both = sdp("10.0.0.11", "audio 40000 RTP/AVP 0", "video 40010 RTP/AVP 96")
+    talk.line.out(talk.bob.answer(got, 200, both))
+    assert len(talk.nat.held()) == 4
+    answer = sdp("198.51.100.20", "audio 6000 RTP/AVP 0", "video 0 RTP/AVP 96")
+    target = f"sip:bob@{talk.line.seen}"
+    talk.line.back(talk.alice.request("ACK", target, cseq=1, to_tag=talk.bob.tag, sdp=answer))
+    assert talk.nat.held() == {"10.0.0.11:40000", "10.0.0.11:40001"}
+    (row,) = talk.line.calls.rows(0.0)
+    assert [stream["media"] for stream in row["streams"]] == ["audio"]  # type: ignore[attr-defined]
 
 
 def test_S6_video_is_added_and_dropped_beside_audio(talk: Talk) -> None:
@@ -617,10 +643,13 @@ def test_S1_the_same_call_over_tcp() -> None:
     shown = nat.bindings[(TCP, at(PHONE))]
     assert header(invite, "Contact") == f"<sip:bob@{shown};transport=tcp>"
     assert f"tcp {PHONE}<-198.51.100.1 sip dialog" in nat.openings()
+    # The port for signalling stays as long as the call, though nothing is said.
+    line.stream.tick(line.gateway, 5000.0)
+    assert PHONE in nat.held()
+    line.now = 5000.0
     talk.line.back(talk.alice.answer(talk.within("BYE", invite), 200))
     assert nat.openings() == set()
-    line.now = 601.0
-    line.stream.tick(line.gateway, 601.0)
+    line.stream.tick(line.gateway, 5601.0)
     assert nat.held() == set()
 
 

@@ -173,6 +173,7 @@ def test_S3_rtcp_elsewhere_and_muxed(
     assert line.nat.media() == {
         f"udp 10.0.0.11:{number}<-198.51.100.{host}" for number, host in opened.items()
     }
+    assert {f"10.0.0.11:{number}" for number in opened} <= line.nat.held()
 
 
 def test_S3_an_answer_with_rtcp_mux_takes_no_second_port() -> None:
@@ -331,8 +332,10 @@ def test_S3_media_over_tcp_is_opened_for_the_side_that_waits() -> None:
         "10.0.0.11",
         "application 40000 TCP/BFCP *\r\na=setup:passive",
         "application 9 TCP/BFCP *\r\na=setup:active",
+        "application 40010 TCP/BFCP *\r\na=setup:active",
     )
-    theirs = sdp("198.51.100.20", "application 9 TCP/BFCP *", "application 7000 TCP/BFCP *")
+    answers = [f"application {n} TCP/BFCP *" for n in (9, 7000, 7001)]
+    theirs = sdp("198.51.100.20", *answers)
     line = agree(ours, theirs)
     opened = {o for o in line.nat.openings() if "dialog" not in o}
     assert opened == {"tcp 10.0.0.11:40000<-198.51.100.20 sip application media"}

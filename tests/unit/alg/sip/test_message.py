@@ -3,7 +3,7 @@
 import pytest
 
 from p4alg.alg.sip.body import find_sdp
-from p4alg.alg.sip.headers import contacts, seconds, vias
+from p4alg.alg.sip.headers import contacts, places, seconds, vias
 from p4alg.alg.sip.limits import SipLimits
 from p4alg.alg.sip.message import SipError, may_begin_sip, parse_message
 from p4alg.alg.sip.sdp import read_sdp
@@ -19,7 +19,7 @@ def parse(data: bytes, limits: SipLimits = LIMITS) -> str:
     try:
         message = parse_message(data, limits)
         vias(message, limits)
-        contacts(message, limits)
+        places(message, contacts(message, limits), limits)
         for part in find_sdp(message, limits):
             read_sdp(data, part.start, part.end, limits)
     except SipError as error:
@@ -52,6 +52,9 @@ def test_S1_tags_are_those_of_the_header_and_not_of_the_uri() -> None:
         (b"INVITE sip:alice@example.com SIP/2.0", b"INVITE  sip:a SIP/2.0", "bad-start"),
         (b"INVITE sip:alice@example.com SIP/2.0", b"SIP/2.0 2000 OK", "bad-start"),
         (b"INVITE sip:alice@example.com SIP/2.0", b"SIP/2.0 099 OK", "bad-start"),
+        (b"INVITE sip:alice@example.com SIP/2.0", b"INVITE sip:a@ SIP/2.0", "bad-uri"),
+        (b"\r\n\r\n", b"\r\n\r\n" + b"x" * 20000, "message-too-long"),
+        (b"Max-Forwards: 70", b"Route: " + b"<sip:a>," * 100 + b"<sip:a>", "too-many-values"),
         (b"CSeq: 1 INVITE", b"CSeq: 1 BYE", "bad-cseq"),
         (b"CSeq: 1 INVITE", b"CSeq: 2147483648 INVITE", "bad-cseq"),
         (b"CSeq: 1 INVITE", b"CSeq: " + b"9" * 100 + b" INVITE", "bad-cseq"),

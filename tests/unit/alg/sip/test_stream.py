@@ -107,6 +107,10 @@ def test_G7_udp_that_does_not_begin_as_sip_ends_alg_work() -> None:
     line = Line(*world(), PHONE)
     line.out(b"POST / HTTP/1.1\r\n\r\n")
     assert line.steps == [Detach("not-sip", True)]
+    for odd in (b"\0\1\0\0" + b"x" * 16, b"POST\x21\x12\xa4\x42 sip:x SIP/2.0\r\n"):
+        line = Line(*world(), PHONE)
+        line.out(odd)
+        assert line.steps == [Detach("not-sip", True)]
 
 
 def test_G7_udp_that_goes_on_otherwise_is_dropped() -> None:

@@ -200,6 +200,16 @@ def test_S9_the_meters_are_bounded() -> None:
     assert meter.count(99, 10.0, 1.0) == 2
 
 
+def test_G4_what_has_ended_makes_room_for_the_new() -> None:
+    line, phone, alice = ready(SipSettings(SipLimits(calls_per_host=2)))
+    for turn in range(3):
+        invites = [call(line, phone, alice, 183, f"c{turn}-{n}") for n in range(2)]
+        assert all(invites)
+        for invite in invites:
+            line.back(alice.answer(invite, 486))
+    assert is_clean(line)
+
+
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
