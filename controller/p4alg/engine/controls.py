@@ -116,7 +116,7 @@ class _Gateway:
         return self._controls.hold(self._control, proto, listen, self._now, pair=pair)
 
     def end(self, number: int) -> None:
-        self._controls.end(number, self._now)
+        self._controls.end(number, self._now, self._control)
 
     def inside_of(self, proto: int, outside: Endpoint) -> Endpoint | None:
         return self._controls.inside_of(proto, outside)
@@ -138,13 +138,16 @@ class Controls:
         self._pinholes = pinholes
         self._outbox = outbox
         self._counters = counters
-        options = AlgOptions(settings.denied_ports, settings.limits.message)
-        self._shared = {name: kind.share(options) for name, kind in ALGS.items()}
+        self._shared = {name: self._share(name) for name in ALGS}
         self._per_subscriber: Counter[int] = Counter()
         self._expected: dict[tuple[int, int, int, int], Expectation] = {}
         self.all: dict[FlowKey, Control] = {}
         self.on_read: Callable[[Control, float], None] = lambda _control, _now: None
         """Called when a message was read and has not left yet."""
+
+    def _share(self, alg: str) -> object:
+        options = AlgOptions(self._settings.denied_ports, self._settings.limits.message)
+        return ALGS[alg].share(options)
 
     def shared(self, alg: str) -> object:
         """What all sessions of an ALG have in common."""
@@ -233,6 +236,9 @@ class Controls:
                 if alg is not None:
                     self._drop_promises(control, now, keep_flows=True)
                 self._to_switch(control)
+        if alg is not None and ALGS[alg].outlives:
+            self._pinholes.close_all(alg, now)
+            self._shared[alg] = self._share(alg)
         for flow in list(self._translation.flows.values()):
             if flow.data_of is not None and alg in (None, flow.data_of.alg):
                 flow.data_of = None
@@ -261,6 +267,8 @@ class Controls:
         effects = control.stream.packet(peer, port, frame, gateway, now)
         self.on_read(control, now)
         self._effects(control, effects, now)
+        if not control.stream.blocked:
+            self._abandon(control, now)
         self._leave_if_done(control)
 
     def begin_data(
@@ -355,9 +363,10 @@ class Controls:
         control.writes += updates
         return Grant(hold.number, hold.visible)
 
-    def end(self, number: int, now: float) -> None:
+    def end(self, number: int, now: float, control: Control | None = None) -> None:
         """End what an ALG holds or has opened (`Gateway.end`)."""
-        self._pinholes.end(number, now)
+        unwritten = control.writes if control is not None else []
+        self._pinholes.end(number, now, unwritten)
 
     def inside_of(self, proto: int, outside: Endpoint) -> Endpoint | None:
         """Whose an outside endpoint is (`Gateway.inside_of`)."""
@@ -409,10 +418,16 @@ class Controls:
     # Effects of the stream
 
     def _effects(self, control: Control, effects: Sequence[Effect], now: float) -> None:
+        waits = any(isinstance(effect, Barrier) for effect in effects) or control.stream.blocked
         for effect in effects:
             match effect:
                 case Send():
-                    for packet in self._packets(control, effect.segments):
+                    packets = self._packets(control, effect.segments)
+                    if control.writes and not waits:
+                        # What a message holds comes before it too.
+                        self._write_for(control, [], packets)
+                        continue
+                    for packet in packets:
                         self._outbox.send(packet)
                 case Seen():
                     self._seen(control, effect, now)
@@ -438,16 +453,35 @@ class Controls:
 
     def _barrier(self, control: Control, barrier: Barrier) -> None:
         """Tables first, then the message (design rule 2)."""
-        reserved, control.reserved = control.reserved, []
-        updates, control.writes = control.writes, []
         flow = control.flow
+        updates: list[Update] = []
         first = barrier.resized and not flow.flags & SessionFlags.CORRECT_SEQUENCE
         if barrier.resized:
             updates.append(Update(Op.INSERT if first else Op.MODIFY, _sequence(control)))
         if first:
             flow.flags |= SessionFlags.CORRECT_SEQUENCE
             updates.append(Update(Op.MODIFY, session_entry(flow)))
-        then = self._packets(control, barrier.segments)
+
+        def ended(reason: str | None, now: float) -> None:
+            if reason is not None and first:
+                flow.flags &= ~SessionFlags.CORRECT_SEQUENCE
+                self._translation.modify(flow)
+            gateway = _Gateway(self, control, now)
+            self._effects(control, control.stream.resume(reason is None, gateway, now), now)
+            self._leave_if_done(control)
+
+        self._write_for(control, updates, self._packets(control, barrier.segments), ended)
+
+    def _write_for(
+        self,
+        control: Control,
+        more: Sequence[Update],
+        then: Sequence[PacketOut],
+        after: Callable[[str | None, float], None] = lambda _reason, _now: None,
+    ) -> None:
+        """Write what ALG asked for since the last time, and `more`; then send, and call `after`."""
+        reserved, control.reserved = control.reserved, []
+        updates, control.writes = control.writes, []
 
         def ended(reason: str | None, now: float) -> None:
             for pinhole in reserved:
@@ -460,14 +494,9 @@ class Controls:
                 self._outbox.log(
                     logging.WARNING, f"{control.alg}: {control}: the switch refused: {reason}"
                 )
-                if first:
-                    flow.flags &= ~SessionFlags.CORRECT_SEQUENCE
-                    self._translation.modify(flow)
-            gateway = _Gateway(self, control, now)
-            self._effects(control, control.stream.resume(reason is None, gateway, now), now)
-            self._leave_if_done(control)
+            after(reason, now)
 
-        self._outbox.transact(updates, then, ended)
+        self._outbox.transact([*updates, *more], then, ended)
 
     def _packets(self, control: Control, segments: Sequence[Segment]) -> list[PacketOut]:
         packets: list[PacketOut] = []
@@ -491,7 +520,6 @@ class Controls:
             self._count(control, f"{direction}.{seen.verdict}")
         elif seen.verdict == "refused":
             self._count(control, f"{direction}.refused.{seen.reason}")
-            self._abandon(control, now)
             text = f"{control.alg}: {control}: refused: {seen.summary or seen.verdict}"
             self._outbox.log(logging.WARNING, f"{text} ({seen.reason})")
         self._trace(control, seen, now)
@@ -522,7 +550,7 @@ class Controls:
         )
 
     def _abandon(self, control: Control, now: float) -> None:
-        """Give back what was reserved for a message that goes nowhere."""
+        """Give back what was reserved for a message that went nowhere."""
         for pinhole in control.reserved:
             self._pinholes.abandon(pinhole, now)
         control.reserved, control.writes = [], []

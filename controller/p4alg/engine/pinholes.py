@@ -302,11 +302,15 @@ class Pinholes:
         self._holds[hold.number] = hold
         return hold, updates
 
-    def end(self, number: int, now: float) -> None:
-        """End a hold, or a pinhole and the flows that came through it (`Gateway.end`)."""
+    def end(self, number: int, now: float, unwritten: list[Update]) -> None:
+        """End a hold, or a pinhole and the flows that came through it (`Gateway.end`).
+
+        `unwritten` are writes that the switch has not been told yet: what is not
+        needed any more is taken out of them, as it cannot be deleted.
+        """
         hold = self._holds.pop(number, None)
         if hold is not None:
-            self._let_go(hold, now)
+            self._let_go(hold, now, unwritten)
             return
         for key in list(self._flows.pop(number, ())):
             flow = self._translation.flows.get(key)
@@ -316,16 +320,35 @@ class Pinholes:
         if pinhole is not None:
             if pinhole.installed:
                 self._close(pinhole, "closed", now)
+            elif Update(Op.INSERT, pinhole.entry) in unwritten:
+                self._unwritten(pinhole, now, unwritten)
             else:
                 self._retire(pinhole, now)
 
-    def _let_go(self, hold: Hold, now: float) -> None:
+    def _unwritten(self, pinhole: Pinhole, now: float, unwritten: list[Update]) -> None:
+        """A pinhole is not wanted any more before it was written."""
+        gone = [Update(Op.INSERT, pinhole.entry)]
+        if pinhole.control is not None and pinhole in pinhole.control.reserved:
+            pinhole.control.reserved.remove(pinhole)
+        self._forget(pinhole)
+        for update in self._translation.release_if_unused(pinhole.binding, now):
+            insert = Update(Op.INSERT, update.entry)
+            if insert in unwritten:
+                gone.append(insert)
+            else:
+                self._outbox.transact([update])
+        unwritten[:] = [update for update in unwritten if update not in gone]
+
+    def _let_go(self, hold: Hold, now: float, unwritten: list[Update]) -> None:
         updates: list[Update] = []
         for binding in hold.bindings:
             binding.holds -= 1
             updates += self._translation.release_if_unused(binding, now)
-        if updates:
-            self._outbox.transact(updates)
+        never = [Update(Op.INSERT, update.entry) for update in updates]
+        known = [u for u, inserted in zip(updates, never, strict=True) if inserted not in unwritten]
+        unwritten[:] = [update for update in unwritten if update not in never]
+        if known:
+            self._outbox.transact(known)
 
     def close(self, pinhole_id: int, now: float) -> None:
         """Withdraw an unused pinhole, after `GRACE`; unknown ids are ignored."""
@@ -340,7 +363,16 @@ class Pinholes:
                 self._retire(pinhole, now)
         for hold in [h for h in self._holds.values() if h.control is control]:
             del self._holds[hold.number]
-            self._let_go(hold, now)
+            self._let_go(hold, now, control.writes)
+
+    def close_all(self, alg: str, now: float) -> None:
+        """Close all unused pinholes of an ALG, and what it holds."""
+        for pinhole in self._by_id.values():
+            if pinhole.alg == alg:
+                self._retire(pinhole, now)
+        for hold in [h for h in self._holds.values() if h.control.alg == alg]:
+            del self._holds[hold.number]
+            self._let_go(hold, now, hold.control.writes)
 
     def idle(self, pinhole_id: int, now: float) -> None:
         """The switch reports a pinhole unused; our own clock decides."""

@@ -1,0 +1,185 @@
+"""SIP through the engine: held ports before the message, pinholes, ends, registrations."""
+
+import re
+
+from p4alg.engine import events as ev
+from p4alg.engine import tables as t
+from p4alg.engine.tables import FlowKey
+from p4alg.packet.ipv4 import parse_ipv4
+from p4alg.packet.udp import parse_udp
+from tests.unit.engine.harness import (
+    IN_PORT,
+    INSIDE,
+    OUT_PORT,
+    REMOTE,
+    UDP,
+    AlgSettings,
+    Bench,
+    PortSpan,
+    datagram,
+)
+
+SIP = 2
+KEY = FlowKey(UDP, INSIDE, 5060, REMOTE, 5060)
+SDP = "v=0\r\no=a 1 1 IN IP4 {0}\r\ns=-\r\nc=IN IP4 {0}\r\nt=0 0\r\nm=audio {1} RTP/AVP 0\r\n"
+
+
+def bench(present=(), **changes) -> Bench:
+    values = {
+        "services": {"sip": (PortSpan(UDP, 5060, 5060),)},
+        "algs": (AlgSettings("sip", True, ("sip",)),),
+        "forwards": (),
+    }
+    return Bench(present, **{**values, **changes})
+
+
+def message(start: str, method: str, body: str = "", *, number: int = 1, more: str = "") -> bytes:
+    kind = "Content-Type: application/sdp\r\n" if body else ""
+    tag = ";tag=b" if start.startswith("SIP/2.0 2") or method == "BYE" else ""
+    return (
+        f"{start}\r\nVia: SIP/2.0/UDP 10.0.0.11:5060;branch=z9hG4bK{method}{number}\r\n"
+        f"From: <sip:a@10.0.0.11>;tag=a\r\nTo: <sip:b@198.51.100.11>{tag}\r\n"
+        f"Call-ID: 1@10.0.0.11\r\nCSeq: {number} {method}\r\nMax-Forwards: 70\r\n"
+        f"{more}{kind}Content-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+
+
+def client(made: Bench, data: bytes) -> bytes:
+    """The inside phone says something; what the other side hears, as its payload."""
+    frame = datagram(INSIDE, 5060, REMOTE, 5060, data)
+    known = KEY in made.sessions()
+    outs = made.punt(ev.Reason.ALG if known else ev.Reason.NEW_FLOW, frame, IN_PORT, SIP)
+    return b"".join(parse_udp(parse_ipv4(out.frame)).payload for out in outs)
+
+
+def server(made: Bench, sent: bytes, start: str, body: str = "", more: str = "") -> bytes:
+    """The other side answers what it heard; what the phone hears."""
+    kept = [
+        line + (";tag=b" if line.startswith("To:") and "tag=" not in line else "")
+        for line in sent.decode().split("\r\n")
+        if re.match("Via|From|To|Call-ID|CSeq", line)
+    ]
+    kind = ["Content-Type: application/sdp"] if body else []
+    extra = [more] if more else []
+    lines = [start, *kept, "Contact: <sip:b@198.51.100.11:5060>", *extra, *kind]
+    text = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", body])
+    outside = made.outside_of(UDP, INSIDE, 5060)
+    frame = datagram(REMOTE, 5060, *outside, text.encode())
+    outs = made.punt(ev.Reason.ALG, frame, OUT_PORT, SIP)
+    return b"".join(parse_udp(parse_ipv4(out.frame)).payload for out in outs)
+
+
+CONTACT = "Contact: <sip:a@10.0.0.11:5060>\r\n"
+
+
+def call(made: Bench) -> bytes:
+    offer = SDP.format("10.0.0.11", 40000)
+    return client(
+        made, message("INVITE sip:b@198.51.100.11 SIP/2.0", "INVITE", offer, more=CONTACT)
+    )
+
+
+def answered(made: Bench) -> None:
+    sent = call(made)
+    server(made, sent, "SIP/2.0 200 OK", SDP.format("198.51.100.11", 6000))
+
+
+def media_holes(made: Bench) -> set[tuple[int, int, int | None]]:
+    return {
+        (hole.inside_id, hole.remote_addr, hole.remote_id)
+        for hole in made.of(t.PinholeEntry)
+        if hole.inside_id in (40000, 40001)
+    }
+
+
+def test_S3_S4_the_offer_leaves_behind_the_ports_it_names() -> None:
+    made = bench()
+    sent = call(made)
+    port = int(re.search(rb"m=audio (\d+)", sent)[1])  # type: ignore[index]
+    assert made.outside_of(UDP, INSIDE, 40000)[1] == port
+    assert made.outside_of(UDP, INSIDE, 40001)[1] == port + 1
+    assert port % 2 == 0
+    assert b"10.0.0.11" not in sent
+    assert not media_holes(made)
+
+
+def test_S4_the_answer_opens_media_from_the_other_side_only() -> None:
+    made = bench()
+    answered(made)
+    assert media_holes(made) == {(40000, REMOTE, None), (40001, REMOTE, None)}
+    (row,) = made.show("calls")
+    assert row["state"] == "answered"
+    assert len(row["streams"]) == 1
+
+
+def test_S6_BYE_ends_it_with_its_media_flows() -> None:
+    made = bench()
+    answered(made)
+    holes = [h for h in made.of(t.PinholeEntry) if h.inside_id in (40000, 40001)]
+    for hole in holes:
+        made.event(
+            ev.PinholeHit(FlowKey(UDP, INSIDE, hole.inside_id, REMOTE, 6000), hole.pinhole_id)
+        )
+    assert FlowKey(UDP, INSIDE, 40000, REMOTE, 6000) in made.sessions()
+    sent = client(made, message("BYE sip:b@198.51.100.11:5060 SIP/2.0", "BYE", number=2))
+    server(made, sent, "SIP/2.0 200 OK")
+    made.tick(60.0)
+    assert made.show("calls") == []
+    assert set(made.sessions()) == {KEY}
+    assert {e.inside_id for e in made.of(t.MapOut) if e.proto == UDP} == {5060}
+
+
+def test_a_refused_message_leaves_nothing_and_deletes_nothing() -> None:
+    made = bench(denied_ports=frozenset({40000}))
+    sent = call(made)
+    assert b"40000" not in sent or not media_holes(made)
+    assert not [e for e in made.of(t.MapOut) if e.inside_id in (40000, 40001)]
+
+
+def test_rule_2_an_offer_whose_ports_cannot_be_had_does_not_leave() -> None:
+    made = bench()
+    made.refuses = lambda update: (
+        isinstance(update.entry, t.MapIn) and (update.entry.inside_id == 40000)
+    )
+    assert call(made) == b""
+    assert made.counter("alg.sip.refused.tables") == 1
+
+
+def test_S5_an_inbound_call_through_the_registration_is_read() -> None:
+    made = bench()
+    text = message(
+        "REGISTER sip:198.51.100.11 SIP/2.0", "REGISTER", more=CONTACT + "Expires: 300\r\n"
+    )
+    sent = client(made, text)
+    told = re.search(rb"Contact: (.*)\r", sent)[1].decode()  # type: ignore[index]
+    server(made, sent, "SIP/2.0 200 OK", more=f"Contact: {told};expires=300\r\nExpires: 300")
+    made.event(ev.SessionIdle(KEY))
+    (hole,) = made.of(t.PinholeEntry)
+    assert (hole.inside_id, hole.remote_addr, hole.alg_id) == (5060, REMOTE, SIP)
+    outside = made.outside_of(UDP, INSIDE, 5060)
+    invite = message("INVITE sip:a@{}:{} SIP/2.0".format("203.0.113.5", outside[1]), "INVITE")
+    frame = datagram(REMOTE, 7000, *outside, invite)
+    outs = made.new(frame, OUT_PORT, SIP)
+    assert len(outs) == 1
+    key = FlowKey(UDP, INSIDE, 5060, REMOTE, 7000)
+    assert made.sessions()[key].alg_id == SIP
+
+
+def test_G1_switched_off_its_pinholes_close_and_calls_are_forgotten() -> None:
+    made = bench()
+    answered(made)
+    made.perform(made.engine.set_alg_enabled("sip", False, made.now))
+    made.tick(5.0)
+    assert made.of(t.PinholeEntry) == []
+    assert made.show("calls") == []
+    assert made.sessions()[KEY].alg_id == 0
+
+
+def test_nothing_is_left_an_hour_after_the_last_call() -> None:
+    made = bench()
+    answered(made)
+    sent = client(made, message("BYE sip:b@198.51.100.11:5060 SIP/2.0", "BYE", number=2))
+    server(made, sent, "SIP/2.0 200 OK")
+    made.idle_everything()
+    made.tick(3600.0)
+    assert made.dynamic() == set()
