@@ -322,8 +322,8 @@ class Engine:
         """A flow nobody announced: under an ALG if its service has one, or plain NAT."""
         flow = opening.flow
         alg = self._by_id.get(event.alg_id, "")
-        control = None
-        if alg and self._algs[alg].enabled and self._serves(alg, flow.key.proto):
+        control, chosen = None, self._algs.get(alg)
+        if chosen is not None and chosen.enabled and self._serves(alg, flow.key.proto):
             control = self._controls.attach(flow, alg, event.hairpin)
         self._begin(opening, control, out, (), now)
 
