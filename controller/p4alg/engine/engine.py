@@ -376,6 +376,8 @@ class Engine:
         self._translation.tcp_flags(flow, event.flags, event.outbound)
 
     def _fragment(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
+        # Whatever is in it: no ALG reads a part of a datagram (G7).
+        self._counters.count("fragments.unread")
         out = PacketOut(event.frame, event.port, hairpin=event.hairpin)
         if packet.offset != 0:
             self._fragments.later(packet, out, now)

@@ -4,6 +4,7 @@ import re
 
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
+from p4alg.engine.settings import Limits
 from p4alg.engine.tables import FlowKey
 from p4alg.packet.ipv4 import parse_ipv4
 from p4alg.packet.udp import parse_udp
@@ -182,4 +183,25 @@ def test_nothing_is_left_an_hour_after_the_last_call() -> None:
     server(made, sent, "SIP/2.0 200 OK")
     made.idle_everything()
     made.tick(3600.0)
+    assert made.dynamic() == set()
+
+
+def test_a_thousand_calls_leave_nothing_an_hour_after_the_last_BYE() -> None:
+    made = bench(limits=Limits(pinholes_per_subscriber=8192))
+    for number in range(1000):
+        offer = SDP.format("10.0.0.11", 20000 + 2 * number)
+        start = "INVITE sip:b@198.51.100.11 SIP/2.0"
+        text = message(start, "INVITE", offer, more=CONTACT)
+        sent = client(made, text.replace(b"1@10.0.0.11", b"%d@10.0.0.11" % number))
+        server(made, sent, "SIP/2.0 200 OK", SDP.format("198.51.100.11", 6000))
+        made.tick(0.02)
+    assert len(made.show("calls")) == 1000
+    assert len(made.of(t.PinholeEntry)) >= 2000
+    for number in range(1000):
+        text = message("BYE sip:b@198.51.100.11:5060 SIP/2.0", "BYE", number=2)
+        sent = client(made, text.replace(b"1@10.0.0.11", b"%d@10.0.0.11" % number))
+        server(made, sent, "SIP/2.0 200 OK")
+    made.idle_everything()
+    made.tick(3600.0)
+    assert made.show("calls") == []
     assert made.dynamic() == set()
