@@ -108,6 +108,9 @@ class Adoption:
                 continue
             outside = (out.outside_addr, out.outside_id)
             kind = Kind.SHARED if is_shared else Kind.DYNAMIC
+            if back is not None and back.filter_mode is not self._settings.filter_mode:
+                # Only those of ALGs differ from the others.
+                kind = Kind.PINHOLE
             binding = store.adopt(*key, *outside, kind=kind, now=now)
             if not isinstance(binding, Refused):
                 found[key] = binding

@@ -134,6 +134,9 @@ class Translation:
         inside = (binding.inside_addr, binding.inside_id)
         outside = (binding.outside_addr, binding.outside_id)
         mode = self._settings.filter_mode
+        if binding.kind is Kind.PINHOLE:
+            # What an ALG reserved is open to those only whom its pinholes name.
+            mode = t.FilterMode.ADDRESS_AND_PORT
         if binding.kind is Kind.SHARED:
             return (t.MapOut(binding.proto, *inside, *outside),)
         return (
