@@ -1,8 +1,9 @@
 """The incumbent: the same lab with the Linux kernel in the switch's place.
 
-A router with nftables: source NAT to the same pool, and the kernel's FTP helper
-(nf_conntrack_ftp, nf_nat_ftp), assigned by rule as current kernels want it. There
-are kernels that take the rule and never attach the helper; then FTP is left out.
+A router with nftables: source NAT to the same pool, and the kernel's FTP and SIP
+helpers (nf_conntrack_ftp, nf_nat_ftp, nf_conntrack_sip, nf_nat_sip), assigned by
+rule as current kernels want it. There are kernels that take the rule and never
+attach the helper; then FTP is left out.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from p4alg.lab.topology import SWITCH, Topology
 _RULES = """
 table ip bench {
   ct helper ftp { type "ftp" protocol tcp; }
+  ct helper sip { type "sip" protocol udp; }
   chain assign {
     type filter hook prerouting priority -150; policy accept;
     tcp dport 21 ct state new ct helper set "ftp";
+    udp dport 5060 ct state new ct helper set "sip";
   }
   chain nat { type nat hook postrouting priority 100; oifname "port3" snat to 203.0.113.1; }
 }

@@ -25,7 +25,7 @@ os.environ.pop("P4ALG_SOCKET", None)
 
 from p4alg.config.errors import UserError  # noqa: E402
 from p4alg.control.client import Client  # noqa: E402
-from p4alg.lab import ftp, ike, plan, pptp, runner, tftp, topology  # noqa: E402
+from p4alg.lab import ftp, ike, plan, pptp, rtp, runner, sip, tftp, topology  # noqa: E402
 
 CONFIG = ROOT / "topologies" / "nat.config.yaml"
 SIZE = 5_000_000
@@ -36,6 +36,7 @@ SERVER_OUTSIDE = "ftp://198.51.100.11"
 SERVER, INSIDE_ADDR = "198.51.100.11", "10.0.0.11"
 BEHIND_INSIDE, BEHIND_OUTSIDE = "172.16.1.1", "172.16.2.1"
 FRAMES, IKE_SIZE = 200, 500_000
+RTP_PACKETS, MEDIA_SECONDS = 100, 4.0
 SERVER_INSIDE = "ftp://203.0.113.5"
 
 
@@ -104,6 +105,8 @@ class Demo:
         say("")
         self._tftp(watcher)
         say("")
+        self._sip(watcher)
+        say("")
         self._pptp(watcher)
         say("")
         self._ike(watcher)
@@ -141,6 +144,31 @@ class Demo:
                     say(f"    pinhole    {pinhole}")
             good = f"{TFTP_SIZE // 1000} KB, checksums agree, {result.seconds:.2f} s"
             self._verdict(f"curl {what}", result.intact and bool(seen), good, result.said)
+
+    def _sip(self, watcher: Watcher) -> None:
+        """A call of two sipps, with RTP and RTCP counted at both ends."""
+        say("SIP, caller inside, callee outside: inside1 -> 198.51.100.11")
+        watcher.take()
+        begin = time.monotonic()
+        with (
+            sip.phone(OUTSIDE, "callee") as callee,
+            sip.phone(INSIDE, "caller", SERVER, hold=MEDIA_SECONDS) as caller,
+            rtp.Endpoint(INSIDE, INSIDE_ADDR, sip.AUDIO) as inside,
+            rtp.Endpoint(OUTSIDE, SERVER, sip.AUDIO) as outside,
+        ):
+            (to_outside,) = caller.message(False, "SIP/2.0 200", "INVITE").targets()
+            (to_inside,) = callee.message(False, "INVITE", "INVITE").targets()
+            flows = (rtp.Flow(outside, to_inside, inside), rtp.Flow(inside, to_outside, outside))
+            counts = rtp.exchange(flows, RTP_PACKETS)
+            ended = caller.wait(20.0)
+        for record in watcher.take(everything=True):
+            say(f"    {record['sender']:<10} {record['summary'][:64]}")
+            for pinhole in record["pinholes"]:
+                say(f"    pinhole    {pinhole}")
+        heard = all(count.complete for count in counts)
+        got = "/".join(str(count.received) for count in counts)
+        good = f"{RTP_PACKETS} RTP packets heard each way, {time.monotonic() - begin:.2f} s"
+        self._verdict("sipp", ended.good and heard, good, ended.said or f"heard {got}")
 
     def _pptp(self, watcher: Watcher) -> None:
         """A call of two real programs, and numbered frames through its GRE tunnel."""
@@ -223,6 +251,7 @@ def main() -> int:
         ftp.require()
         tftp.require()
         pptp.require()
+        sip.require()
         runner.sweep()
         try:
             return 0 if Demo(args.target).run() else 1
