@@ -6,7 +6,7 @@ A new ALG is added here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from p4alg.alg.contract import AlgInfo, DatagramAlg, SessionFacts, StreamAlg
 from p4alg.alg.ftp import FTP, FtpAlg, FtpLimits
@@ -31,6 +31,7 @@ class AlgOptions:
     denied_ports: frozenset[int] = frozenset()
     message: int = 2048
     pinhole_lifetime: float = 60.0
+    sip: SipSettings = field(default_factory=SipSettings)
     shared: object = None
     """What all sessions of the ALG have in common; made by `AlgKind.share`."""
 
@@ -81,7 +82,7 @@ def _sip(facts: SessionFacts, options: AlgOptions) -> StreamAlg | DatagramAlg:
 
 
 def _sip_calls(options: AlgOptions) -> SipCalls:
-    return SipCalls(SipSettings(denied_ports=options.denied_ports))
+    return SipCalls(replace(options.sip, denied_ports=options.denied_ports))
 
 
 ALGS: Mapping[str, AlgKind] = {

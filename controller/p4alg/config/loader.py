@@ -9,7 +9,7 @@ from pathlib import Path
 
 from p4alg.config.nat import read_nat
 from p4alg.config.policy import read_ports, read_rules
-from p4alg.config.services import read_algs, read_ike, read_services
+from p4alg.config.services import read_algs, read_ike, read_services, read_sip
 from p4alg.config.source import Item, load
 from p4alg.config.tuning import read_limits, read_timers
 from p4alg.config.zones import read_routes, read_zones
@@ -77,6 +77,7 @@ def from_item(root: Item) -> Config:
         services=services,
         algs=read_algs(top.get("algs"), services),
         ike=read_ike(top.get("algs")),
+        sip=read_sip(top.get("algs")),
         refuse=_refuse(top.get("refuse")),
         denied_ports=_denied(top.get("denied_ports")),
     )

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from p4alg.alg.registry import ALGS
+from p4alg.alg.sip.limits import Candidates, SipSettings
 from p4alg.config.source import Item
 from p4alg.engine.settings import AlgSettings, IkeSettings, PortSpan
 
 MAX_SERVICES = 64
-_OPTIONS = {"ike": ("keep_port", "require_ike")}
+_OPTIONS = {
+    "ike": ("keep_port", "require_ike"),
+    "sip": ("inbound_from_anyone", "candidates"),
+}
 """Keys of single ALGs, besides those that all have."""
 _RANGE = re.compile(r"(tcp|udp)/([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _PROTOCOLS = {"tcp": 6, "udp": 17}
@@ -103,3 +108,16 @@ def read_ike(section: Item | None) -> IkeSettings:
         else {}
     )
     return IkeSettings(**chosen)
+
+
+def read_sip(section: Item | None) -> SipSettings:
+    """What can be chosen of the ALG `sip`."""
+    entry = section.entries().get("sip") if section else None
+    keys = entry.entries() if entry else {}
+    chosen = SipSettings()
+    if "inbound_from_anyone" in keys:
+        chosen = replace(chosen, inbound_from_anyone=keys["inbound_from_anyone"].boolean())
+    if "candidates" in keys:
+        named = keys["candidates"].choice(kind.value for kind in Candidates)
+        chosen = replace(chosen, candidates=Candidates(named))
+    return chosen

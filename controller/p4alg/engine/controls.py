@@ -146,7 +146,8 @@ class Controls:
         """Called when a message was read and has not left yet."""
 
     def _share(self, alg: str) -> object:
-        options = AlgOptions(self._settings.denied_ports, self._settings.limits.message)
+        settings = self._settings
+        options = AlgOptions(settings.denied_ports, settings.limits.message, sip=settings.sip)
         return ALGS[alg].share(options)
 
     def shared(self, alg: str) -> object:
@@ -191,7 +192,7 @@ class Controls:
             self._settings.denied_ports,
             limits.message,
             limits.pinhole_lifetime,
-            self._shared[alg],
+            shared=self._shared[alg],
         )
         machine = ALGS[alg].make(facts, options)
         reset = self._settings.refuse is RefuseMode.RESET

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from p4alg.alg.sip.limits import SipSettings
 from p4alg.engine.tables import FilterMode, PolicyAction, Side
 
 
@@ -140,7 +141,7 @@ class Limits:
     bindings_per_subscriber: int = 32768
     sessions_per_subscriber: int = 65536
     pinholes: int = 8192
-    pinholes_per_subscriber: int = 1024
+    pinholes_per_subscriber: int = 4096
     pinholes_per_control: int = 64
     controls_per_subscriber: int = 256
     message: int = 2048
@@ -189,6 +190,7 @@ class Settings:
     services: Mapping[str, tuple[PortSpan, ...]] = field(default_factory=dict)
     algs: tuple[AlgSettings, ...] = ()
     ike: IkeSettings = IkeSettings()
+    sip: SipSettings = field(default_factory=SipSettings)
     refuse: RefuseMode = RefuseMode.RESET
     denied_ports: frozenset[int] = frozenset()
     """Inside ports that no pinhole may point to (G7)."""

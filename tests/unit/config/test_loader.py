@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p4alg.alg.registry import ALGS
+from p4alg.alg.sip.limits import Candidates
 from p4alg.config import loader
 from p4alg.config.errors import ConfigError
 from p4alg.config.source import parse
@@ -206,3 +207,20 @@ def test_a_list_where_ports_belong_is_refused_in_words() -> None:
 def test_the_pinholes_of_a_control_session_are_not_above_all_pinholes() -> None:
     limits = "limits: {pinholes: 10, pinholes_per_control: 11}\n"
     assert "pinholes_per_control is above pinholes (10)" in refusal(TEXT + limits)
+
+
+def test_what_can_be_chosen_of_single_algs_is_read() -> None:
+    chosen = TEXT.replace(
+        "  ftp: {services",
+        "  sip: {inbound_from_anyone: true, candidates: rewrite}\n"
+        "  ike: {keep_port: true, require_ike: false}\n  ftp: {services",
+    )
+    settings = loader.from_item(parse(chosen, "c.yaml")).settings
+    assert settings.sip.inbound_from_anyone
+    assert settings.sip.candidates is Candidates.REWRITE
+    assert (settings.ike.keep_port, settings.ike.require_ike) == (True, False)
+
+
+def test_an_unknown_way_with_candidates_is_refused() -> None:
+    wrong = TEXT.replace("  ftp: {services", "  sip: {candidates: keep}\n  ftp: {services")
+    assert "'keep' is not one of remove, rewrite" in refusal(wrong)
