@@ -141,6 +141,13 @@ def media_pinholes(lab: Lab) -> list[Any]:
     return [r for r in lab.show("pinholes") if r["inside"].endswith(ports)]
 
 
+def punted(lab: Lab) -> int:
+    """Packets that came to the controller so far, but for those about neighbours."""
+    counters = lab.show("counters").items()
+    about = ("switch.punts.arp", "switch.punts.neighbour")
+    return sum(n for name, n in counters if name.startswith("switch.punts.") and name not in about)
+
+
 def wait_until_no_pinholes(lab: Lab, seconds: float = 8.0) -> None:
     """Wait until all of them are closed."""
     until = time.monotonic() + seconds
@@ -162,7 +169,12 @@ def test_S1_an_outbound_call_with_media_both_ways(lab: Lab, transport: str) -> N
         offer, answer = offer_and_answer(caller, callee)
         assert_pair(offer.targets()[0])
         assert not PRIVATE or len(media_pinholes(lab)) == 2
+        punts, used = punted(lab), lab.counter("alg.sip.pinholes.used")
         assert_media(ends.exchange(offer, answer))
+        if PRIVATE:
+            # RTP and RTCP came in by a pinhole each, and the controller saw none of it.
+            assert lab.counter("alg.sip.pinholes.used") == used + 2
+            assert punted(lab) == punts
         assert_good(caller, callee)
         assert_nothing_private(callee)
     wait_until_no_pinholes(lab)

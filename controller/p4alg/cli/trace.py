@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 from typing import Any
 
@@ -50,15 +51,29 @@ def lines(record: dict[str, Any]) -> list[str]:
     why = f" ({record['reason']})" if record["reason"] else ""
     head = f"{clock} {record['alg']} {record['client']} {arrow} {record['server']}"
     shown = [f"{head} {record['verdict']}{why}"]
-    # What has no bytes is not a message but a turn the session took.
-    shown.append(
-        f"  read  {_bytes(record['before'])}" if record["before"] else f"  {record['summary']}"
-    )
-    if record["after"] and record["after"] != record["before"]:
-        shown.append(f"  sent  {_bytes(record['after'])}")
+    if not record["before"]:
+        # What has no bytes is not a message but a turn the session took.
+        shown.append(f"  {record['summary']}")
+    elif record["before"].count("\r\n") > 1:
+        shown += _text(record)
+    else:
+        shown.append(f"  read  {_bytes(record['before'])}")
+        if record["after"] and record["after"] != record["before"]:
+            shown.append(f"  sent  {_bytes(record['after'])}")
     shown += [f"  open  {pinhole}" for pinhole in record["pinholes"]]
     if record.get("missed"):
         shown.append(f"  ({record['missed']} messages before this one were not shown)")
+    return shown
+
+
+def _text(record: dict[str, Any]) -> list[str]:
+    """A message of lines: the first, what it is about, and the lines that were changed."""
+    before = record["before"].split("\r\n")
+    after = record["after"].split("\r\n") if record["after"] else before
+    shown = [f"  {_bytes(before[0])}", f"  {record['summary']}"]
+    for line in difflib.ndiff(before, after):
+        if line[:2] in ("- ", "+ "):
+            shown.append(f"  {line[0]} {_bytes(line[2:])}")
     return shown
 
 

@@ -133,6 +133,18 @@ def test_a_traced_message_shows_what_was_read_sent_and_opened() -> None:
     ]
 
 
+def test_a_message_of_many_lines_shows_those_that_were_changed() -> None:
+    before = "INVITE sip:b@x SIP/2.0\r\nMax-Forwards: 70\r\n\r\nc=IN IP4 10.0.0.11\r\n"
+    after = before.replace("10.0.0.11", "203.0.113.5")
+    told = {**RECORD, "before": before, "after": after, "summary": "INVITE 1", "pinholes": []}
+    assert trace.lines(told)[1:] == [
+        "  INVITE sip:b@x SIP/2.0",
+        "  INVITE 1",
+        "  - c=IN IP4 10.0.0.11",
+        "  + c=IN IP4 203.0.113.5",
+    ]
+
+
 def test_a_refused_message_shows_why_and_a_reply_its_direction() -> None:
     refused = {**RECORD, "verdict": "refused", "reason": "bounce", "after": "", "pinholes": []}
     assert trace.lines(refused)[0].endswith("refused (bounce)")
