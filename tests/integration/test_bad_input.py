@@ -263,7 +263,7 @@ CHANGES = {
     "endpoint": ('"203.0.113.5:21"', '"203.0.113.5:0"', "is not ADDRESS:PORT"),
     "service twice": ("services: [ftp, ftp-alt]", "services: [ftp, ftp]", "twice"),
     "no such service": ("services: [ftp, ftp-alt]", "services: [nosuch]", "no service 'nosuch'"),
-    "no such ALG": ("  ftp: {services", "  sip: {services", "unknown key 'sip'"),
+    "no such ALG": ("  ftp: {services", "  smtp: {services", "unknown key 'smtp'"),
     "ports upside down": ("[tcp/2121]", "[tcp/2121-21]", "the first not above the last"),
     "switch address": ("127.0.0.1:9559", "localhost", "is not HOST:PORT"),
     "key twice": ("device_id: 1", "device_id: 1, device_id: 2", "'device_id' is given twice"),
