@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from p4alg.config import loader
-from p4alg.control import app as _app
+from p4alg.daemon import app as _app
 from p4alg.engine import events as ev
 from p4alg.engine.actions import Transaction
 from p4alg.engine.engine import Engine

@@ -25,7 +25,7 @@ os.environ.pop("P4ALG_SOCKET", None)
 import netfilter
 import sipload
 from p4alg.config.errors import UserError
-from p4alg.control.client import Client
+from p4alg.daemon.client import Client
 from p4alg.lab import plan, runner, topology
 
 HERE = Path(__file__).resolve().parent

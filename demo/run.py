@@ -24,7 +24,7 @@ os.environ["P4ALG_LAB_PREFIX"] = "p4algdemo-"
 os.environ.pop("P4ALG_SOCKET", None)
 
 from p4alg.config.errors import UserError  # noqa: E402
-from p4alg.control.client import Client  # noqa: E402
+from p4alg.daemon.client import Client  # noqa: E402
 from p4alg.lab import ftp, ike, plan, pptp, rtp, runner, sip, tftp, topology  # noqa: E402
 
 CONFIG = ROOT / "topologies" / "nat.config.yaml"

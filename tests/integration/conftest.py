@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from p4alg.control.client import Client
+from p4alg.daemon.client import Client
 from p4alg.lab import plan, runner, topology
 
 CONFIG = Path(__file__).resolve().parents[2] / "topologies" / "nat.config.yaml"

@@ -30,7 +30,7 @@ import pytest
 
 from p4alg.alg.registry import ALGS
 from p4alg.artifacts import shipped
-from p4alg.control import server
+from p4alg.daemon import server
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = (ROOT / "topologies" / "nat.config.yaml").read_text(encoding="utf-8")

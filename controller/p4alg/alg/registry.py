@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from p4alg.alg.contract import AlgInfo, DatagramAlg, SessionFacts, StreamAlg
-from p4alg.alg.ftp import FTP, FtpAlg, FtpLimits
-from p4alg.alg.ike import IKE, IkeAlg, IkeExchanges
-from p4alg.alg.pptp import PPTP, PptpAlg, PptpLimits
+from p4alg.alg.ftp.alg import FTP, FtpAlg, FtpLimits
+from p4alg.alg.ike.alg import IKE, IkeAlg, IkeExchanges
+from p4alg.alg.pptp.alg import PPTP, PptpAlg, PptpLimits
 from p4alg.alg.sip.alg import SIP, SipDatagramAlg, SipStreamAlg
 from p4alg.alg.sip.calls import SipCalls
 from p4alg.alg.sip.limits import SipLimits, SipSettings
-from p4alg.alg.tftp import TFTP, TftpAlg
+from p4alg.alg.tftp.alg import TFTP, TftpAlg
 
 _TCP, _UDP = 6, 17
 

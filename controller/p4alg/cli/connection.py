@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from p4alg.config import loader
-from p4alg.control.client import Client
+from p4alg.daemon.client import Client
 from p4alg.lab import runner
 
 

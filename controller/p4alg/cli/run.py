@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from p4alg.config import loader
-from p4alg.control import app
+from p4alg.daemon import app
 
 
 def register(commands: Any) -> None:

@@ -10,8 +10,8 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from p4alg.alg.contract import format_addr
-from p4alg.alg.esp import Drop, EspTracker, Hold, Learn, Sa, read_spi
-from p4alg.alg.ike import IKE, IkeAlg
+from p4alg.alg.ike.alg import IKE, IkeAlg
+from p4alg.alg.ike.esp import Drop, EspTracker, Hold, Learn, Sa, read_spi
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.controls import Control

@@ -12,7 +12,7 @@ import pytest
 from p4alg.alg.registry import ALGS
 from p4alg.cli import main, show, trace
 from p4alg.lab import state
-from tests.unit.control.peers import controller
+from tests.unit.daemon.peers import controller
 
 KEYS = {
     "algs": {"name", "description", "enabled", "services", "ports", "sessions", "counters"},

@@ -11,7 +11,7 @@ from p4alg.engine import tables as t
 from p4alg.engine.pinholes import GRACE
 from p4alg.engine.settings import Limits, RefuseMode
 from p4alg.engine.tables import FlowKey, SessionFlags
-from tests.unit.alg.tls_session import TlsSession
+from tests.unit.alg.ftp.tls_session import TlsSession
 from tests.unit.engine.dialogue import Dialogue
 from tests.unit.engine.harness import (
     ACK,

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from p4alg.config.errors import UsageError, UserError
-from p4alg.control import client as module
-from p4alg.control.client import Client
-from p4alg.control.protocol import MAX_REQUEST, encode, failure, success
-from tests.unit.control.peers import answering, served
+from p4alg.daemon import client as module
+from p4alg.daemon.client import Client
+from p4alg.daemon.protocol import MAX_REQUEST, encode, failure, success
+from tests.unit.daemon.peers import answering, served
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from p4alg.config.errors import UsageError, UserError
-from p4alg.control.protocol import MAX_REQUEST, ProtocolError, decode, encode
+from p4alg.daemon.protocol import MAX_REQUEST, ProtocolError, decode, encode
 
 _TIMEOUT = 20.0
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p4alg.alg.esp import Decision, Drop, EspLimits, EspTracker, Hold, Learn, Sa, read_spi
+from p4alg.alg.ike.esp import Decision, Drop, EspLimits, EspTracker, Hold, Learn, Sa, read_spi
 
 A, B, C = 0x0A00000B, 0x0A00000C, 0x0A00000D
 OUTSIDE, REMOTE, OTHER = 0xCB007102, 0xC6336401, 0xC6336402

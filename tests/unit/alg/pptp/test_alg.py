@@ -19,8 +19,8 @@ from p4alg.alg.contract import (
     Step,
     apply_edits,
 )
-from p4alg.alg.pptp import PptpAlg, PptpLimits
-from p4alg.alg.pptp_messages import SIZES, Kind, read_length
+from p4alg.alg.pptp.alg import PptpAlg, PptpLimits
+from p4alg.alg.pptp.messages import SIZES, Kind, read_length
 
 INSIDE, INSIDE2, VISIBLE, REMOTE = 0x0A00000B, 0x0A00000C, 0xCB007102, 0xC6336401
 COOKIE = b"\x1a\x2b\x3c\x4d"

@@ -18,7 +18,7 @@ from p4alg.alg.contract import (
     Watch,
     apply_edits,
 )
-from p4alg.alg.tftp import TftpAlg
+from p4alg.alg.tftp.alg import TftpAlg
 
 CLIENT, OUTSIDE, SERVER = 0x0A00000B, 0xCB007102, 0xC6336401
 TID = Endpoint(SERVER, 40001)

@@ -14,9 +14,9 @@ from typing import Any
 
 from p4alg.artifacts import shipped
 from p4alg.config import loader
-from p4alg.control.app import App
-from p4alg.control.protocol import failure, success
-from p4alg.control.server import Traces, serve
+from p4alg.daemon.app import App
+from p4alg.daemon.protocol import failure, success
+from p4alg.daemon.server import Traces, serve
 from p4alg.driver.link import connect
 from p4alg.engine.engine import Engine
 from p4softswitch.server import Server, Settings

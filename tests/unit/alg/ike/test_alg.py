@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p4alg.alg.contract import Endpoint, Forward, Notice, Peer, Refuse, SessionFacts, Step
-from p4alg.alg.ike import IkeAlg, IkeExchanges, IkeLimits
-from p4alg.alg.ike_header import IkeHeader, Malformed, Natt, read_header, read_natt
+from p4alg.alg.ike.alg import IkeAlg, IkeExchanges, IkeLimits
+from p4alg.alg.ike.header import IkeHeader, Malformed, Natt, read_header, read_natt
 
 A, B, OUTSIDE, REMOTE = 0x0A00000B, 0x0A00000C, 0xCB007102, 0xC6336401
 SPI, OTHER_SPI, ANSWER = 0x1111222233334444, 0x5555666677778888, 0x9999AAAABBBBCCCC

@@ -15,8 +15,8 @@ from p4alg.alg.contract import (
     Step,
     apply_edits,
 )
-from p4alg.alg.ftp import FtpAlg, FtpLimits
-from tests.unit.alg.tls_session import TlsSession
+from p4alg.alg.ftp.alg import FtpAlg, FtpLimits
+from tests.unit.alg.ftp.tls_session import TlsSession
 
 INSIDE, OUTSIDE, REMOTE = 0x0A00000B, 0xCB007102, 0xC6336401
 

@@ -9,7 +9,7 @@ import pytest
 
 from p4alg.config import loader
 from p4alg.config.errors import UserError
-from p4alg.control import store
+from p4alg.daemon import store
 from p4alg.engine.settings import Settings
 
 EXAMPLE = Path(__file__).parents[3] / "topologies" / "nat.config.yaml"

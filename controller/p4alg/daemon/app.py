@@ -17,8 +17,8 @@ from p4alg.alg.contract import format_addr
 from p4alg.artifacts import shipped
 from p4alg.config.errors import UsageError, UserError
 from p4alg.config.loader import Config
-from p4alg.control import server, store
-from p4alg.control.protocol import failure, success
+from p4alg.daemon import server, store
+from p4alg.daemon.protocol import failure, success
 from p4alg.driver.capacity import overflow
 from p4alg.driver.link import LinkError, SwitchLink, connect
 from p4alg.driver.shell import Shell

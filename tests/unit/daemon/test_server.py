@@ -15,10 +15,10 @@ from typing import IO, Any
 import pytest
 
 from p4alg.config.errors import UserError
-from p4alg.control import server
-from p4alg.control.client import Client
-from p4alg.control.protocol import MAX_REQUEST
-from tests.unit.control.peers import SECONDS, Served, echo, served, wait_until
+from p4alg.daemon import server
+from p4alg.daemon.client import Client
+from p4alg.daemon.protocol import MAX_REQUEST
+from tests.unit.daemon.peers import SECONDS, Served, echo, served, wait_until
 
 
 @pytest.fixture

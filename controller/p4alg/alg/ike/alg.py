@@ -26,7 +26,7 @@ from p4alg.alg.contract import (
     Step,
     format_addr,
 )
-from p4alg.alg.ike_header import IkeHeader, Malformed, Natt, read_header, read_natt
+from p4alg.alg.ike.header import IkeHeader, Malformed, Natt, read_header, read_natt
 
 IKE = AlgInfo("ike", 5, "Internet Key Exchange and ESP pass-through (RFC 2409, 7296, 4303)")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from p4alg.config.errors import UserError
-from p4alg.control.protocol import MAX_REQUEST, ProtocolError, decode, encode, failure
+from p4alg.daemon.protocol import MAX_REQUEST, ProtocolError, decode, encode, failure
 
 MAX_CLIENTS = 32
 _PATIENCE = 2.0

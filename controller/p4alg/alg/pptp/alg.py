@@ -29,8 +29,8 @@ from p4alg.alg.contract import (
     SessionFacts,
     Step,
 )
-from p4alg.alg.pptp_calls import Call, Calls
-from p4alg.alg.pptp_messages import FIRST_ID, SECOND_ID, Kind, Message, read_length
+from p4alg.alg.pptp.calls import Call, Calls
+from p4alg.alg.pptp.messages import FIRST_ID, SECOND_ID, Kind, Message, read_length
 
 PPTP = AlgInfo("pptp", 4, "Point-to-Point Tunneling Protocol (RFC 2637)")
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p4alg.control.protocol import ProtocolError, decode, encode, failure, success
+from p4alg.daemon.protocol import ProtocolError, decode, encode, failure, success
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(),

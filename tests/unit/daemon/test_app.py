@@ -11,8 +11,8 @@ import pytest
 
 from p4alg.cli.show import VIEWS
 from p4alg.config.errors import UsageError, UserError
-from p4alg.control.client import Client
-from tests.unit.control.peers import controller
+from p4alg.daemon.client import Client
+from tests.unit.daemon.peers import controller
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from p4alg.alg.contract import (
     Step,
     format_addr,
 )
-from p4alg.alg.tls import Following, RecordFollower
+from p4alg.alg.ftp.tls import Following, RecordFollower
 
 FTP = AlgInfo("ftp", 1, "File Transfer Protocol, active and passive (RFC 959, 2428)")
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p4alg.alg.contract import Peer
-from p4alg.alg.tls import Following, RecordFollower
-from tests.unit.alg.tls_session import TlsSession
+from p4alg.alg.ftp.tls import Following, RecordFollower
+from tests.unit.alg.ftp.tls_session import TlsSession
 
 
 def feed(follower: RecordFollower, data: bytes, size: int) -> tuple[int, Following]:
