@@ -126,7 +126,7 @@ class Gateway(Protocol):
         """Withdraw a pinhole nobody has used; unknown ids are ignored."""
         ...
 
-    def hold(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
+    def reserve(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
         """Reserve the outside endpoint of the inside host's `listen` and open nothing.
 
         With `pair` the next port is reserved with it: if `listen` is even, both

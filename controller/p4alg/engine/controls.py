@@ -112,8 +112,8 @@ class _Gateway:
     def close_pinhole(self, pinhole_id: int) -> None:
         self._controls.close_pinhole(pinhole_id, self._now)
 
-    def hold(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
-        return self._controls.hold(self._control, proto, listen, self._now, pair=pair)
+    def reserve(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
+        return self._controls.reserve(self._control, proto, listen, self._now, pair=pair)
 
     def end(self, number: int) -> None:
         self._controls.end(number, self._now, self._control)
@@ -351,12 +351,12 @@ class Controls:
                 del self._expected[key]
                 break
 
-    def hold(
+    def reserve(
         self, control: Control, proto: int, listen: Endpoint, now: float, *, pair: bool
     ) -> Grant | Refusal:
-        """Reserve an outside endpoint (`Gateway.hold`)."""
+        """Reserve an outside endpoint (`Gateway.reserve`)."""
         outside = control.flow.binding.outside_addr
-        found = self._pinholes.hold(control, proto, listen, outside, now, pair=pair)
+        found = self._pinholes.reserve_endpoint(control, proto, listen, outside, now, pair=pair)
         if isinstance(found, Refusal):
             self._counters.count(f"alg.{control.alg}.holds.refused.{found.reason}")
             return found

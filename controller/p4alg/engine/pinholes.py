@@ -245,7 +245,7 @@ class Pinholes:
             if not keys:
                 del self._flows[flow.pinhole_id]
 
-    def hold(
+    def reserve_endpoint(
         self,
         control: Control,
         proto: int,
@@ -255,7 +255,7 @@ class Pinholes:
         *,
         pair: bool,
     ) -> tuple[Hold, list[Update]] | Refusal:
-        """Reserve the outside endpoint of an inside one (`Gateway.hold`); the writes it needs."""
+        """Reserve the outside endpoint of an inside one (`Gateway.reserve`); the writes it needs."""
         if listen.addr != control.flow.key.inside_addr:
             return Refusal("bounce")
         lowest = 0 if proto in TUNNELS else 1

@@ -56,7 +56,7 @@ class Calls:
     def take_id(self, call: Call, peer: Peer, own: int, gateway: Gateway) -> str:
         """Let `peer` call its end of `call` `own`; returns why not, or an empty string."""
         if peer is self._facts.inside:
-            grant = gateway.hold(_GRE, Endpoint(self._facts.endpoint(peer).addr, own))
+            grant = gateway.reserve(_GRE, Endpoint(self._facts.endpoint(peer).addr, own))
             if isinstance(grant, Refusal):
                 return grant.reason
             call.granted.append(grant.pinhole_id)

@@ -268,7 +268,7 @@ def _open_signalling(x: Exchange, call: Call) -> None:
         openers |= call.peers
     kept: set[Key] = set()
     if x.calls.ledger.visible(proto, listen) is not None:
-        x.calls.ledger.hold(call.signalling, x.gateway, proto, listen)
+        x.calls.ledger.reserve(call.signalling, x.gateway, proto, listen)
         kept.add(("hold", proto, listen, 0))
     for opener in sorted(openers):
         wanted = PinholeRequest(

@@ -74,7 +74,7 @@ class Ledger:
         self.begin()
         return ids
 
-    def hold(
+    def reserve(
         self, user: User, gateway: Gateway, proto: int, listen: Endpoint, *, pair: bool = False
     ) -> Endpoint:
         """The outside endpoint of `listen`, held for `user`; raises `SipError` if refused."""
@@ -82,7 +82,7 @@ class Ledger:
         resource = self._resources.get(key)
         if resource is None or (pair and not resource.is_pair):
             self._check(key)
-            grant = gateway.hold(proto, listen, pair=pair)
+            grant = gateway.reserve(proto, listen, pair=pair)
             if isinstance(grant, Refusal):
                 raise SipError(grant.reason)
             resource = self._keep(key, grant)

@@ -79,7 +79,7 @@ def _own_stream(
     rtcp_port = _rtcp_port(x, media, listen, is_answer)
     is_pair = is_ours and rtcp_port == listen.port + 1 and listen.port % 2 == 0
     ledger, gateway = x.calls.ledger, x.gateway
-    visible = ledger.hold(user, gateway, media.proto, listen, pair=is_pair)
+    visible = ledger.reserve(user, gateway, media.proto, listen, pair=is_pair)
     rtcp, rtcp_visible = None, visible
     if rtcp_port is not None:
         x.check_port(rtcp_port)
@@ -88,7 +88,7 @@ def _own_stream(
         # Not neighbours after all if one of them was in use before.
         is_pair = is_pair and gateway.inside_of(media.proto, rtcp_visible) == rtcp
         if not is_pair:
-            rtcp_visible = ledger.hold(user, gateway, media.proto, rtcp)
+            rtcp_visible = ledger.reserve(user, gateway, media.proto, rtcp)
     if is_ours:
         _edit_ports(x, part, media, visible, rtcp_visible)
         _candidates(x, part, media, {rtcp or listen: rtcp_visible, listen: visible})
@@ -206,10 +206,10 @@ def connect(x: Exchange, call: Call, tag: bytes, local: Streams, remote: Streams
         if theirs.media.addr == 0 and before is not None and before.media is not None:
             # Held in the manner of RFC 2543: it is still where it was.
             theirs = known[index] = replace(before, is_held=True)
-        x.calls.ledger.hold(user, x.gateway, mine.proto, mine.media, pair=mine.is_pair)
+        x.calls.ledger.reserve(user, x.gateway, mine.proto, mine.media, pair=mine.is_pair)
         keep.add(("hold", mine.proto, mine.media, 0))
         if mine.rtcp is not None and not mine.is_pair:
-            x.calls.ledger.hold(user, x.gateway, mine.proto, mine.rtcp)
+            x.calls.ledger.reserve(user, x.gateway, mine.proto, mine.rtcp)
             keep.add(("hold", mine.proto, mine.rtcp, 0))
         keep |= _open(x, user, mine, theirs, held)
     dialog.local, dialog.remote = local, tuple(known)

@@ -136,7 +136,7 @@ def _is_at(addr: int | None, port: int, visible: Endpoint) -> bool:
 def _bind(x: Exchange, binding: Binding, asked: Asked, key: RegistrationKey, granted: int) -> None:
     ledger = x.calls.ledger
     if ledger.visible(asked.proto, asked.listen) is not None:
-        ledger.hold(key, x.gateway, asked.proto, asked.listen)
+        ledger.reserve(key, x.gateway, asked.proto, asked.listen)
     wanted = PinholeRequest(
         asked.proto,
         listener=x.facts.inside,

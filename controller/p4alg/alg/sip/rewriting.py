@@ -47,7 +47,7 @@ def outside_of(x: Exchange, host: HostPort, *, may_hold: bool) -> Endpoint | Non
         return x.calls.ledger.visible(host.proto, listen)
     x.check_port(listen.port)
     user = x.calls.use_signalling(host.proto, listen, x.now)
-    return x.calls.ledger.hold(user, x.gateway, host.proto, listen)
+    return x.calls.ledger.reserve(user, x.gateway, host.proto, listen)
 
 
 def inside_of(x: Exchange, host: HostPort) -> tuple[int, Endpoint] | None:

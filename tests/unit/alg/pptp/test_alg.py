@@ -50,7 +50,7 @@ class Gate:
     def close_pinhole(self, pinhole_id: int) -> None:
         raise AssertionError("a call's GRE has to end, not to be withdrawn if unused")
 
-    def hold(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
+    def reserve(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
         assert (proto, pair) == (47, False)
         assert listen not in self.held.values()
         if self.refuse_holds:

@@ -127,7 +127,7 @@ class View:
     def close_pinhole(self, pinhole_id: int) -> None:
         raise AssertionError("not asked for by SIP")
 
-    def hold(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
+    def reserve(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
         nat = self._nat
         if nat.refuse_with and not nat.refuse_only:
             return Refusal(nat.refuse_with)

@@ -40,7 +40,7 @@ class Gate:
     def close_pinhole(self, pinhole_id: int) -> None:
         self.closed.append(pinhole_id)
 
-    def hold(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant:
+    def reserve(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant:
         raise AssertionError("TFTP holds nothing")
 
     def end(self, number: int) -> None:
