@@ -17,6 +17,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
+from p4alg.protocols import ESP as ESP
+from p4alg.protocols import GRE as GRE
+from p4alg.protocols import ICMP as ICMP
+from p4alg.protocols import TCP as TCP
+from p4alg.protocols import UDP as UDP
+
 
 class Peer(Enum):
     """One of the two ends of a control session, by the part it plays."""

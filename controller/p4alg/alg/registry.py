@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from p4alg.alg.contract import AlgInfo, DatagramAlg, SessionFacts, StreamAlg
+from p4alg.alg.contract import ESP, TCP, UDP, AlgInfo, DatagramAlg, SessionFacts, StreamAlg
 from p4alg.alg.ftp.alg import FTP, FtpAlg, FtpLimits
 from p4alg.alg.ike.alg import IKE, IkeAlg, IkeExchanges
 from p4alg.alg.pptp.alg import PPTP, PptpAlg, PptpLimits
@@ -16,8 +16,6 @@ from p4alg.alg.sip.alg import SIP, SipDatagramAlg, SipStreamAlg
 from p4alg.alg.sip.calls import SipCalls
 from p4alg.alg.sip.limits import SipLimits, SipSettings
 from p4alg.alg.tftp.alg import TFTP, TftpAlg
-
-_TCP, _UDP = 6, 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ def _ike(facts: SessionFacts, options: AlgOptions) -> DatagramAlg:
 
 def _sip(facts: SessionFacts, options: AlgOptions) -> StreamAlg | DatagramAlg:
     assert isinstance(options.shared, SipCalls)
-    kind = SipStreamAlg if facts.proto == _TCP else SipDatagramAlg
+    kind = SipStreamAlg if facts.proto == TCP else SipDatagramAlg
     return kind(facts, options.shared)
 
 
@@ -86,16 +84,16 @@ def _sip_calls(options: AlgOptions) -> SipCalls:
 
 
 ALGS: Mapping[str, AlgKind] = {
-    "ftp": AlgKind(FTP, ((_TCP, 21),), _ftp),
+    "ftp": AlgKind(FTP, ((TCP, 21),), _ftp),
     "sip": AlgKind(
         SIP,
-        ((_UDP, 5060), (_TCP, 5060)),
+        ((UDP, 5060), (TCP, 5060)),
         _sip,
         share=_sip_calls,
         message=SipLimits().message,
         outlives=True,
     ),
-    "tftp": AlgKind(TFTP, ((_UDP, 69),), _tftp),
-    "pptp": AlgKind(PPTP, ((_TCP, 1723),), _pptp),
-    "ike": AlgKind(IKE, ((_UDP, 500),), _ike, share=lambda _: IkeExchanges(), protocols=(50,)),
+    "tftp": AlgKind(TFTP, ((UDP, 69),), _tftp),
+    "pptp": AlgKind(PPTP, ((TCP, 1723),), _pptp),
+    "ike": AlgKind(IKE, ((UDP, 500),), _ike, share=lambda _: IkeExchanges(), protocols=(ESP,)),
 }

@@ -18,6 +18,7 @@ from p4alg.engine.settings import (
     Zone,
 )
 from p4alg.engine.tables import FilterMode, PolicyAction, Side
+from p4alg.protocols import NUMBERS, PORTED
 
 FILTERS = {
     "address-and-port": FilterMode.ADDRESS_AND_PORT,
@@ -28,7 +29,6 @@ FILTERS = {
 MAX_STATIC = 4096
 MAX_EXEMPT = 256
 _ENDPOINT = re.compile(r"([0-9.]+):([0-9]{1,5})")
-_PROTOCOLS = {"tcp": 6, "udp": 17}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class _Statics:
         keys = item.mapping(required=("outside", "inside"), optional=("protocol",))
         outside, inside = keys["outside"], keys["inside"]
         if "protocol" in keys:
-            proto = _PROTOCOLS[keys["protocol"].choice(_PROTOCOLS)]
+            proto = NUMBERS[keys["protocol"].choice(PORTED)]
             self._forward(item, proto, _endpoint(outside), _endpoint(inside))
         else:
             self._pair(item, int(outside.address()), int(inside.address()))

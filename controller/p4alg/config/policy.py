@@ -8,9 +8,10 @@ from p4alg.config.source import Item
 from p4alg.config.zones import SIDES, prefix
 from p4alg.engine.settings import Rule
 from p4alg.engine.tables import PolicyAction
+from p4alg.protocols import NUMBERS, PORTED, TCP, UDP
 
 MAX_RULES = 500
-_PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17}
+_NAMED = ("icmp", *PORTED)
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
@@ -40,7 +41,7 @@ def _rule(item: Item) -> Rule:
         optional=("from", "protocol", "source", "destination", "ports"),
     )
     proto = _protocol(keys["protocol"]) if "protocol" in keys else None
-    if "ports" in keys and proto not in (6, 17):
+    if "ports" in keys and proto not in (TCP, UDP):
         raise keys["ports"].error("ports need protocol tcp or udp")
     return Rule(
         PolicyAction(keys["action"].choice(action.value for action in PolicyAction)),
@@ -54,5 +55,5 @@ def _rule(item: Item) -> Rule:
 
 def _protocol(item: Item) -> int:
     if isinstance(item.value, str):
-        return _PROTOCOLS[item.choice(_PROTOCOLS)]
+        return NUMBERS[item.choice(_NAMED)]
     return item.integer(0, 255)

@@ -9,6 +9,7 @@ from p4alg.alg.registry import ALGS
 from p4alg.alg.sip.limits import Candidates, SipSettings
 from p4alg.config.source import Item
 from p4alg.engine.settings import AlgSettings, IkeSettings, PortSpan
+from p4alg.protocols import NUMBERS, proto_name
 
 MAX_SERVICES = 64
 _OPTIONS = {
@@ -17,7 +18,6 @@ _OPTIONS = {
 }
 """Keys of single ALGs, besides those that all have."""
 _RANGE = re.compile(r"(tcp|udp)/([0-9]{1,5})(?:-([0-9]{1,5}))?")
-_PROTOCOLS = {"tcp": 6, "udp": 17}
 
 Services = dict[str, tuple[PortSpan, ...]]
 
@@ -51,7 +51,7 @@ def overlap(one: PortSpan, other: PortSpan) -> bool:
 
 def show(span: PortSpan) -> str:
     """A span as it is written in a file."""
-    name = next(key for key, proto in _PROTOCOLS.items() if proto == span.proto)
+    name = proto_name(span.proto)
     ports = str(span.first) if span.first == span.last else f"{span.first}-{span.last}"
     return f"{name}/{ports}"
 
@@ -64,7 +64,7 @@ def _range(item: Item) -> PortSpan:
     last = int(found[3] or first)
     if not 1 <= first <= last <= 65535:
         raise item.error(f"'{item.value}': ports are 1..65535, the first not above the last")
-    return PortSpan(_PROTOCOLS[found[1]], first, last)
+    return PortSpan(NUMBERS[found[1]], first, last)
 
 
 def read_algs(section: Item | None, services: Services) -> tuple[AlgSettings, ...]:

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from p4alg.engine import tables as t
-from p4alg.engine.flows import IKE_PORT, TCP, TUNNELS, UDP, Flow, Phase
+from p4alg.engine.flows import IKE_PORT, Flow, Phase
 from p4alg.engine.neighbours import Neighbours
 from p4alg.engine.pinholes import Pinholes
 from p4alg.engine.settings import Settings
 from p4alg.engine.tables import FlowKey, SessionFlags, Side
 from p4alg.engine.translation import Translation, session_entry
 from p4alg.nat.bindings import Binding, Kind, Refused
+from p4alg.protocols import TCP, TUNNELS, UDP
 
 _Entry = TypeVar("_Entry")
 

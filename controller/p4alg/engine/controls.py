@@ -28,7 +28,7 @@ from p4alg.alg.registry import ALGS, AlgOptions
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut, TraceRecord
 from p4alg.engine.counters import Counters
-from p4alg.engine.flows import TUNNELS, UDP, Flow, flow_id, number_of
+from p4alg.engine.flows import Flow, flow_id, number_of
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.pinholes import Pinhole, Pinholes
 from p4alg.engine.settings import RefuseMode, Settings
@@ -36,6 +36,7 @@ from p4alg.engine.tables import FlowKey, Op, SessionFlags, Side, Update
 from p4alg.engine.translation import Translation, session_entry
 from p4alg.packet.errors import PacketError
 from p4alg.packet.ipv4 import parse_ipv4
+from p4alg.protocols import TUNNELS, UDP
 from p4alg.stream.control import ControlStream, StreamLimits
 from p4alg.stream.datagram import DatagramControl
 from p4alg.stream.direction import Segment

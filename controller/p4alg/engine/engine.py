@@ -18,7 +18,7 @@ from p4alg.engine.actions import Action, PacketOut
 from p4alg.engine.adoption import Adoption
 from p4alg.engine.controls import Control, Controls, Expectation
 from p4alg.engine.counters import Counters
-from p4alg.engine.flows import ESP, ICMP, TCP, UDP, Flow
+from p4alg.engine.flows import Flow
 from p4alg.engine.fragments import Fragments
 from p4alg.engine.ipsec import Ipsec
 from p4alg.engine.layout import base_entries, service_entries
@@ -43,6 +43,7 @@ from p4alg.packet.icmp import (
 from p4alg.packet.ipv4 import Ipv4, fragment_ipv4, parse_ipv4
 from p4alg.packet.tcp import ACK, FIN, RST, SYN, parse_tcp
 from p4alg.packet.transport import transport_ids
+from p4alg.protocols import ESP, ICMP, TCP, UDP
 
 _HOST_UNREACHABLE = 1
 _FRAGMENTATION_NEEDED = 4

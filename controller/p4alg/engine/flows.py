@@ -10,19 +10,12 @@ from p4alg.alg.contract import Endpoint
 from p4alg.engine.tables import FlowKey, SessionFlags, Side
 from p4alg.nat.bindings import Binding
 from p4alg.packet.transport import CALL_FLAG
+from p4alg.protocols import GRE
 
 if TYPE_CHECKING:
     from p4alg.engine.controls import Control
 
-ICMP = 1
-TCP = 6
-UDP = 17
-GRE = 47
-ESP = 50
 IKE_PORT = 500
-TUNNELS = (GRE, ESP)
-"""Protocols that name the receiver's end of a flow only: an identifier of 0 is the other's."""
-PROTO_NAMES = {ICMP: "icmp", TCP: "tcp", UDP: "udp", 47: "gre", 50: "esp"}
 
 
 def flow_id(proto: int, number: int) -> int:
@@ -33,11 +26,6 @@ def flow_id(proto: int, number: int) -> int:
 def number_of(proto: int, identifier: int) -> int:
     """The port, call id or SPI that an identifier stands for."""
     return identifier & ~CALL_FLAG if proto == GRE else identifier
-
-
-def proto_name(proto: int) -> str:
-    """The name of an IP protocol, or its number."""
-    return PROTO_NAMES.get(proto, str(proto))
 
 
 class Phase(Enum):

@@ -16,13 +16,14 @@ from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.controls import Control
 from p4alg.engine.counters import Counters
-from p4alg.engine.flows import ESP, IKE_PORT, UDP, Flow
+from p4alg.engine.flows import IKE_PORT, Flow
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.settings import Settings
 from p4alg.engine.tables import FlowKey, Op, Side, Update
 from p4alg.engine.translation import Translation
 from p4alg.nat.bindings import Binding, Kind, Refused
 from p4alg.packet.ipv4 import Ipv4
+from p4alg.protocols import ESP, UDP
 
 _COUNTER = f"alg.{IKE.name}.esp"
 

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from p4alg.alg.contract import Endpoint, PinholeRequest, Refusal, format_addr
 from p4alg.engine import tables as t
 from p4alg.engine.counters import Counters
-from p4alg.engine.flows import TUNNELS, Flow, flow_id, number_of, proto_name
+from p4alg.engine.flows import Flow, flow_id, number_of
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.settings import Limits
 from p4alg.engine.tables import FlowKey, Op, Side, Update
 from p4alg.engine.translation import Translation
 from p4alg.nat.bindings import Binding, Kind, Refused
+from p4alg.protocols import TUNNELS, proto_name
 
 if TYPE_CHECKING:
     from p4alg.engine.controls import Control
@@ -255,7 +256,7 @@ class Pinholes:
         *,
         pair: bool,
     ) -> tuple[Hold, list[Update]] | Refusal:
-        """Reserve the outside endpoint of an inside one (`Gateway.reserve`); the writes it needs."""
+        """Reserve the outside endpoint of an inside one (`Gateway.reserve`), and its writes."""
         if listen.addr != control.flow.key.inside_addr:
             return Refusal("bounce")
         lowest = 0 if proto in TUNNELS else 1

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.counters import Counters
-from p4alg.engine.flows import ESP, GRE, ICMP, TCP, TUNNELS, UDP, Flow, Phase
+from p4alg.engine.flows import Flow, Phase
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.settings import Settings
 from p4alg.engine.tables import FlowKey, Op, SessionFlags, Side, Update
 from p4alg.nat.bindings import Binding, Bindings, Kind, Refused
 from p4alg.packet.udp import HEADER as UDP_HEADER
+from p4alg.protocols import ESP, GRE, ICMP, TCP, TUNNELS, UDP
 
 _DNS = 53
 _FIN, _RST = 1, 4

@@ -11,10 +11,11 @@ from p4alg.alg.registry import ALGS
 from p4alg.alg.sip.calls import SipCalls
 from p4alg.engine.controls import Controls
 from p4alg.engine.counters import Counters
-from p4alg.engine.flows import number_of, proto_name
+from p4alg.engine.flows import number_of
 from p4alg.engine.pinholes import Pinholes
 from p4alg.engine.settings import AlgSettings, PortSpan, Settings
 from p4alg.engine.translation import Translation
+from p4alg.protocols import proto_name
 
 Rows = list[dict[str, object]]
 

@@ -14,8 +14,8 @@ from enum import Enum
 
 from p4alg.nat.pool import Pool
 from p4alg.nat.ports import Ports, wanted_for
+from p4alg.protocols import ESP
 
-_ESP = 50
 _PORT = 0xFFFF
 """What of an identifier is allocated."""
 
@@ -285,7 +285,7 @@ class Bindings:
                 del self._shared[place]
         else:
             del self._inbound[place]
-        if is_last and binding.proto != _ESP:
+        if is_last and binding.proto != ESP:
             ports = self._ports_of(binding.proto, binding.outside_addr)
             ports.release(binding.outside_id & _PORT, now)
         if binding.kind is not Kind.STATIC:
@@ -304,7 +304,7 @@ class Bindings:
     def _exact(self, binding: Binding) -> Binding | Refused:
         if (binding.proto, binding.inside_addr, binding.inside_id) in self._outbound:
             return Refused("mapping-conflict")
-        if binding.proto == _ESP:
+        if binding.proto == ESP:
             taken = (binding.proto, binding.outside_addr, binding.outside_id) in self._inbound
             return Refused("mapping-conflict") if taken else self._add(binding)
         ports = self._ports_of(binding.proto, binding.outside_addr)

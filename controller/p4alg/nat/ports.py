@@ -11,7 +11,8 @@ import random
 from collections import deque
 from typing import NamedTuple
 
-_ICMP, _UDP, _GRE = 1, 17, 47
+from p4alg.protocols import GRE, ICMP, UDP
+
 _FREE, _USED, _RESTING = b"\0\1\2"
 _TWO_FREE = bytes([_FREE, _FREE])
 
@@ -26,7 +27,7 @@ class Wanted(NamedTuple):
 
 def wanted_for(proto: int, inside_id: int) -> Wanted:
     """What the outside identifier of an inside one may be."""
-    if proto in (_ICMP, _GRE):
+    if proto in (ICMP, GRE):
         return Wanted(0, 65535, 1)
     if inside_id < 1024:
         return Wanted(2 - inside_id % 2, 1023, 2)
@@ -58,7 +59,7 @@ class Ports:
     def take_pair(self, rng: random.Random, now: float) -> int | None:
         """An even identifier above 1023 that is free together with the next; both are taken."""
         self._wake(now)
-        first, last, _ = wanted_for(_UDP, 1024)
+        first, last, _ = wanted_for(UDP, 1024)
         start = first + 2 * rng.randrange((last - first) // 2)
         for low, high in ((start, last + 1), (first, start + 2)):
             at = low

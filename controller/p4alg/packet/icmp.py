@@ -8,9 +8,9 @@ from typing import NamedTuple
 from p4alg.packet.checksum import checksum
 from p4alg.packet.errors import PacketError
 from p4alg.packet.ipv4 import Ipv4, build_ipv4
+from p4alg.protocols import ICMP
 
 ECHO_REPLY, UNREACHABLE, ECHO_REQUEST, TIME_EXCEEDED = 0, 3, 8, 11
-ICMP = 1
 _QUERIES = frozenset({0, 8, 13, 14, 15, 16, 17, 18})
 _ERRORS = frozenset({3, 4, 5, 11, 12})
 _HEAD = struct.Struct("!BBHHH")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from p4alg.packet.checksum import transport_checksum
 from p4alg.packet.errors import PacketError
 from p4alg.packet.ipv4 import Ipv4, replace_ipv4
+from p4alg.protocols import TCP
 
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 _HEAD = struct.Struct("!HHIIBBHHH")
-_TCP = 6
 _END, _NOP, _MSS, _WINDOW_SCALE = 0, 1, 2, 3
 
 
@@ -36,7 +36,7 @@ class Tcp:
 def parse_tcp(packet: Ipv4) -> Tcp:
     """Read the segment of an unfragmented datagram; PacketError if it is malformed."""
     body = packet.payload
-    if packet.proto != _TCP or packet.is_fragment or len(body) < _HEAD.size:
+    if packet.proto != TCP or packet.is_fragment or len(body) < _HEAD.size:
         raise PacketError("not a TCP segment")
     src, dst, seq, ack, offset, flags, window, _, urgent = _HEAD.unpack_from(body)
     header = offset >> 4 << 2
@@ -109,5 +109,5 @@ def _options(header: bytes) -> list[tuple[int, int, int]]:
 
 def _with_checksum(packet: Ipv4, segment: bytes) -> bytes:
     out = bytearray(segment)
-    struct.pack_into("!H", out, 16, transport_checksum(packet.src, packet.dst, _TCP, segment))
+    struct.pack_into("!H", out, 16, transport_checksum(packet.src, packet.dst, TCP, segment))
     return replace_ipv4(packet, bytes(out))

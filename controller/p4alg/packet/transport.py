@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 
-from p4alg.packet.icmp import ICMP, is_query
+from p4alg.packet.icmp import is_query
 from p4alg.packet.ipv4 import Ipv4
+from p4alg.protocols import ESP, GRE, ICMP, TCP, UDP
 
-_TCP, _UDP, _GRE, _ESP = 6, 17, 47, 50
 _CALL = struct.Struct("!HHHH")
 CALL_FLAG = 0x10000
 """Tells the identifier of a GRE call, which may be 0, from none (`CALL_FLAG` of the program)."""
@@ -24,16 +24,16 @@ def transport_ids(packet: Ipv4) -> tuple[int, int] | None:
     if packet.offset:
         return None
     size = packet.end - packet.l4
-    if packet.proto in (_TCP, _UDP) and size >= 4:
+    if packet.proto in (TCP, UDP) and size >= 4:
         source, target = struct.unpack_from("!HH", packet.frame, packet.l4)
         return source, target
     if packet.proto == ICMP and size >= 8 and is_query(packet.frame[packet.l4]):
         (ident,) = struct.unpack_from("!H", packet.frame, packet.l4 + 4)
         return ident, ident
-    if packet.proto == _GRE and size >= _CALL.size:
+    if packet.proto == GRE and size >= _CALL.size:
         flags, proto, _, call_id = _CALL.unpack_from(packet.frame, packet.l4)
         return (0, CALL_FLAG | call_id) if (flags & _VERSION, proto) == (_ENHANCED, _PPP) else None
-    if packet.proto == _ESP and size >= 8:
+    if packet.proto == ESP and size >= 8:
         (spi,) = struct.unpack_from("!I", packet.frame, packet.l4)
         return 0, spi
     return None

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from p4alg.packet.checksum import transport_checksum
 from p4alg.packet.errors import PacketError
 from p4alg.packet.ipv4 import Ipv4, replace_ipv4
+from p4alg.protocols import UDP
 
-UDP = 17
 HEADER = 8
 """Bytes of a UDP header."""
 _HEAD = struct.Struct("!HHHH")

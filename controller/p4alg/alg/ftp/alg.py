@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p4alg.alg.contract import (
+    TCP,
     AlgInfo,
     Detach,
     Edit,
@@ -32,7 +33,6 @@ from p4alg.alg.ftp.tls import Following, RecordFollower
 
 FTP = AlgInfo("ftp", 1, "File Transfer Protocol, active and passive (RFC 959, 2428)")
 
-_TCP = 6
 _LOWEST_PORT = 1024
 
 _SIX = rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})"
@@ -235,7 +235,7 @@ class FtpAlg:
             return Refuse(len(line), reason, f"{kind.decode()} {told}")
         grant = gateway.open_pinhole(
             PinholeRequest(
-                proto=_TCP,
+                proto=TCP,
                 listener=listener,
                 listen=Endpoint(own, told.port),
                 opener_addr=self._facts.endpoint(listener.other).addr,

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from p4alg.alg.contract import Endpoint, Gateway, Peer, PinholeRequest, Refusal, SessionFacts
-
-_GRE = 47
+from p4alg.alg.contract import GRE, Endpoint, Gateway, Peer, PinholeRequest, Refusal, SessionFacts
 
 
 @dataclass(slots=True)
@@ -56,7 +54,7 @@ class Calls:
     def take_id(self, call: Call, peer: Peer, own: int, gateway: Gateway) -> str:
         """Let `peer` call its end of `call` `own`; returns why not, or an empty string."""
         if peer is self._facts.inside:
-            grant = gateway.reserve(_GRE, Endpoint(self._facts.endpoint(peer).addr, own))
+            grant = gateway.reserve(GRE, Endpoint(self._facts.endpoint(peer).addr, own))
             if isinstance(grant, Refusal):
                 return grant.reason
             call.granted.append(grant.pinhole_id)
@@ -70,7 +68,7 @@ class Calls:
         for listener in (self._facts.inside, self._facts.inside.other):
             grant = gateway.open_pinhole(
                 PinholeRequest(
-                    proto=_GRE,
+                    proto=GRE,
                     listener=listener,
                     listen=Endpoint(self._facts.endpoint(listener).addr, call.ids[listener]),
                     opener_addr=self._facts.endpoint(listener.other).addr,

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from p4alg.alg.contract import TCP, UDP
 from p4alg.alg.sip.limits import SipLimits
 from p4alg.alg.sip.message import Message, SipError
 from p4alg.alg.sip.uri import (
-    TCP,
-    UDP,
     HostPort,
     Uri,
     params,

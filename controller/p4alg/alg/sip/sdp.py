@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from p4alg.alg.contract import TCP, UDP
 from p4alg.alg.sip.limits import SipLimits
 from p4alg.alg.sip.message import SipError
-from p4alg.alg.sip.uri import TCP, UDP, read_addr, read_port
+from p4alg.alg.sip.uri import read_addr, read_port
 
 _LINE = re.compile(rb"([a-z])=([^\r\n]*+)(\r\n|\n|\Z)")
 _ADDR = rb"IN[ \t]++IP([46])[ \t]++([^\s/]++)(?:/[^\s]*+)?+[ \t]*+"

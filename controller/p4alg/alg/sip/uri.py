@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from p4alg.alg.contract import TCP, UDP
 from p4alg.alg.sip.message import SipError
 
-TCP, UDP = 6, 17
 _SPACE = rb"[ \t\r\n]*+"
 _QUOTED = rb"\"(?:[^\"\\]|\\.)*+(?:\"|\Z)"
 _DOTTED = re.compile(rb"(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from p4alg.alg.contract import (
+    UDP,
     AlgInfo,
     Endpoint,
     Finish,
@@ -30,7 +31,6 @@ from p4alg.alg.contract import (
 
 TFTP = AlgInfo("tftp", 3, "Trivial File Transfer Protocol (RFC 1350, 2347-2349)")
 
-_UDP = 17
 _LOWEST_PORT = 1024
 _MODES = (b"netascii", b"octet", b"mail")
 _BLOCK = 512
@@ -133,7 +133,7 @@ class TftpAlg:
             return Refuse(len(data), reason, f"{opcode.name} {_text(name)}")
         grant = gateway.open_pinhole(
             PinholeRequest(
-                proto=_UDP,
+                proto=UDP,
                 listener=Peer.CLIENT,
                 listen=self._facts.client,
                 opener_addr=self._facts.server.addr,
