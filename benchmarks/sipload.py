@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p4alg.config.errors import UserError
-from p4alg.lab import plan, runner, sip, state
+from p4alg.lab import plan, runner, state
+from peers import sip
 
 SCENARIOS = Path(sip.__file__).with_name("sip_scenarios")
 PACKETS = 10

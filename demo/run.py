@@ -25,7 +25,8 @@ os.environ.pop("P4ALG_SOCKET", None)
 
 from p4alg.config.errors import UserError  # noqa: E402
 from p4alg.daemon.client import Client  # noqa: E402
-from p4alg.lab import ftp, ike, plan, pptp, rtp, runner, sip, tftp, topology  # noqa: E402
+from p4alg.lab import plan, runner, topology  # noqa: E402
+from peers import ftp, ike, pptp, rtp, sip, tftp  # noqa: E402
 
 CONFIG = ROOT / "topologies" / "nat.config.yaml"
 SIZE = 5_000_000

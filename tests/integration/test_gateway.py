@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from p4alg.config.errors import UsageError, UserError
-from p4alg.lab import ftp, plan, runner
-from p4alg.lab.ftp import Server
+from p4alg.lab import plan, runner
+from peers import ftp
+from peers.ftp import Server
 from tests.integration.conftest import CONFIG
 from tests.integration.conftest import Lab as BareLab
 

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from p4alg.lab import ike, runner, topology
-from p4alg.lab.esp_peer import (
+from p4alg.lab import runner, topology
+from peers import ike
+from peers.esp_peer import (
     AH,
     CREATE_CHILD_SA,
     ESP,
@@ -26,8 +27,8 @@ from p4alg.lab.esp_peer import (
     esp,
     negotiate,
 )
-from p4alg.lab.esp_peer import ike as ike_header
-from p4alg.lab.ike import Association, Connection, Daemon
+from peers.esp_peer import ike as ike_header
+from peers.ike import Association, Connection, Daemon
 from tests.integration.conftest import BMV2, CONFIG, PREFIX, Lab
 
 GATEWAY, OTHER_GATEWAY = "198.51.100.11", "198.51.100.12"

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from p4alg.lab import pptp, pptp_peer, runner
-from p4alg.lab.pptp_peer import Call, Control, PeerError, Tunnel
+from p4alg.lab import runner
+from peers import pptp, pptp_peer
+from peers.pptp_peer import Call, Control, PeerError, Tunnel
 from tests.integration.conftest import BMV2, CONFIG, Lab, up
 
 FRAMES = 200

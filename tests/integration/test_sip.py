@@ -17,9 +17,10 @@ import pytest
 
 from p4alg.alg.registry import ALGS
 from p4alg.config.errors import UserError
-from p4alg.lab import rtp, runner, sip
-from p4alg.lab.rtp import Count, Endpoint, Flow, Target
-from p4alg.lab.sip import Message, Phone
+from p4alg.lab import runner
+from peers import rtp, sip
+from peers.rtp import Count, Endpoint, Flow, Target
+from peers.sip import Message, Phone
 from tests.integration.conftest import BMV2, Lab, up
 
 TRUNK, PROXY = "198.51.100.11", "198.51.100.12"

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from p4alg.lab import tftp
+from peers import tftp
 from tests.integration.conftest import Lab
 
 SIZE = 100_000

@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p4alg.lab import ppp_frames
-from p4alg.lab.ppp_frames import Decoder, check_sequence, encode
+from peers import ppp_frames
+from peers.ppp_frames import Decoder, check_sequence, encode
 
 FRAME = b"\xff\x03\xc0\x21\x01\x01\x00\x04"
 """An empty LCP Configure-Request."""

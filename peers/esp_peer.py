@@ -70,7 +70,7 @@ class Peer:
         self._ready = threading.Event()
         space = runner.current().hosts[host]
         self._child = subprocess.Popen(
-            plan.inside(space, sys.executable, "-m", "p4alg.lab.esp_peer"),
+            plan.inside(space, sys.executable, "-m", "peers.esp_peer"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

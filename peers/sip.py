@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from p4alg.config.errors import UserError
-from p4alg.lab import plan, rtp, runner, state
+from p4alg.lab import plan, runner, state
+from peers import rtp
 
 PORT = 5060
 PROGRAMS = {"sipp": "sip-tester", "kamailio": "kamailio", "baresip": "baresip-core"}

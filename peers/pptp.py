@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p4alg.config.errors import UserError
-from p4alg.lab import plan, ppp_frames, pppd_standin, runner, state
+from p4alg.lab import plan, runner, state
+from peers import ppp_frames, pppd_standin
 
 PORT = 1723
 PROGRAMS = {"pptpd": "pptpd", "pptp": "pptp-linux"}
@@ -40,7 +41,7 @@ noipparam
 # pptpd wants a path that it can give pppd's arguments to, which are of no use here.
 _PPPD = """\
 #!/bin/sh
-exec {python} -m p4alg.lab.pppd_standin
+exec {python} -m peers.pppd_standin
 """
 # The call manager and the program that asks it for calls meet in /run/pptp of
 # whoever starts them: a /run of its own keeps clients apart, and goes with them.

@@ -18,8 +18,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from p4alg.config.errors import UserError
-from p4alg.lab import ppp_frames, pppd_standin, runner
-from p4alg.lab.pptp import PORT
+from p4alg.lab import runner
+from peers import ppp_frames, pppd_standin
+from peers.pptp import PORT
 
 LIMIT = 5.0
 """Seconds to wait for a message or a connection."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from p4alg.config.errors import UserError
 from p4alg.lab import plan, runner, state
-from p4alg.lab.ftp import Transfer, digest
+from peers.ftp import Transfer, digest
 
 FILE = "boot.img"
 SERVERS = ("tftpd-hpa", "atftpd")

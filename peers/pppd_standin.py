@@ -12,7 +12,7 @@ import sys
 import termios
 import tty
 
-from p4alg.lab import ppp_frames
+from peers import ppp_frames
 
 PROTOCOL = b"\x00\x21"
 GREETING = b"hello"

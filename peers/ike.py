@@ -19,7 +19,7 @@ from typing import Any
 
 from p4alg.config.errors import UserError
 from p4alg.lab import plan, runner, state
-from p4alg.lab.ftp import Transfer, digest
+from peers.ftp import Transfer, digest
 
 FILE = "file.bin"
 DAEMON = "charon-systemd"
