@@ -28,7 +28,7 @@ from typing import Any
 import finsy as fy
 import pytest
 
-from p4alg.alg.registry import ALGS
+from p4alg.alg.registry import algs
 from p4alg.artifacts import shipped
 from p4alg.daemon import server
 
@@ -671,11 +671,11 @@ def test_a_socket_that_a_crash_left_is_no_controller(sandbox: Sandbox) -> None:
 def test_a_controller_refuses_what_it_does_not_know_and_goes_on(sandbox: Sandbox) -> None:
     with sandbox.controller():
         said = sandbox.refused("alg", "enable", "nosuch", status=2)
-        assert said == f"p4alg: no ALG 'nosuch' (known: {', '.join(ALGS)})"
+        assert said == f"p4alg: no ALG 'nosuch' (known: {', '.join(algs())})"
         said = sandbox.refused("alg", "services", "nosuch", status=2)
-        assert said == f"p4alg: no ALG 'nosuch' (known: {', '.join(ALGS)})"
+        assert said == f"p4alg: no ALG 'nosuch' (known: {', '.join(algs())})"
         said = sandbox.refused("alg", "services", "ftp", "nosuch", status=2)
-        assert said == f"p4alg: no service 'nosuch' (known: {', '.join(ALGS)}, ftp-alt)"
+        assert said == f"p4alg: no service 'nosuch' (known: {', '.join(algs())}, ftp-alt)"
         sandbox.refused("alg", "enable", "a\nb", status=2)
         sandbox.refused("show", "nosuch", status=2)
         many = [f"service-{n}" for n in range(10_000)]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from p4alg.alg.registry import ALGS
+from p4alg.alg.registry import algs
 from p4alg.config.errors import UserError
 from p4alg.lab import runner
 from peers import rtp, sip
@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.lab,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make network namespaces"),
     pytest.mark.skipif(bool(sip.missing()), reason="needs sipp, kamailio and baresip (make setup)"),
-    pytest.mark.skipif("sip" not in ALGS, reason="needs the SIP ALG"),
+    pytest.mark.skipif("sip" not in algs(), reason="needs the SIP ALG"),
 ]
 
 

@@ -12,7 +12,7 @@ integers in host order; ports are 0 to 65535.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
@@ -122,14 +122,28 @@ class Refusal:
 
 
 class Gateway(Protocol):
-    """What an ALG may ask of the gateway while it handles a message."""
+    """What an ALG may ask of the gateway while it handles a message.
+
+    What is granted comes to be together with the message that names its number in
+    `Forward.pinholes`: the gateway writes it before that message leaves. It takes back
+    what no step names, and what a message needed that went nowhere.
+
+    The gateway refuses what must not be opened, whatever ALG asks: `bounce` (an
+    address that is not the sender's own), `low-port` (below 1024), `denied-port`
+    (configured), `bad-id`, and the limits `message-limit`, `control-limit`,
+    `subscriber-limit` and `pinhole-limit`. Lifetimes are cut to the longest configured.
+    """
 
     def open_pinhole(self, request: PinholeRequest) -> Grant | Refusal:
         """Reserve a pinhole; it is in the switch before the message leaves."""
         ...
 
     def close_pinhole(self, pinhole_id: int) -> None:
-        """Withdraw a pinhole nobody has used; unknown ids are ignored."""
+        """Withdraw a pinhole nobody has used; unknown ids are ignored.
+
+        While a message is handled this takes effect when the message leaves, and not at
+        all if it cannot leave.
+        """
         ...
 
     def reserve(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
@@ -141,12 +155,28 @@ class Gateway(Protocol):
         """
         ...
 
+    def objection(self, proto: int, listen: Endpoint) -> str:
+        """Why nothing may be opened or reserved at the inside host's `listen`; empty if it may.
+
+        For an ALG that wants to refuse a request rather than the answer to it. Nothing
+        depends on its being asked: the other methods refuse with the same word.
+        """
+        ...
+
     def end(self, number: int) -> None:
         """End a hold, or a pinhole with the flows that came through it; unknown ids are ignored."""
         ...
 
     def inside_of(self, proto: int, outside: Endpoint) -> Endpoint | None:
         """The inside endpoint that an outside one of the gateway leads to, if there is one."""
+        ...
+
+
+class ProtocolGateway(Protocol):
+    """What an ALG may ask while it handles a packet of a protocol without ports."""
+
+    def static_inside_of(self, proto: int, outside: Endpoint) -> Endpoint | None:
+        """The inside endpoint that a static mapping of an outside one leads to, if there is one."""
         ...
 
 
@@ -177,7 +207,8 @@ class Forward:
 
     `summary` is set on messages worth a line in the trace, e.g.
     ``PORT 10.0.0.11:40001 -> 203.0.113.2:40001``; `is_message` tells a protocol
-    message (counted) from bytes passed along.
+    message (counted) from bytes passed along. `pinholes` are the numbers of all that was
+    granted for this message, pinholes and reserved endpoints.
     """
 
     length: int
@@ -217,12 +248,14 @@ class Detach:
 class Notice:
     """Something happened that is worth a count, and a line for the operator.
 
-    `event` is a stable, countable word; no bytes belong to it.
+    `event` is a stable, countable word; no bytes belong to it. With an empty
+    `summary` it is counted only. `is_warning` asks for the operator's attention.
     """
 
     length: ClassVar[int] = 0
     event: str
     summary: str
+    is_warning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,10 +342,86 @@ class SharedState(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class AlgInfo:
-    """The identity of an ALG: its name, data-plane id and default services."""
+@runtime_checkable
+class Tagged(Protocol):
+    """What an ALG offers besides whose hosts share one outside port (`Alg.keeps_port`).
 
-    name: str
-    alg_id: int
-    description: str
+    The switch reads a tag from each packet that comes back to the shared port, the
+    initiator SPI of IKE, and finds the inside host by it.
+    """
+
+    @property
+    def tags(self) -> Collection[int]:
+        """The tags that lead to this session's inside host now (64 bits each)."""
+        ...
+
+
+class ProtocolFlow(NamedTuple):
+    """One direction of an inside host's traffic of a protocol without ports.
+
+    Only the receiver's identifier is in its packets (the SPI of ESP). `outside` is the
+    address under which `remote` knows `inside`.
+    """
+
+    inside: int
+    outside: int
+    remote: int
+    identifier: int
+    is_inbound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolPacket:
+    """A packet of a protocol without ports that the switch knows no flow of.
+
+    `outside` is the target's address for one that comes in, and the address that
+    the sender has outside for one that leaves. `payload` is what follows the IP header.
+    """
+
+    proto: int
+    source: int
+    target: int
+    outside: int
+    is_inbound: bool
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Let the packet on, and with it all that follow in `flow`, without the ALG.
+
+    `label` is what operators are shown, `summary` a line for them if it is news.
+    """
+
+    flow: ProtocolFlow
+    label: str
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Drop the packet; `event` is a stable, countable word."""
+
+    event: str
+
+
+class ProtocolAlg(SharedState, Protocol):
+    """What an ALG with `protocols` has in common for all of a gateway (`Alg.share`)."""
+
+    def packet(
+        self, packet: ProtocolPacket, gateway: ProtocolGateway, now: float
+    ) -> Sequence[Admit | Discard | Notice]:
+        """Decide about a packet: one `Admit` or one `Discard`, with `Notice`s as it likes."""
+        ...
+
+    def flow_ended(self, flow: ProtocolFlow) -> Sequence[ProtocolFlow]:
+        """A flow has ended or could not be made; the flows that have to end with it."""
+        ...
+
+    def adopt(self, flow: ProtocolFlow, now: float) -> None:
+        """A flow was found in the switch at the start."""
+        ...
+
+    def expire_flows(self, now: float) -> Sequence[ProtocolFlow]:
+        """Give up what has had its time; the flows to end."""
+        ...

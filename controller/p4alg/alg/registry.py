@@ -1,99 +1,96 @@
-"""The ALGs there are, by name: their identity, default services and how one is made.
+"""The ALGs there are: those that installed distributions offer, this one among them.
 
-A new ALG is added here and nowhere else.
+An ALG is offered by an entry point of the group `GROUP` whose object is a
+`descriptor.Alg`. One that cannot be used is left out, with a line that says why: it
+never costs another ALG anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 
-from p4alg.alg.contract import ESP, TCP, UDP, AlgInfo, DatagramAlg, SessionFacts, StreamAlg
-from p4alg.alg.ftp.alg import FTP, FtpAlg, FtpLimits
-from p4alg.alg.ike.alg import IKE, IkeAlg, IkeExchanges
-from p4alg.alg.pptp.alg import PPTP, PptpAlg, PptpLimits
-from p4alg.alg.sip.alg import SIP, SipDatagramAlg, SipStreamAlg
-from p4alg.alg.sip.calls import SipCalls
-from p4alg.alg.sip.limits import SipLimits, SipSettings
-from p4alg.alg.tftp.alg import TFTP, TftpAlg
+from p4alg.alg.descriptor import MAX_ID, Alg, objection
 
-
-@dataclass(frozen=True, slots=True)
-class AlgOptions:
-    """What every ALG is told when one is made.
-
-    `denied_ports` are those no pinhole may point to; `message` is the longest
-    message in bytes, `pinhole_lifetime` the seconds an unused pinhole lives.
-    """
-
-    denied_ports: frozenset[int] = frozenset()
-    message: int = 2048
-    pinhole_lifetime: float = 60.0
-    sip: SipSettings = field(default_factory=SipSettings)
-    shared: object = None
-    """What all sessions of the ALG have in common; made by `AlgKind.share`."""
+GROUP = "p4alg.algs"
+OWN = "p4alg"
+"""The distribution whose ALGs win when two have the same name or number."""
+FIRST_CHOSEN_ID = 128
+"""ALGs without a number of their own get one from here on, in the order of their names."""
 
 
 @dataclass(frozen=True, slots=True)
-class AlgKind:
-    """An ALG: `default_ports` are (IP protocol, port) of the predefined service of its name.
+class Catalogue:
+    """All ALGs by name, in the order of their numbers, and a line for each that is left out."""
 
-    `make` makes the machine of one control session: a `StreamAlg` where its
-    protocol is TCP, a `DatagramAlg` where it is UDP. Of `protocols`, which have
-    no ports, the ALG gets the packets that the switch does not know. `message` is
-    the longest message in bytes on TCP, if it is not the configured limit. What an
-    ALG that `outlives` its control sessions opened stays when one of them ends.
-    """
-
-    info: AlgInfo
-    default_ports: tuple[tuple[int, int], ...]
-    make: Callable[[SessionFacts, AlgOptions], StreamAlg | DatagramAlg]
-    share: Callable[[AlgOptions], object] = lambda _options: None
-    protocols: tuple[int, ...] = ()
-    message: int = 0
-    outlives: bool = False
+    algs: Mapping[str, Alg]
+    problems: tuple[str, ...] = ()
 
 
-def _ftp(facts: SessionFacts, options: AlgOptions) -> StreamAlg:
-    limits = FtpLimits(line=options.message, pinhole_lifetime=options.pinhole_lifetime)
-    return FtpAlg(facts, options.denied_ports, limits)
+@cache
+def catalogue() -> Catalogue:
+    """The ALGs of all installed distributions."""
+    return assemble(entry_points(group=GROUP))
 
 
-def _tftp(facts: SessionFacts, options: AlgOptions) -> DatagramAlg:
-    return TftpAlg(facts, options.denied_ports)
+def algs() -> Mapping[str, Alg]:
+    """The ALGs that can be used, by name."""
+    return catalogue().algs
 
 
-def _pptp(facts: SessionFacts, options: AlgOptions) -> StreamAlg:
-    limits = PptpLimits(message=options.message, pinhole_lifetime=options.pinhole_lifetime)
-    return PptpAlg(facts, limits)
+def assemble(points: Iterable[EntryPoint]) -> Catalogue:
+    """The catalogue of some entry points."""
+    found: dict[str, Alg] = {}
+    problems: list[str] = []
+    for point in sorted(points, key=lambda p: (_distribution(p) != OWN, p.name, p.value)):
+        loaded = _load(point)
+        reason = _add(loaded, found) if isinstance(loaded, Alg) else loaded
+        if reason:
+            problems.append(
+                f"ALG '{point.name}' of {_distribution(point)} is left out: {reason}; "
+                "correct or remove that distribution"
+            )
+    for name in sorted(name for name, alg in found.items() if not alg.alg_id):
+        number = _free_id(found)
+        if number:
+            found[name] = replace(found[name], alg_id=number)
+        else:
+            problems.append(f"ALG '{name}' is left out: there are too many; remove one")
+            del found[name]
+    ordered = sorted(found.items(), key=lambda pair: pair[1].alg_id)
+    return Catalogue(dict(ordered), tuple(problems))
 
 
-def _ike(facts: SessionFacts, options: AlgOptions) -> DatagramAlg:
-    assert isinstance(options.shared, IkeExchanges)
-    return IkeAlg(facts, options.shared)
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "an unknown distribution"
 
 
-def _sip(facts: SessionFacts, options: AlgOptions) -> StreamAlg | DatagramAlg:
-    assert isinstance(options.shared, SipCalls)
-    kind = SipStreamAlg if facts.proto == TCP else SipDatagramAlg
-    return kind(facts, options.shared)
+def _load(point: EntryPoint) -> Alg | str:
+    try:
+        alg = point.load()
+        return objection(alg) or alg
+    except Exception as error:
+        # Whatever somebody else's module does while it is imported.
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _sip_calls(options: AlgOptions) -> SipCalls:
-    return SipCalls(replace(options.sip, denied_ports=options.denied_ports))
+def _add(alg: Alg, found: dict[str, Alg]) -> str:
+    """Put an ALG in; why not, or an empty string."""
+    if alg.name in found:
+        return f"there is an ALG '{alg.name}' already"
+    taken = next((a for a in found.values() if alg.alg_id and a.alg_id == alg.alg_id), None)
+    if taken is not None:
+        return f"its id {alg.alg_id} is that of '{taken.name}'"
+    views = {name: other.name for other in found.values() for name in other.views}
+    clash = next((name for name in alg.views if name in views), None)
+    if clash is not None:
+        return f"'{views[clash]}' has a view '{clash}' already"
+    found[alg.name] = alg
+    return ""
 
 
-ALGS: Mapping[str, AlgKind] = {
-    "ftp": AlgKind(FTP, ((TCP, 21),), _ftp),
-    "sip": AlgKind(
-        SIP,
-        ((UDP, 5060), (TCP, 5060)),
-        _sip,
-        share=_sip_calls,
-        message=SipLimits().message,
-        outlives=True,
-    ),
-    "tftp": AlgKind(TFTP, ((UDP, 69),), _tftp),
-    "pptp": AlgKind(PPTP, ((TCP, 1723),), _pptp),
-    "ike": AlgKind(IKE, ((UDP, 500),), _ike, share=lambda _: IkeExchanges(), protocols=(ESP,)),
-}
+def _free_id(found: Mapping[str, Alg]) -> int:
+    taken = {alg.alg_id for alg in found.values()}
+    return next((n for n in range(FIRST_CHOSEN_ID, MAX_ID + 1) if n not in taken), 0)

@@ -6,6 +6,8 @@ import argparse
 import json
 from typing import Any
 
+from p4alg.alg import registry
+from p4alg.alg.descriptor import View
 from p4alg.cli.connection import add_socket, client
 from p4alg.cli.table import Row, render
 
@@ -48,28 +50,25 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "pinholes": "PINHOLES",
         "controls": "CONTROLS",
     },
-    "calls": {
-        "from": "FROM",
-        "to": "TO",
-        "inside": "INSIDE",
-        "state": "STATE",
-        "media": "MEDIA",
-        "pinhole_count": "PINHOLES",
-        "age": "AGE",
-    },
     "events": {"time": "TIME", "level": "LEVEL", "text": "EVENT"},
 }
 _STATE = 5
 """Letters of a session's state that a terminal of 80 columns has room for."""
-VIEWS = (*_COLUMNS, "counters", "switch")
+_OWN_VIEWS = (*_COLUMNS, "counters", "switch")
+
+
+def views() -> dict[str, View | None]:
+    """Every view by name; those that an ALG brings with how they are shown."""
+    found: dict[str, View | None] = dict.fromkeys(_OWN_VIEWS)
+    for alg in registry.algs().values():
+        found.update(alg.views)
+    return dict(sorted(found.items()))
 
 
 def register(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("show", help="what the controller and its switch hold")
-    parser.add_argument(
-        "what", choices=sorted(VIEWS), metavar="VIEW", help=", ".join(sorted(VIEWS))
-    )
+    parser.add_argument("what", choices=list(views()), metavar="VIEW", help=", ".join(views()))
     parser.add_argument("--json", action="store_true", dest="as_json", help="everything, as JSON")
     add_socket(parser)
     parser.set_defaults(handler=_run)
@@ -93,17 +92,16 @@ def lines(what: str, result: Any) -> list[str]:
         return shown or ["no counters yet"]
     if what == "switch":
         return _switch(result)
+    if not result:
+        return [f"no {what}"]
+    view = views()[what]
+    if view is not None:
+        titles = {column.title: column.title for column in view.columns}
+        return render([{c.title: c.cell(row) for c in view.columns} for row in result], titles)
     rows: list[Row] = [
-        {
-            **row,
-            "what": _what(row),
-            "short_state": str(row.get("state"))[:_STATE],
-            "media": [stream["media"] for stream in row.get("streams", ())],
-            "pinhole_count": len(row.get("pinholes", ())) if what == "calls" else None,
-        }
-        for row in result
+        {**row, "what": _what(row), "short_state": str(row.get("state"))[:_STATE]} for row in result
     ]
-    return render(rows, _COLUMNS[what]) if rows else [f"no {what}"]
+    return render(rows, _COLUMNS[what])
 
 
 def _what(row: Row) -> str:

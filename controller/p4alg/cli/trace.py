@@ -7,7 +7,7 @@ import difflib
 import json
 from typing import Any
 
-from p4alg.alg.registry import ALGS
+from p4alg.alg import registry
 from p4alg.cli.connection import add_socket, client
 from p4alg.config.errors import UsageError
 
@@ -25,8 +25,9 @@ def register(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    if args.alg is not None and args.alg not in ALGS:
-        raise UsageError(f"no ALG '{args.alg}' (known: {', '.join(ALGS)})")
+    known = registry.algs()
+    if args.alg is not None and args.alg not in known:
+        raise UsageError(f"no ALG '{args.alg}' (known: {', '.join(known)})")
     try:
         for record in client(args).trace():
             if _wanted(record, args.alg, args.host):

@@ -7,9 +7,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from p4alg.alg import registry
 from p4alg.config.nat import read_nat
 from p4alg.config.policy import read_ports, read_rules
-from p4alg.config.services import read_algs, read_ike, read_services, read_sip
+from p4alg.config.services import Algs, read_algs, read_services
 from p4alg.config.source import Item, load
 from p4alg.config.tuning import read_limits, read_timers
 from p4alg.config.zones import read_routes, read_zones
@@ -46,13 +47,17 @@ class Config:
     settings: Settings
 
 
-def read(path: Path) -> Config:
-    """Read and check a configuration; `ConfigError` with file, line and reason."""
-    return from_item(load(path))
+def read(path: Path, algs: Algs | None = None) -> Config:
+    """Read and check a configuration; `ConfigError` with file, line and reason.
+
+    `algs` are the ALGs that can be configured; by default those that are installed.
+    """
+    return from_item(load(path), algs)
 
 
-def from_item(root: Item) -> Config:
+def from_item(root: Item, algs: Algs | None = None) -> Config:
     """Check a configuration that was read already."""
+    known = registry.algs() if algs is None else algs
     top = root.mapping(
         required=("zones", "nat"),
         optional=(
@@ -63,7 +68,7 @@ def from_item(root: Item) -> Config:
     zones = read_zones(top["zones"])
     routes = read_routes(top.get("routes"), zones)
     nat = read_nat(top["nat"], zones, routes)
-    services = read_services(top.get("services"))
+    services = read_services(top.get("services"), known)
     settings = Settings(
         zones=zones,
         pools=nat.pools,
@@ -75,9 +80,7 @@ def from_item(root: Item) -> Config:
         timers=read_timers(top.get("timers")),
         limits=read_limits(top.get("limits")),
         services=services,
-        algs=read_algs(top.get("algs"), services),
-        ike=read_ike(top.get("algs")),
-        sip=read_sip(top.get("algs")),
+        algs=read_algs(top.get("algs"), services, known),
         refuse=_refuse(top.get("refuse")),
         denied_ports=_denied(top.get("denied_ports")),
     )

@@ -1,40 +1,35 @@
-"""The `services` and `algs` sections: which ALG is active on which ports."""
+"""The `services` and `algs` sections: which ALG is active on which ports, with which options."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Mapping
 
-from p4alg.alg.registry import ALGS
-from p4alg.alg.sip.limits import Candidates, SipSettings
+from p4alg.alg.descriptor import RESERVED_OPTIONS, Alg, Option, Value
 from p4alg.config.source import Item
-from p4alg.engine.settings import AlgSettings, IkeSettings, PortSpan
-from p4alg.protocols import NUMBERS, proto_name
+from p4alg.engine.settings import AlgSettings, PortSpan
+from p4alg.protocols import NUMBERS
 
 MAX_SERVICES = 64
-_OPTIONS = {
-    "ike": ("keep_port", "require_ike"),
-    "sip": ("inbound_from_anyone", "candidates"),
-}
-"""Keys of single ALGs, besides those that all have."""
 _RANGE = re.compile(r"(tcp|udp)/([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 Services = dict[str, tuple[PortSpan, ...]]
+Algs = Mapping[str, Alg]
 
 
-def predefined() -> Services:
+def predefined(algs: Algs) -> Services:
     """Services that exist without being configured: each ALG's own, by its name."""
     return {
-        name: tuple(PortSpan(proto, port, port) for proto, port in kind.default_ports)
-        for name, kind in ALGS.items()
+        name: tuple(PortSpan(proto, port, port) for proto, port in alg.services)
+        for name, alg in algs.items()
     }
 
 
-def read_services(section: Item | None) -> Services:
+def read_services(section: Item | None, algs: Algs) -> Services:
     """All services by name: the predefined and the operator's own."""
-    services = predefined()
+    services = predefined(algs)
     for name, item in section.entries().items() if section else ():
-        if name in ALGS:
+        if name in algs:
             raise item.error(f"service '{name}' is predefined: choose another name")
         if len(services) >= MAX_SERVICES:
             raise item.error(f"more than {MAX_SERVICES} services")
@@ -42,18 +37,6 @@ def read_services(section: Item | None) -> Services:
         if not services[name]:
             raise item.error(f"service '{name}' has no ports")
     return services
-
-
-def overlap(one: PortSpan, other: PortSpan) -> bool:
-    """Whether some port is in both."""
-    return one.proto == other.proto and one.first <= other.last and other.first <= one.last
-
-
-def show(span: PortSpan) -> str:
-    """A span as it is written in a file."""
-    name = proto_name(span.proto)
-    ports = str(span.first) if span.first == span.last else f"{span.first}-{span.last}"
-    return f"{name}/{ports}"
 
 
 def _range(item: Item) -> PortSpan:
@@ -67,57 +50,59 @@ def _range(item: Item) -> PortSpan:
     return PortSpan(NUMBERS[found[1]], first, last)
 
 
-def read_algs(section: Item | None, services: Services) -> tuple[AlgSettings, ...]:
-    """All ALGs; those not mentioned are on, with the service of their name."""
-    entries = section.mapping(optional=ALGS) if section else {}
-    algs: list[AlgSettings] = []
-    claims: list[tuple[str, str, PortSpan]] = []
-    for name in ALGS:
-        entry = entries.get(name)
-        more = _OPTIONS.get(name, ())
-        keys = entry.mapping(optional=("enabled", "services", *more)) if entry else {}
-        enabled = keys["enabled"].boolean() if "enabled" in keys else True
-        named = keys["services"].sequence() if "services" in keys else []
-        chosen = {item.text(): item for item in named}
-        if len(chosen) < len(named):
-            raise keys["services"].error(f"'{name}' names a service twice")
-        for service, item in chosen.items():
-            if service not in services:
-                raise item.error(f"no service '{service}' (known: {', '.join(services)})")
-        names = tuple(chosen) if "services" in keys else (name,)
-        algs.append(AlgSettings(name, enabled, names))
+def read_algs(section: Item | None, services: Services, algs: Algs) -> tuple[AlgSettings, ...]:
+    """All ALGs; those not mentioned are as their descriptors say, on the service of their name."""
+    entries = section.mapping(optional=algs) if section else {}
+    reader = _Claims(services)
+    return tuple(reader.read(alg, section, entries.get(name)) for name, alg in algs.items())
+
+
+class _Claims:
+    """Reads ALGs one after the other; no port may be claimed by two of them."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._claims: list[tuple[str, str, PortSpan]] = []
+
+    def read(self, alg: Alg, section: Item | None, entry: Item | None) -> AlgSettings:
+        options = {option.name: option for option in alg.options}
+        keys = entry.mapping(optional=(*RESERVED_OPTIONS, *options)) if entry else {}
+        enabled = keys["enabled"].boolean() if "enabled" in keys else alg.is_on
+        chosen = self._chosen(alg, keys["services"]) if "services" in keys else {}
+        names = tuple(chosen) if "services" in keys else (alg.name,)
         for service in names:
-            where = chosen.get(service, section)
-            for ports in services[service]:
-                for other, other_service, taken in claims:
-                    if where is not None and overlap(ports, taken):
-                        raise where.error(
-                            f"'{name}' (service '{service}') and '{other}' (service "
-                            f"'{other_service}') both claim {show(ports)}"
-                        )
-        claims += [(name, s, ports) for s in names for ports in services[s]]
-    return tuple(algs)
+            self._claim(alg, service, chosen.get(service, section))
+        self._claims += [(alg.name, s, ports) for s in names for ports in self._services[s]]
+        values = {name: _value(keys[name], options[name]) for name in keys if name in options}
+        return AlgSettings(alg, enabled, names, values)
+
+    def _chosen(self, alg: Alg, item: Item) -> dict[str, Item]:
+        named = item.sequence()
+        chosen = {entry.text(): entry for entry in named}
+        if len(chosen) < len(named):
+            raise item.error(f"'{alg.name}' names a service twice")
+        for service, entry in chosen.items():
+            if service not in self._services:
+                known = ", ".join(self._services)
+                raise entry.error(f"no service '{service}' (known: {known})")
+        return chosen
+
+    def _claim(self, alg: Alg, service: str, where: Item | None) -> None:
+        for ports in self._services[service]:
+            for other, other_service, taken in self._claims:
+                if where is not None and ports.overlaps(taken):
+                    raise where.error(
+                        f"'{alg.name}' (service '{service}') and '{other}' (service "
+                        f"'{other_service}') both claim {ports}"
+                    )
 
 
-def read_ike(section: Item | None) -> IkeSettings:
-    """What can be chosen of the ALG `ike`."""
-    entry = section.entries().get("ike") if section else None
-    chosen = (
-        {key: item.boolean() for key, item in entry.entries().items() if key in _OPTIONS["ike"]}
-        if entry
-        else {}
-    )
-    return IkeSettings(**chosen)
-
-
-def read_sip(section: Item | None) -> SipSettings:
-    """What can be chosen of the ALG `sip`."""
-    entry = section.entries().get("sip") if section else None
-    keys = entry.entries() if entry else {}
-    chosen = SipSettings()
-    if "inbound_from_anyone" in keys:
-        chosen = replace(chosen, inbound_from_anyone=keys["inbound_from_anyone"].boolean())
-    if "candidates" in keys:
-        named = keys["candidates"].choice(kind.value for kind in Candidates)
-        chosen = replace(chosen, candidates=Candidates(named))
-    return chosen
+def _value(item: Item, option: Option) -> Value:
+    """The value of an option, which is of its type and within its bounds."""
+    if isinstance(option.default, bool):
+        return item.boolean()
+    if isinstance(option.default, str):
+        return item.choice(option.choices)
+    if isinstance(option.default, float):
+        return item.number(option.low, option.high)
+    return item.integer(int(option.low), int(option.high))

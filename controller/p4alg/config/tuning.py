@@ -18,9 +18,11 @@ _CEILINGS = {
     "pinholes_per_subscriber": 8192,
     "pinholes_per_control": 8192,
     "controls_per_subscriber": 16384,
+    "grants_per_message": 8192,
     "message": 65536,
     "stream": 1 << 20,
 }
+_LIFETIMES = {"pinhole_lifetime": 3600.0, "pinhole_longest": _LONGEST}
 _TOTALS = ("bindings", "sessions", "pinholes")
 
 
@@ -39,13 +41,22 @@ def read_limits(item: Item | None) -> Limits:
     """Limits; one for a part must not be above that for the whole."""
     names = [field.name for field in fields(Limits)]
     keys = item.mapping(optional=names) if item else {}
-    limits = Limits()
-    if "pinhole_lifetime" in keys:
-        limits = replace(limits, pinhole_lifetime=keys["pinhole_lifetime"].number(1.0, 3600.0))
+    lifetimes = {
+        name: keys[name].number(1.0, most) for name, most in _LIFETIMES.items() if name in keys
+    }
+    default = Limits()
+    limits = Limits(
+        pinhole_lifetime=lifetimes.get("pinhole_lifetime", default.pinhole_lifetime),
+        pinhole_longest=lifetimes.get("pinhole_longest", default.pinhole_longest),
+    )
+    if limits.pinhole_lifetime > limits.pinhole_longest:
+        raise keys[next(iter(lifetimes))].error(
+            f"pinhole_lifetime is above pinhole_longest ({limits.pinhole_longest:g})"
+        )
     counts = {
         name: entry.integer(1, _CEILINGS[name])
         for name, entry in keys.items()
-        if name != "pinhole_lifetime"
+        if name not in _LIFETIMES
     }
     for total in _TOTALS:
         share = f"{total}_per_subscriber"

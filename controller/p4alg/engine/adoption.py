@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from p4alg.engine import tables as t
-from p4alg.engine.flows import IKE_PORT, Flow, Phase
+from p4alg.engine.flow_table import Flows
+from p4alg.engine.flows import Flow, Phase, session_entry
 from p4alg.engine.neighbours import Neighbours
 from p4alg.engine.pinholes import Pinholes
 from p4alg.engine.settings import Settings
 from p4alg.engine.tables import FlowKey, SessionFlags, Side
-from p4alg.engine.translation import Translation, session_entry
 from p4alg.nat.bindings import Binding, Kind, Refused
-from p4alg.protocols import TCP, TUNNELS, UDP
+from p4alg.protocols import TCP, TUNNELS
 
 _Entry = TypeVar("_Entry")
 
@@ -29,12 +29,13 @@ class Adoption:
     def __init__(
         self,
         settings: Settings,
-        translation: Translation,
+        flows: Flows,
         pinholes: Pinholes,
         neighbours: Neighbours,
     ) -> None:
         self._settings = settings
-        self._translation = translation
+        self._flows = flows
+        self._mappings = flows.mappings
         self._pinholes = pinholes
         self._neighbours = neighbours
         self._statics = {(f.proto, f.inside_addr, f.inside_port): f for f in settings.forwards}
@@ -59,7 +60,7 @@ class Adoption:
                 flow.flags &= ~SessionFlags.CORRECT_SEQUENCE
             elif flow.flags & SessionFlags.CORRECT_SEQUENCE:
                 kept.append(correction)
-            self._translation.keep(flow)
+            self._flows.keep(flow)
             kept.append(session_entry(flow))
             self.sessions += 1
         for entry in _of(present, t.PinholeEntry):
@@ -67,18 +68,18 @@ class Adoption:
             if binding is not None:
                 self._pinholes.adopt(entry, binding, now)
                 kept.append(entry)
-        kept += self._peers()
+        kept += self._flows.peers()
         for binding in bindings.values():
             if binding.kind is Kind.STATIC:
                 continue
             if binding.sessions or binding.reservations:
-                kept += self._translation.binding_entries(binding)
+                kept += self._mappings.entries(binding)
             else:
-                self._translation.drop_binding_if_unused(binding, now)
+                self._mappings.drop_if_unused(binding, now)
         return kept
 
     def _make_statics(self, now: float) -> None:
-        bindings = self._translation.bindings
+        bindings = self._mappings.bindings
         for f in self._settings.forwards:
             inside, outside = (f.inside_addr, f.inside_port), (f.outside_addr, f.outside_port)
             bindings.add_static(f.proto, *inside, *outside, now)
@@ -88,13 +89,14 @@ class Adoption:
         self, present: Sequence[t.Entry], now: float
     ) -> dict[tuple[int, int, int], Binding]:
         """Bindings with both their entries, and the static ones."""
-        store = self._translation.bindings
+        store = self._mappings.bindings
         found: dict[tuple[int, int, int], Binding] = {}
         for key in self._statics:
             static = store.outbound(*key)
             if static is not None:
                 found[key] = static
         inbound = {(e.proto, e.outside_addr, e.outside_id): e for e in _of(present, t.MapIn)}
+        tagged = {(e.inside_addr, e.inside_id) for e in _of(present, t.IkeIn)}
         for out in _of(present, t.MapOut):
             key = (out.proto, out.inside_addr, out.inside_id)
             back = inbound.get((out.proto, out.outside_addr, out.outside_id))
@@ -102,7 +104,7 @@ class Adoption:
             is_shared = (
                 back is None
                 and out.inside_id == out.outside_id
-                and (out.proto in TUNNELS or (out.proto, out.inside_id) == (UDP, IKE_PORT))
+                and (out.proto in TUNNELS or key[1:] in tagged)
             )
             whole = back is not None and key[1:] == (back.inside_addr, back.inside_id)
             if key in found or not (whole or is_shared):
@@ -114,11 +116,12 @@ class Adoption:
                 kind = Kind.PINHOLE
             binding = store.adopt(*key, *outside, kind=kind, now=now)
             if not isinstance(binding, Refused):
+                binding.is_in_switch = True
                 found[key] = binding
         return found
 
     def _address_binding(self, key: FlowKey) -> Binding | None:
-        outside = self._translation.outside_of(key.inside_addr)
+        outside = self._mappings.outside_of(key.inside_addr)
         if outside is None:
             return None
         return Binding(*key[:3], outside, key.inside_id, Kind.STATIC, 0.0)
@@ -134,21 +137,6 @@ class Adoption:
                 phase = Phase.CLOSING
         timeout = session.idle_timeout
         return Flow(session.flow, binding, Side.INSIDE, now, phase, timeout, flags=session.flags)
-
-    def _peers(self) -> list[t.PeerEntry]:
-        """Remote addresses of endpoints, counted by the flows that go there."""
-        if self._settings.filter_mode is not t.FilterMode.ADDRESS:
-            return []
-        found: dict[t.PeerEntry, None] = {}
-        for flow in self._translation.flows.values():
-            binding, remote = flow.binding, flow.key.remote_addr
-            if binding.kind is Kind.STATIC:
-                continue
-            if binding.peers is None:
-                binding.peers = {}
-            binding.peers[remote] = binding.peers.get(remote, 0) + 1
-            found[t.PeerEntry(*flow.key[:3], remote)] = None
-        return list(found)
 
     def _neighbour_entries(self, present: Sequence[t.Entry], now: float) -> list[t.Entry]:
         hops = {entry.next_hop: entry for entry in _of(present, t.NextHop)}

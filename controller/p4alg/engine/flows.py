@@ -1,21 +1,16 @@
-"""The flows the switch lets pass, as the engine keeps them."""
+"""A flow the switch lets pass, as the engine keeps it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
 
-from p4alg.alg.contract import Endpoint
+from p4alg.engine import tables as t
 from p4alg.engine.tables import FlowKey, SessionFlags, Side
 from p4alg.nat.bindings import Binding
 from p4alg.packet.transport import CALL_FLAG
 from p4alg.protocols import GRE
-
-if TYPE_CHECKING:
-    from p4alg.engine.controls import Control
-
-IKE_PORT = 500
+from p4alg.undo import Tracked
 
 
 def flow_id(proto: int, number: int) -> int:
@@ -38,8 +33,14 @@ class Phase(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class Flow:
-    """A session (RFC 2663) and its entry in the switch."""
+class Flow(Tracked):
+    """A session (RFC 2663) and its entry in the switch.
+
+    `alg` is the ALG that serves it or that asked for it, and `label` what it is to that
+    ALG, e.g. ``ftp PORT``; both are empty for any other flow. With an `alg_id` the switch
+    gives its packets to the controller. Of a tunnel's flow the end that only sends has
+    identifier 0 in the key.
+    """
 
     key: FlowKey
     binding: Binding
@@ -50,17 +51,15 @@ class Flow:
     alg_id: int = 0
     flags: SessionFlags = SessionFlags.NONE
     alg: str = ""
-    """The ALG that serves it, or that its control connection belongs to."""
     label: str = ""
-    """What it is to that ALG, e.g. ``ftp PORT``; empty for any other flow."""
     finished: int = 0
     """Bit 0: FIN seen outbound; bit 1: inbound."""
-    control: Control | None = None
-    data_of: Control | None = None
-    """The control session whose ALG reads how this data flow goes."""
-    opener: Endpoint | None = None
-    """Of such a flow, the end that opened it."""
     pinhole_id: int = 0
     """The pinhole it came through; 0: none."""
     watch_below: int = 0
     """See `tables.Session`."""
+
+
+def session_entry(flow: Flow) -> t.Session:
+    """The switch's entry of a flow."""
+    return t.Session(flow.key, flow.alg_id, flow.flags, flow.idle_timeout, flow.watch_below)

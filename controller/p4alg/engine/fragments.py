@@ -5,7 +5,7 @@ Fragments that came before the first wait here, bounded in number and time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
@@ -13,6 +13,7 @@ from p4alg.engine.counters import Counters
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.tables import Op, Update
 from p4alg.packet.ipv4 import Ipv4
+from p4alg.undo import Tracked, TrackedDict, UndoLog
 
 MAX_DATAGRAMS = 256
 """Datagrams under way at once."""
@@ -22,23 +23,23 @@ MAX_EARLY = 48
 DatagramKey = tuple[int, int, int, int]
 
 
-@dataclass(slots=True)
-class Datagram:
+@dataclass(slots=True, eq=False)
+class Datagram(Tracked):
     """A fragmented datagram: known by its first fragment, or waiting for it."""
 
     expires: float
     entry: t.Fragment | None = None
-    early: list[PacketOut] = field(default_factory=list)
+    early: tuple[PacketOut, ...] = ()
 
 
 class Fragments:
     """The datagrams under way."""
 
-    def __init__(self, lifetime: float, outbox: Outbox, counters: Counters) -> None:
+    def __init__(self, lifetime: float, outbox: Outbox, counters: Counters, log: UndoLog) -> None:
         self._lifetime = lifetime
         self._outbox = outbox
         self._counters = counters
-        self._datagrams: dict[DatagramKey, Datagram] = {}
+        self._datagrams: TrackedDict[DatagramKey, Datagram] = TrackedDict(log)
 
     def later(self, packet: Ipv4, out: PacketOut, now: float) -> None:
         """A fragment that is not the first was punted."""
@@ -48,7 +49,7 @@ class Fragments:
         if datagram.entry is not None:
             self._outbox.send(out)
         elif len(datagram.early) < MAX_EARLY:
-            datagram.early.append(out)
+            datagram.early = (*datagram.early, out)
         else:
             self._counters.count("fragments.dropped")
 
@@ -63,14 +64,14 @@ class Fragments:
             return
         key = (packet.src, packet.dst, packet.proto, packet.ident)
         datagram.entry = t.Fragment(*key, *ids, idle_timeout=self._lifetime)
-        early, datagram.early = datagram.early, []
+        early, datagram.early = datagram.early, ()
+        updates = (Update(Op.INSERT, datagram.entry),)
+        self._outbox.transact(updates, [*outs, *early], _FirstWritten(self, key))
 
-        def ended(reason: str | None, _now: float) -> None:
-            if reason is not None:
-                self._counters.count("fragments.failed")
-                self._datagrams.pop(key, None)
-
-        self._outbox.transact((Update(Op.INSERT, datagram.entry),), [*outs, *early], ended)
+    def failed(self, key: DatagramKey) -> None:
+        """The switch refused the entry of a datagram."""
+        self._counters.count("fragments.failed")
+        self._datagrams.pop(key, None)
 
     def expire(self, now: float) -> None:
         """Forget datagrams whose time is up."""
@@ -91,3 +92,15 @@ class Fragments:
                 return None
             datagram = self._datagrams[key] = Datagram(now + self._lifetime)
         return datagram
+
+
+@dataclass(frozen=True, slots=True)
+class _FirstWritten:
+    """Waits for the entry of a datagram."""
+
+    fragments: Fragments
+    key: DatagramKey
+
+    def ended(self, reason: str | None, _now: float) -> None:
+        if reason is not None:
+            self.fragments.failed(self.key)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from p4alg.alg.registry import ALGS
+from p4alg.alg.descriptor import Alg
 from p4alg.engine import tables as t
-from p4alg.engine.settings import PortSpan, Prefix, Rule, Settings
+from p4alg.engine.settings import AlgSettings, PortSpan, Prefix, Rule, Settings
 
 _RULES = 30000
 _OWN = 20000
@@ -93,21 +93,23 @@ def base_entries(settings: Settings) -> list[t.Entry]:
 
 def all_entries(settings: Settings) -> list[t.Entry]:
     """What a controller installs before it has seen a packet."""
-    services = [
+    return [*base_entries(settings), *all_services(settings, settings.algs)]
+
+
+def all_services(settings: Settings, algs: Iterable[AlgSettings]) -> list[t.Entry]:
+    """The entries of every ALG that is on."""
+    return [
         entry
-        for alg in settings.algs
+        for alg in algs
         if alg.enabled
-        for entry in service_entries(
-            alg.name, [span for name in alg.services for span in settings.services[name]]
-        )
+        for entry in service_entries(alg.alg, settings.spans(alg.services))
     ]
-    return [*base_entries(settings), *services]
 
 
-def service_entries(name: str, spans: Iterable[PortSpan]) -> list[t.Service]:
+def service_entries(alg: Alg, spans: Iterable[PortSpan]) -> list[t.Service]:
     """The entries that bind new flows to `spans` to an ALG; each once."""
-    alg_id = ALGS[name].info.alg_id
-    whole = [t.Service(proto, (0, 0), alg_id) for proto in ALGS[name].protocols]
+    alg_id = alg.alg_id
+    whole = [t.Service(proto, (0, 0), alg_id) for proto in alg.protocols]
     pairs = {(span.proto, pair) for span in spans for pair in port_prefixes(span.first, span.last)}
     return [*(t.Service(proto, pair, alg_id) for proto, pair in sorted(pairs)), *whole]
 

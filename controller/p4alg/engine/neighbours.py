@@ -7,7 +7,7 @@ while they are in use, so that one that moved or left is noticed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
@@ -19,6 +19,7 @@ from p4alg.engine.settings import Settings, Zone
 from p4alg.engine.tables import Op, Side, Update
 from p4alg.packet.arp import Arp, arp_reply, arp_request, parse_arp
 from p4alg.packet.errors import PacketError
+from p4alg.undo import Tracked, TrackedDict, UndoLog
 
 MAX_NEIGHBOURS = 2048
 MAX_WAITING = 16
@@ -29,8 +30,8 @@ TRIES = 3
 """Questions, a second apart, before a neighbour is given up."""
 
 
-@dataclass(slots=True)
-class Neighbour:
+@dataclass(slots=True, eq=False)
+class Neighbour(Tracked):
     """A neighbour that answered; `confirmed` is when."""
 
     addr: int
@@ -42,20 +43,25 @@ class Neighbour:
     tries: int = 0
 
 
-@dataclass(slots=True)
-class Question:
+@dataclass(slots=True, eq=False)
+class Question(Tracked):
     """A neighbour that is being asked for, and the packets that wait for it."""
 
     zone: Zone
     tries: int = 0
-    waiting: list[PacketOut] = field(default_factory=list)
+    waiting: tuple[PacketOut, ...] = ()
 
 
 class Neighbours:
     """The ARP table of every zone."""
 
     def __init__(
-        self, settings: Settings, network: Network, outbox: Outbox, counters: Counters
+        self,
+        settings: Settings,
+        network: Network,
+        outbox: Outbox,
+        counters: Counters,
+        log: UndoLog,
     ) -> None:
         self._refresh = settings.timers.neighbour
         self._network = network
@@ -64,8 +70,8 @@ class Neighbours:
         self._own_outside = own_outside(settings)
         self._routers = next_hop_ids(settings)
         self._next_id = len(self._routers) + 1
-        self._known: dict[int, Neighbour] = {}
-        self._asked: dict[int, Question] = {}
+        self._known: TrackedDict[int, Neighbour] = TrackedDict(log)
+        self._asked: TrackedDict[int, Question] = TrackedDict(log)
 
     def arp(self, port: int, frame: bytes, now: float) -> None:
         """An ARP packet arrived."""
@@ -96,7 +102,7 @@ class Neighbours:
             question = self._asked[addr] = Question(zone)
             self._ask(addr, question)
         if len(question.waiting) < MAX_WAITING:
-            question.waiting.append(packet)
+            question.waiting = (*question.waiting, packet)
         else:
             self._counters.count("arp.dropped")
 

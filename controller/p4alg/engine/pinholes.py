@@ -1,109 +1,66 @@
-"""Pinholes: what an ALG asked to be opened, from the request to the last flow.
+"""Pinholes and reserved endpoints, from an ALG's request to the last flow (G4, design rule 6).
 
-A pinhole is an outside endpoint (a binding, held) and a filter entry that names
-who may use it. It serves a bounded number of flows, ends unused after its
-lifetime or with its control connection, and points only to the asking host.
+A pinhole is an outside endpoint (a binding) and a filter entry that names who may use
+it. It serves a bounded number of flows, ends unused after its lifetime or with its
+control session, and points only to the host that asked. What is granted is only
+reserved at first; `begin` says that it is being written, `opened`, `failed` or
+`abandon` what came of it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from p4alg.alg.contract import Endpoint, PinholeRequest, Refusal, format_addr
+from p4alg.alg.contract import Endpoint, PinholeRequest, Refusal
 from p4alg.engine import tables as t
-from p4alg.engine.counters import Counters
-from p4alg.engine.flows import Flow, flow_id, number_of
-from p4alg.engine.outbox import Outbox
+from p4alg.engine.flow_table import Flows
+from p4alg.engine.flows import Flow, flow_id
+from p4alg.engine.pinhole import Owner, Pinhole, Reservation, Stage
+from p4alg.engine.safety import Ends, Safety, ends_of
 from p4alg.engine.settings import Limits
 from p4alg.engine.tables import FlowKey, Op, Side, Update
-from p4alg.engine.translation import Translation
 from p4alg.nat.bindings import Binding, Kind, Refused
-from p4alg.protocols import TUNNELS, proto_name
+from p4alg.protocols import TUNNELS
+from p4alg.undo import TrackedCounts, TrackedDict, TrackedSet, UndoLog
 
-if TYPE_CHECKING:
-    from p4alg.engine.controls import Control
-
-_LOWEST_PORT = 1024
-_HOLDS_PER_PINHOLE = 2
-"""Endpoints a control session may reserve for each pinhole it may open."""
+_ENDPOINTS_PER_PINHOLE = 2
+"""Endpoints that may be reserved for each pinhole that may be opened."""
 GRACE = 1.0
 """Seconds a pinhole nobody wants any more stays: its only flow may have begun a moment
 ago, and the switch's report of that be on its way."""
 
 
-@dataclass(slots=True, eq=False)
-class Pinhole:
-    """An open pinhole, or one on its way into the switch (`installed` False)."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is written for one message: the items, the bindings among it, all updates."""
 
-    pinhole_id: int
-    entry: t.PinholeEntry
-    binding: Binding
-    control: Control | None
-    alg: str
-    label: str
-    created: float
-    expires: float
-    flows_left: int
-    installed: bool = False
-    flow_idle: float | None = None
-    """Seconds its flows may be silent; None: as any other flow."""
-    retired: bool = False
-    """Whether it closes because nobody wants it any more, not because it is old."""
-
-    @property
-    def visible(self) -> Endpoint:
-        """The endpoint that the opener is told."""
-        return _shown(self.binding)
-
-    def __str__(self) -> str:
-        entry = self.entry
-        name = proto_name(entry.proto)
-        inside = Endpoint(entry.inside_addr, number_of(entry.proto, entry.inside_id))
-        who = "anyone" if entry.remote_addr is None else format_addr(entry.remote_addr)
-        if entry.proto not in TUNNELS:
-            port = "*" if entry.remote_id is None else str(entry.remote_id)
-            return f"{name} {who}:{port} -> {self.visible} -> {inside}"
-        # Only the receiver of a tunnel has an identifier.
-        if entry.inside_id:
-            return f"{name} {who} -> {self.visible} -> {inside}"
-        number = number_of(entry.proto, entry.remote_id or 0)
-        return f"{name} {format_addr(entry.inside_addr)} -> {who}:{number}"
-
-
-@dataclass(slots=True, eq=False)
-class Hold:
-    """Outside endpoints that an ALG has reserved and nothing is open at yet."""
-
-    number: int
-    bindings: tuple[Binding, ...]
-    control: Control
-
-    @property
-    def visible(self) -> Endpoint:
-        """The (first) outside endpoint."""
-        return _shown(self.bindings[0])
+    items: tuple[Pinhole | Reservation, ...]
+    written: tuple[Binding, ...]
+    updates: tuple[Update, ...]
 
 
 class Pinholes:
-    """All pinholes and holds, with their limits (G4)."""
+    """All pinholes and reserved endpoints, with their limits (G4)."""
 
-    def __init__(
-        self, limits: Limits, translation: Translation, outbox: Outbox, counters: Counters
-    ) -> None:
+    def __init__(self, limits: Limits, safety: Safety, flows: Flows, log: UndoLog) -> None:
         self._limits = limits
-        self._translation = translation
-        self._outbox = outbox
-        self._counters = counters
-        self._by_id: dict[int, Pinhole] = {}
-        self._by_match: dict[tuple[object, ...], Pinhole] = {}
-        self._per_subscriber: Counter[int] = Counter()
-        self._holds: dict[int, Hold] = {}
-        # Flows that came through a pinhole and still are, by its id.
-        self._flows: dict[int, set[FlowKey]] = {}
+        self._safety = safety
+        self._flows = flows
+        self._mappings = flows.mappings
+        self._outbox = flows.outbox
+        self.counters = flows.counters
+        self._log = log
+        self._by_id: TrackedDict[int, Pinhole] = TrackedDict(log)
+        self._by_match: TrackedDict[tuple[object, ...], Pinhole] = TrackedDict(log)
+        self._reservations: TrackedDict[int, Reservation] = TrackedDict(log)
+        self._per_subscriber: TrackedCounts[int] = TrackedCounts(log)
+        self._per_owner: TrackedCounts[Owner] = TrackedCounts(log)
+        self._endpoints_per_subscriber: TrackedCounts[int] = TrackedCounts(log)
+        self._endpoints_per_owner: TrackedCounts[Owner] = TrackedCounts(log)
+        self._came_through: TrackedDict[int, TrackedSet[FlowKey]] = TrackedDict(log)
+        """Flows that came through a pinhole and still are, by its id."""
         self._next_id = 1
 
     def __len__(self) -> int:
@@ -113,9 +70,9 @@ class Pinholes:
         """Every pinhole, oldest first."""
         return list(self._by_id.values())
 
-    def get(self, pinhole_id: int) -> Pinhole | None:
+    def get(self, number: int) -> Pinhole | None:
         """A pinhole by its id."""
-        return self._by_id.get(pinhole_id)
+        return self._by_id.get(number)
 
     def count_of(self, inside_addr: int) -> int:
         """How many pinholes point to a host."""
@@ -126,55 +83,101 @@ class Pinholes:
         self._next_id += 1
         return self._next_id - 1
 
-    def reserve(
-        self, control: Control, request: PinholeRequest, outside_addr: int, now: float
-    ) -> tuple[Pinhole, list[Update]] | Refusal:
-        """Make a pinhole for an inside listener; returns the writes it needs.
+    # What ALGs ask for
 
-        Of an ALG whose state outlives its control sessions, a pinhole is nobody's
-        in particular, and the ALG bounds their number itself.
-
-        The caller writes them and then says `opened` or `failed`. Asking again for
-        what the same control connection has open prolongs it.
-        """
-        reason = self._objection(control, request)
+    def request(self, owner: Owner, request: PinholeRequest, now: float) -> Pinhole | Refusal:
+        """Reserve a pinhole. Asking again for what the owner has prolongs it."""
+        reason = self._safety.of_request(request, owner.facts)
         if reason:
             return Refusal(reason)
-        inside, remote = _ends(control, request)
-        match = (request.proto, *inside, *remote)
-        present = self._by_match.get(match)
+        request, ends = self._safety.bounded(request), ends_of(request, owner.facts)
+        present = self._by_match.get((request.proto, *ends.inside, *ends.remote))
         if present is not None:
-            if present.control is not control and not control.outlived:
+            if present.owner is not owner and not owner.outlives:
                 return Refusal("in-use")
             present.expires, present.retired = now + request.lifetime, False
-            return present, []
-        most = self._limits.pinholes_per_control
-        if not control.outlived and self._count(control) >= most:
-            return Refusal("control-limit")
-        if self._per_subscriber[inside[0]] >= self._limits.pinholes_per_subscriber:
-            return Refusal("subscriber-limit")
-        if len(self._by_id) >= self._limits.pinholes:
-            return Refusal("pinhole-limit")
-        found = self._translation.binding_for(
-            request.proto, inside, now, kind=Kind.PINHOLE, outside_addr=outside_addr
+            return present
+        reason = self._limit(owner)
+        if reason:
+            return Refusal(reason)
+        binding = self._mappings.binding_for(
+            request.proto, ends.inside, now, kind=Kind.PINHOLE, outside_addr=owner.outside_addr
         )
+        if isinstance(binding, Refused):
+            return Refusal(binding.reason)
+        return self._make(owner, request, ends, binding, now)
+
+    def reserve(
+        self, owner: Owner, proto: int, listen: Endpoint, now: float, *, pair: bool
+    ) -> Reservation | Refusal:
+        """Reserve the outside endpoint of an inside one (`Gateway.reserve`)."""
+        wanted = [Endpoint(listen.addr, listen.port + n) for n in range(1 + pair)]
+        for endpoint in wanted:
+            reason = self._safety.of_endpoint(proto, endpoint, owner.inside_addr)
+            if reason:
+                return Refusal(reason)
+        reason = self._endpoint_limit(owner)
+        if reason:
+            return Refusal(reason)
+        found = self._endpoints(proto, listen, owner.outside_addr, now, pair=pair)
         if isinstance(found, Refused):
             return Refusal(found.reason)
-        binding, updates = found
+        reservation = Reservation(self.new_id(), found, owner)
+        for binding in found:
+            binding.reservations += 1
+        self._reservations[reservation.number] = reservation
+        self._endpoints_per_subscriber.add(owner.inside_addr, len(found))
+        self._endpoints_per_owner.add(owner, len(found))
+        return reservation
+
+    def _endpoints(
+        self, proto: int, listen: Endpoint, outside_addr: int, now: float, *, pair: bool
+    ) -> tuple[Binding, ...] | Refused:
+        """The bindings of an inside port, and with `pair` of the next one too."""
+        if pair:
+            return self._mappings.binding_pair(proto, listen.addr, listen.port, now, outside_addr)
+        inside = (listen.addr, flow_id(proto, listen.port))
+        one = self._mappings.binding_for(
+            proto, inside, now, kind=Kind.PINHOLE, outside_addr=outside_addr
+        )
+        return one if isinstance(one, Refused) else (one,)
+
+    def _limit(self, owner: Owner) -> str:
+        """The limit that one pinhole more would break, or an empty string."""
+        limits = self._limits
+        if not owner.outlives and self._per_owner[owner] >= limits.pinholes_per_control:
+            return "control-limit"
+        if self._per_subscriber[owner.inside_addr] >= limits.pinholes_per_subscriber:
+            return "subscriber-limit"
+        return "pinhole-limit" if len(self._by_id) >= limits.pinholes else ""
+
+    def _endpoint_limit(self, owner: Owner) -> str:
+        """The limit that reserving an endpoint more would break, or an empty string."""
+        limits, times = self._limits, _ENDPOINTS_PER_PINHOLE
+        held = self._endpoints_per_owner[owner]
+        if not owner.outlives and held >= times * limits.pinholes_per_control:
+            return "control-limit"
+        held = self._endpoints_per_subscriber[owner.inside_addr]
+        if held >= times * limits.pinholes_per_subscriber:
+            return "subscriber-limit"
+        return "pinhole-limit" if len(self._reservations) >= times * limits.pinholes else ""
+
+    def _make(
+        self, owner: Owner, request: PinholeRequest, ends: Ends, binding: Binding, now: float
+    ) -> Pinhole:
         entry = t.PinholeEntry(
             request.proto,
-            *inside,
-            *remote,
+            *ends.inside,
+            *ends.remote,
             self.new_id(),
             idle_timeout=request.lifetime,
-            alg_id=control.flow.alg_id if request.inspect else 0,
+            alg_id=owner.alg_id if request.inspect else 0,
         )
         pinhole = Pinhole(
             entry.pinhole_id,
             entry,
             binding,
-            control,
-            control.alg,
+            owner,
             request.label,
             now,
             now + request.lifetime,
@@ -182,38 +185,91 @@ class Pinholes:
             flow_idle=request.flow_idle,
         )
         self._keep(pinhole)
-        return pinhole, [*updates, Update(Op.INSERT, entry)]
+        return pinhole
 
-    def opened(self, pinhole: Pinhole) -> None:
-        """The switch has the entries of a reserved pinhole."""
-        pinhole.installed = True
-        self._counters.count(f"alg.{pinhole.alg}.pinholes.opened")
+    # From reserved to open
 
-    def failed(self, pinhole: Pinhole, now: float) -> None:
-        """The switch refused a reserved pinhole, and holds nothing of it."""
-        self._counters.count(f"alg.{pinhole.alg}.pinholes.refused.tables")
-        self.abandon(pinhole, now)
+    def begin(self, numbers: Iterable[int]) -> Batch:
+        """What of `numbers` is only reserved: from now on it is under way to the switch."""
+        items = self._reserved(numbers)
+        written: list[Binding] = []
+        updates: list[Update] = []
+        for item in items:
+            item.stage = Stage.OPENING
+            bindings = item.bindings if isinstance(item, Reservation) else (item.binding,)
+            for binding in bindings:
+                if not binding.is_in_switch:
+                    written.append(binding)
+                    updates += self._mappings.writes(binding)
+            if isinstance(item, Pinhole):
+                updates.append(Update(Op.INSERT, item.entry))
+        return Batch(tuple(items), tuple(written), tuple(updates))
 
-    def abandon(self, pinhole: Pinhole, now: float) -> None:
-        """A reserved pinhole is not wanted after all; nothing of it was written."""
-        self._forget(pinhole)
-        self._translation.drop_binding_if_unused(pinhole.binding, now)
+    def opened(self, batch: Batch) -> None:
+        """The switch has the entries of what was begun."""
+        for item in batch.items:
+            item.stage = Stage.OPEN
+            if isinstance(item, Pinhole):
+                self.counters.count(f"alg.{item.alg}.pinholes.opened")
+
+    def failed(self, batch: Batch, now: float) -> None:
+        """The switch refused what was begun, and has nothing of it."""
+        bindings: dict[Binding, None] = {}
+        for item in batch.items:
+            if isinstance(item, Pinhole):
+                self.counters.count(f"alg.{item.alg}.pinholes.refused.tables")
+            bindings.update(dict.fromkeys(self._drop(item)))
+        for binding in bindings:
+            if binding in batch.written:
+                self._mappings.lost(binding, now)
+            else:
+                self._release(binding, now)
+
+    def abandon(self, numbers: Iterable[int], now: float) -> None:
+        """Take back what of `numbers` is only reserved: its message went nowhere."""
+        for item in self._reserved(numbers):
+            for binding in self._drop(item):
+                self._release(binding, now)
+
+    def _reserved(self, numbers: Iterable[int]) -> list[Pinhole | Reservation]:
+        found = (self._by_id.get(n) or self._reservations.get(n) for n in dict.fromkeys(numbers))
+        return [item for item in found if item is not None and item.stage is Stage.RESERVED]
+
+    def _drop(self, item: Pinhole | Reservation) -> tuple[Binding, ...]:
+        """Forget an item; the bindings that it used."""
+        if isinstance(item, Pinhole):
+            self._forget(item)
+            return (item.binding,)
+        if self._reservations.pop(item.number, None) is None:
+            return ()
+        for binding in item.bindings:
+            binding.reservations -= 1
+        self._endpoints_per_subscriber.add(item.owner.inside_addr, -len(item.bindings))
+        self._endpoints_per_owner.add(item.owner, -len(item.bindings))
+        return item.bindings
+
+    def _release(self, binding: Binding, now: float) -> None:
+        updates = self._mappings.release_if_unused(binding, now)
+        if updates:
+            self._outbox.transact(updates)
+
+    # Flows come through
 
     def hit(self, pinhole_id: int, key: FlowKey, now: float) -> None:
         """A packet of flow `key` was let through: give it a session, and count the flow."""
         pinhole = self._by_id.get(pinhole_id)
-        if pinhole is None or key in self._translation.flows:
+        if pinhole is None or key in self._flows:
             return
         # Of a tunnel, what has no identifier of its own comes from inside.
         is_outbound = key.proto in TUNNELS and key.inside_id == 0
         side = Side.INSIDE if is_outbound else Side.OUTSIDE
-        opening = self._translation.prepare(key, side, now)
-        if isinstance(opening, Refused):
-            self._translation.refused(opening.reason)
-            self._outbox.log(logging.WARNING, f"pinhole {pinhole}: {opening.reason}")
+        flow = self._flows.prepare(key, side, now)
+        if isinstance(flow, Refused):
+            self._flows.refused(flow.reason)
+            self._outbox.log(logging.WARNING, f"pinhole {pinhole}: {flow.reason}")
             self._close(pinhole, "refused", now)
             return
-        self._translation.commit(opening, (), self.use(pinhole, opening.flow))
+        self._flows.commit(flow, (), self.use(pinhole, flow))
 
     def use(self, pinhole: Pinhole, flow: Flow) -> list[Update]:
         """A new flow came through a pinhole; the writes that follow for the pinhole."""
@@ -221,12 +277,14 @@ class Pinholes:
         flow.pinhole_id = pinhole.pinhole_id
         if pinhole.flow_idle is not None:
             flow.idle_timeout = pinhole.flow_idle
-        self._flows.setdefault(pinhole.pinhole_id, set()).add(flow.key)
-        self._counters.count(f"alg.{pinhole.alg}.pinholes.used")
+        if pinhole.pinhole_id not in self._came_through:
+            self._came_through[pinhole.pinhole_id] = TrackedSet(self._log)
+        self._came_through[pinhole.pinhole_id].add(flow.key)
+        self.counters.count(f"alg.{pinhole.alg}.pinholes.used")
         pinhole.flows_left -= 1
         if pinhole.flows_left > 0:
             return []
-        # The session holds the binding from here on.
+        # From here on the flow uses the binding.
         self._forget(pinhole)
         return [Update(Op.DELETE, pinhole.entry)]
 
@@ -234,122 +292,40 @@ class Pinholes:
         """The pinhole that gives the first packet of a flow to its ALG."""
         for remote_id in (key.remote_id, None):
             found = self._by_match.get((*key[:4], remote_id))
-            if found is not None and found.entry.alg_id and found.control is not None:
+            if found is not None and found.entry.alg_id and found.owner is not None:
                 return found
         return None
 
     def flow_gone(self, flow: Flow) -> None:
         """A flow that came through a pinhole has ended."""
-        keys = self._flows.get(flow.pinhole_id)
+        keys = self._came_through.get(flow.pinhole_id)
         if keys is not None:
             keys.discard(flow.key)
             if not keys:
-                del self._flows[flow.pinhole_id]
+                del self._came_through[flow.pinhole_id]
 
-    def reserve_endpoint(
-        self,
-        control: Control,
-        proto: int,
-        listen: Endpoint,
-        outside_addr: int,
-        now: float,
-        *,
-        pair: bool,
-    ) -> tuple[Hold, list[Update]] | Refusal:
-        """Reserve the outside endpoint of an inside one (`Gateway.reserve`), and its writes."""
-        if listen.addr != control.flow.key.inside_addr:
-            return Refusal("bounce")
-        lowest = 0 if proto in TUNNELS else 1
-        if not lowest <= listen.port <= 0xFFFF - pair:
-            return Refusal("bad-id")
-        if not control.outlived:
-            held = sum(len(h.bindings) for h in self._holds.values() if h.control is control)
-            if held >= _HOLDS_PER_PINHOLE * self._limits.pinholes_per_control:
-                return Refusal("control-limit")
-        bindings = self._translation.bindings
-        first = flow_id(proto, listen.port)
-        ids = [first, first + 1] if pair else [first]
-        known = [bindings.outbound(proto, listen.addr, number) for number in ids]
-        if pair and self._translation.outside_of(listen.addr) is None:
-            both = bindings.allocate_pair(
-                proto, listen.addr, listen.port, now, outside_addr=outside_addr
-            )
-            if isinstance(both, Refused):
-                return Refusal(both.reason)
-            found: tuple[Binding, ...] = both
-        else:
-            made: list[Binding] = []
-            for number in ids:
-                one = self._translation.binding_for(
-                    proto,
-                    (listen.addr, number),
-                    now,
-                    kind=Kind.PINHOLE,
-                    outside_addr=outside_addr,
-                )
-                if isinstance(one, Refused):
-                    return Refusal(one.reason)
-                made.append(one[0])
-            found = tuple(made)
-        updates = [
-            Update(Op.INSERT, entry)
-            for binding, before in zip(found, known, strict=True)
-            if before is None and binding.kind is not Kind.STATIC
-            for entry in self._translation.binding_entries(binding)
-        ]
-        hold = Hold(self.new_id(), found, control)
-        for binding in found:
-            binding.reservations += 1
-        self._holds[hold.number] = hold
-        return hold, updates
+    # They end
 
-    def end(self, number: int, now: float, unwritten: list[Update]) -> None:
-        """End a hold, or a pinhole and the flows that came through it (`Gateway.end`).
-
-        `unwritten` are writes that the switch has not been told yet: what is not
-        needed any more is taken out of them, as it cannot be deleted.
-        """
-        hold = self._holds.pop(number, None)
-        if hold is not None:
-            self._let_go(hold, now, unwritten)
+    def end(self, number: int, now: float) -> None:
+        """End a reservation, or a pinhole and the flows that came through it (`Gateway.end`)."""
+        reservation = self._reservations.get(number)
+        if reservation is not None:
+            self._give_back(reservation, now)
             return
-        for key in list(self._flows.pop(number, ())):
-            flow = self._translation.flows.get(key)
+        for key in list(self._came_through.pop(number, ())):
+            flow = self._flows.get(key)
             if flow is not None:
-                self._translation.remove(flow, now)
+                self._flows.remove(flow, now)
         pinhole = self._by_id.get(number)
-        if pinhole is not None:
-            if pinhole.installed:
-                self._close(pinhole, "closed", now)
-            elif Update(Op.INSERT, pinhole.entry) in unwritten:
-                self._unwritten(pinhole, now, unwritten)
-            else:
+        if pinhole is None:
+            return
+        match pinhole.stage:
+            case Stage.RESERVED:
+                self.abandon((number,), now)
+            case Stage.OPENING:
                 self._retire(pinhole, now)
-
-    def _unwritten(self, pinhole: Pinhole, now: float, unwritten: list[Update]) -> None:
-        """A pinhole is not wanted any more before it was written."""
-        gone = [Update(Op.INSERT, pinhole.entry)]
-        if pinhole.control is not None and pinhole in pinhole.control.reserved:
-            pinhole.control.reserved.remove(pinhole)
-        self._forget(pinhole)
-        for update in self._translation.release_if_unused(pinhole.binding, now):
-            insert = Update(Op.INSERT, update.entry)
-            if insert in unwritten:
-                gone.append(insert)
-            else:
-                self._outbox.transact([update])
-        unwritten[:] = [update for update in unwritten if update not in gone]
-
-    def _let_go(self, hold: Hold, now: float, unwritten: list[Update]) -> None:
-        updates: list[Update] = []
-        for binding in hold.bindings:
-            binding.reservations -= 1
-            updates += self._translation.release_if_unused(binding, now)
-        never = [Update(Op.INSERT, update.entry) for update in updates]
-        known = [u for u, inserted in zip(updates, never, strict=True) if inserted not in unwritten]
-        unwritten[:] = [update for update in unwritten if update not in never]
-        if known:
-            self._outbox.transact(known)
+            case Stage.OPEN:
+                self._close(pinhole, "closed", now)
 
     def close(self, pinhole_id: int, now: float) -> None:
         """Withdraw an unused pinhole, after `GRACE`; unknown ids are ignored."""
@@ -357,23 +333,13 @@ class Pinholes:
         if pinhole is not None:
             self._retire(pinhole, now)
 
-    def close_of(self, control: Control, now: float) -> None:
-        """The control connection is gone: its unused pinholes close with it (F3)."""
-        for pinhole in self._by_id.values():
-            if pinhole.control is control:
-                self._retire(pinhole, now)
-        for hold in [h for h in self._holds.values() if h.control is control]:
-            del self._holds[hold.number]
-            self._let_go(hold, now, control.writes)
+    def close_of(self, owner: Owner, now: float) -> None:
+        """A control session is gone: its unused pinholes close with it (F3)."""
+        self._close_where(lambda found: found is owner, now)
 
     def close_all(self, alg: str, now: float) -> None:
-        """Close all unused pinholes of an ALG, and what it holds."""
-        for pinhole in self._by_id.values():
-            if pinhole.alg == alg:
-                self._retire(pinhole, now)
-        for hold in [h for h in self._holds.values() if h.control.alg == alg]:
-            del self._holds[hold.number]
-            self._let_go(hold, now, hold.control.writes)
+        """Close all unused pinholes of an ALG, and give back what it reserved."""
+        self._close_where(lambda owner: owner is not None and owner.alg == alg, now)
 
     def idle(self, pinhole_id: int, now: float) -> None:
         """The switch reports a pinhole unused; our own clock decides."""
@@ -383,44 +349,49 @@ class Pinholes:
 
     def expire(self, now: float) -> None:
         """Close what nobody used in its lifetime, or wants any more."""
-        for pinhole in [p for p in self._by_id.values() if p.expires <= now and p.installed]:
-            self._close(pinhole, "closed" if pinhole.retired else "expired", now)
+        for pinhole in self.all():
+            if pinhole.expires <= now and pinhole.stage is Stage.OPEN:
+                self._close(pinhole, "closed" if pinhole.retired else "expired", now)
+
+    def _close_where(self, is_meant: Callable[[Owner | None], bool], now: float) -> None:
+        for pinhole in self.all():
+            if is_meant(pinhole.owner):
+                self._retire(pinhole, now)
+        for reservation in list(self._reservations.values()):
+            if is_meant(reservation.owner):
+                self._give_back(reservation, now)
+
+    def _give_back(self, reservation: Reservation, now: float) -> None:
+        for binding in self._drop(reservation):
+            self._release(binding, now)
+
+    def _retire(self, pinhole: Pinhole, now: float) -> None:
+        pinhole.retired = True
+        pinhole.expires = min(pinhole.expires, now + GRACE)
+
+    def _close(self, pinhole: Pinhole, why: str, now: float) -> None:
+        self.counters.count(f"alg.{pinhole.alg}.pinholes.{why}")
+        self._forget(pinhole)
+        updates = self._mappings.release_if_unused(pinhole.binding, now)
+        self._outbox.transact([Update(Op.DELETE, pinhole.entry), *updates])
+
+    # What is kept
 
     def adopt(self, entry: t.PinholeEntry, binding: Binding, now: float) -> None:
-        """Take over a pinhole found in the switch; its control connection is not known."""
+        """Take over a pinhole found in the switch; its control session is not known."""
+        lifetime = entry.idle_timeout or self._limits.pinhole_lifetime
         pinhole = Pinhole(
-            entry.pinhole_id,
-            entry,
-            binding,
-            None,
-            "adopted",
-            "",
-            now,
-            now + (entry.idle_timeout or self._limits.pinhole_lifetime),
-            1,
-            installed=True,
+            entry.pinhole_id, entry, binding, None, "", now, now + lifetime, 1, Stage.OPEN
         )
         self._keep(pinhole)
         self._next_id = max(self._next_id, entry.pinhole_id + 1)
 
-    def _objection(self, control: Control, request: PinholeRequest) -> str:
-        """Why a request may not be granted whoever asks (G7)."""
-        inside, _ = _ends(control, request)
-        if inside[0] != control.flow.key.inside_addr:
-            return "bounce"
-        if request.proto in TUNNELS:
-            return "" if 0 <= request.listen.port <= 0xFFFF else "bad-id"
-        if not _LOWEST_PORT <= request.listen.port <= 0xFFFF:
-            return "low-port"
-        return ""
-
-    def _count(self, control: Control) -> int:
-        return sum(1 for pinhole in self._by_id.values() if pinhole.control is control)
-
     def _keep(self, pinhole: Pinhole) -> None:
         self._by_id[pinhole.pinhole_id] = pinhole
         self._by_match[_match(pinhole.entry)] = pinhole
-        self._per_subscriber[pinhole.entry.inside_addr] += 1
+        self._per_subscriber.add(pinhole.entry.inside_addr)
+        if pinhole.owner is not None:
+            self._per_owner.add(pinhole.owner)
         pinhole.binding.reservations += 1
 
     def _forget(self, pinhole: Pinhole) -> None:
@@ -428,41 +399,9 @@ class Pinholes:
             return
         del self._by_match[_match(pinhole.entry)]
         pinhole.binding.reservations -= 1
-        addr = pinhole.entry.inside_addr
-        self._per_subscriber[addr] -= 1
-        if self._per_subscriber[addr] <= 0:
-            del self._per_subscriber[addr]
-
-    def _retire(self, pinhole: Pinhole, now: float) -> None:
-        pinhole.retired = True
-        pinhole.expires = min(pinhole.expires, now + GRACE)
-
-    def _close(self, pinhole: Pinhole, why: str, now: float) -> None:
-        self._counters.count(f"alg.{pinhole.alg}.pinholes.{why}")
-        self._forget(pinhole)
-        updates: Sequence[Update] = self._translation.release_if_unused(pinhole.binding, now)
-        self._outbox.transact([Update(Op.DELETE, pinhole.entry), *updates])
-
-
-def _shown(binding: Binding) -> Endpoint:
-    """The outside endpoint of a binding, as a protocol names it."""
-    return Endpoint(binding.outside_addr, number_of(binding.proto, binding.outside_id))
-
-
-def _ends(
-    control: Control, request: PinholeRequest
-) -> tuple[tuple[int, int], tuple[int, int | None]]:
-    """The inside and the remote end of the flows that a request is about.
-
-    Of a tunnel only the receiver's identifier is in a packet: that of the
-    sender is 0.
-    """
-    listen = (request.listen.addr, flow_id(request.proto, request.listen.port))
-    if request.listener is control.facts.inside:
-        if request.proto in TUNNELS:
-            return listen, (request.opener_addr, 0)
-        return listen, (request.opener_addr, request.opener_port)
-    return (request.opener_addr, 0), listen
+        self._per_subscriber.add(pinhole.entry.inside_addr, -1)
+        if pinhole.owner is not None:
+            self._per_owner.add(pinhole.owner, -1)
 
 
 def _match(entry: t.PinholeEntry) -> tuple[object, ...]:

@@ -6,12 +6,13 @@ Addresses are IPv4 addresses as integers; times are in seconds, sizes in bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from p4alg.alg.sip.limits import SipSettings
+from p4alg.alg.descriptor import Alg, Value
 from p4alg.engine.tables import FilterMode, PolicyAction, Side
+from p4alg.protocols import proto_name
 
 
 class RefuseMode(Enum):
@@ -90,6 +91,15 @@ class PortSpan:
     first: int
     last: int
 
+    def overlaps(self, other: PortSpan) -> bool:
+        """Whether some port is in both."""
+        same = self.proto == other.proto
+        return same and self.first <= other.last and other.first <= self.last
+
+    def __str__(self) -> str:
+        ports = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+        return f"{proto_name(self.proto)}/{ports}"
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -149,29 +159,32 @@ class Limits:
     stream: int = 65536
     """Bytes kept for one direction of a control stream: out of order, or not acknowledged yet."""
     pinhole_lifetime: float = 60.0
-    """Seconds until first use (F3)."""
+    """Seconds until first use (F3), where the protocol does not say."""
+    pinhole_longest: float = 86400.0
+    """The longest that an ALG gets a pinhole for, or a flow through it may be silent; seconds."""
+    grants_per_message: int = 256
+    """Pinholes and reserved endpoints that one message may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlgSettings:
-    """Whether an ALG is on, and the names of the services it is active on (G1)."""
+    """An ALG as it is configured (G1): on or off, the names of its services, its options."""
 
-    name: str
+    alg: Alg
     enabled: bool
     services: tuple[str, ...]
+    options: Mapping[str, Value] = field(default_factory=dict)
+    """Those that were configured; the others have their defaults."""
 
+    @property
+    def name(self) -> str:
+        """The ALG's name."""
+        return self.alg.name
 
-@dataclass(frozen=True, slots=True)
-class IkeSettings:
-    """What can be chosen of the ALG `ike`.
-
-    `keep_port` keeps source port 500 outside, also for several hosts at once,
-    as some gateways insist on it. `require_ike` lets ESP pass only where IKE
-    was spoken before.
-    """
-
-    keep_port: bool = False
-    require_ike: bool = True
+    @property
+    def all_options(self) -> Mapping[str, Value]:
+        """Every option of the ALG."""
+        return {**self.alg.defaults, **self.options}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +202,10 @@ class Settings:
     limits: Limits = Limits()
     services: Mapping[str, tuple[PortSpan, ...]] = field(default_factory=dict)
     algs: tuple[AlgSettings, ...] = ()
-    ike: IkeSettings = IkeSettings()
-    sip: SipSettings = field(default_factory=SipSettings)
     refuse: RefuseMode = RefuseMode.RESET
     denied_ports: frozenset[int] = frozenset()
     """Inside ports that no pinhole may point to (G7)."""
+
+    def spans(self, services: Iterable[str]) -> list[PortSpan]:
+        """The ports of some services, by their names; raises KeyError for an unknown one."""
+        return [span for service in services for span in self.services[service]]

@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from p4alg.alg.contract import Endpoint, format_addr
-from p4alg.alg.registry import ALGS
-from p4alg.alg.sip.calls import SipCalls
-from p4alg.engine.controls import Controls
+from p4alg.engine.control.table import ControlSessions
 from p4alg.engine.counters import Counters
+from p4alg.engine.flow_table import Flows
 from p4alg.engine.flows import number_of
+from p4alg.engine.pinhole import Stage
 from p4alg.engine.pinholes import Pinholes
-from p4alg.engine.settings import AlgSettings, PortSpan, Settings
-from p4alg.engine.translation import Translation
+from p4alg.engine.settings import AlgSettings, Settings
 from p4alg.protocols import proto_name
 
 Rows = list[dict[str, object]]
@@ -26,9 +25,9 @@ class Context:
 
     settings: Settings
     algs: Mapping[str, AlgSettings]
-    translation: Translation
+    flows: Flows
     pinholes: Pinholes
-    controls: Controls
+    sessions: ControlSessions
     counters: Counters
     now: float
 
@@ -36,20 +35,20 @@ class Context:
 def _algs(context: Context) -> Rows:
     rows: Rows = []
     for name, alg in context.algs.items():
-        spans = [span for service in alg.services for span in context.settings.services[service]]
-        controls = [c for c in context.controls.all.values() if c.alg == name]
+        spans = context.settings.spans(alg.services)
+        sessions = context.sessions.all(name)
         counters = context.counters.under(f"alg.{name}.")
         rows.append(
             {
                 "name": name,
-                "description": ALGS[name].info.description,
+                "description": alg.alg.description,
                 "enabled": alg.enabled,
                 "services": list(alg.services),
-                "ports": [_span(span) for span in spans],
-                "sessions": len(controls),
+                "ports": [str(span) for span in spans],
+                "sessions": len(sessions),
                 "counters": {
                     **counters,
-                    "bytes-held": sum(c.stream.bytes_held for c in controls),
+                    "bytes-held": sum(s.stream.bytes_held for s in sessions),
                 },
             }
         )
@@ -58,11 +57,6 @@ def _algs(context: Context) -> Rows:
 
 def _end(proto: int, addr: int, identifier: int) -> str:
     return str(Endpoint(addr, number_of(proto, identifier)))
-
-
-def _span(span: PortSpan) -> str:
-    ports = str(span.first) if span.first == span.last else f"{span.first}-{span.last}"
-    return f"{proto_name(span.proto)}/{ports}"
 
 
 def _sessions(context: Context) -> Rows:
@@ -79,7 +73,7 @@ def _sessions(context: Context) -> Rows:
             "age": _seconds(context.now - flow.created),
             "idle_timeout": flow.idle_timeout,
         }
-        for flow in context.translation.flows.values()
+        for flow in context.flows.all()
     ]
 
 
@@ -93,10 +87,10 @@ def _bindings(context: Context) -> Rows:
             "sessions": binding.sessions,
             "age": _seconds(context.now - binding.created),
         }
-        for binding in context.translation.bindings
+        for binding in context.flows.mappings.bindings
     ]
     for pair in context.settings.address_forwards:
-        flows = context.translation.flows.values()
+        flows = context.flows.all()
         rows.append(
             {
                 "proto": "any",
@@ -126,10 +120,10 @@ def _pinholes(context: Context) -> Rows:
                 "remote": f"{remote}:{port}",
                 "alg": pinhole.alg,
                 "label": pinhole.label,
-                "control": "" if pinhole.control is None else str(pinhole.control),
+                "control": "" if pinhole.owner is None else str(pinhole.owner),
                 "age": _seconds(context.now - pinhole.created),
                 "expires_in": _seconds(max(0.0, pinhole.expires - context.now)),
-                "state": "open" if pinhole.installed else "opening",
+                "state": "open" if pinhole.stage is Stage.OPEN else "opening",
             }
         )
     return rows
@@ -140,10 +134,10 @@ def _counters(context: Context) -> dict[str, object]:
 
 
 def _subscribers(context: Context) -> Rows:
-    sessions = Counter(key.inside_addr for key in context.translation.flows)
+    sessions = Counter(flow.key.inside_addr for flow in context.flows.all())
     bound = {
         inside: (outside, count)
-        for inside, outside, count in context.translation.bindings.subscribers()
+        for inside, outside, count in context.flows.mappings.bindings.subscribers()
     }
     whole = {f.inside_addr: f.outside_addr for f in context.settings.address_forwards}
     rows: Rows = []
@@ -156,7 +150,7 @@ def _subscribers(context: Context) -> Rows:
                 "bindings": count,
                 "sessions": sessions[addr],
                 "pinholes": context.pinholes.count_of(addr),
-                "controls": context.controls.count_of(addr),
+                "controls": context.sessions.count_of(addr),
             }
         )
     return rows
@@ -166,17 +160,22 @@ def _seconds(value: float) -> float:
     return round(value, 1)
 
 
-def _calls(context: Context) -> Rows:
-    calls = context.controls.shared("sip")
-    return calls.rows(context.now) if isinstance(calls, SipCalls) else []
-
-
-VIEWS: Mapping[str, Callable[[Context], Rows | dict[str, object]]] = {
+_VIEWS: Mapping[str, Callable[[Context], Rows | dict[str, object]]] = {
     "algs": _algs,
     "sessions": _sessions,
     "bindings": _bindings,
     "pinholes": _pinholes,
     "counters": _counters,
     "subscribers": _subscribers,
-    "calls": _calls,
 }
+
+
+def show(what: str, context: Context) -> Rows | dict[str, object]:
+    """A view by its name, of the engine or of an ALG; raises KeyError if there is none."""
+    if what in _VIEWS:
+        return _VIEWS[what](context)
+    for alg in context.algs.values():
+        if what in alg.alg.views:
+            rows = alg.alg.views[what].rows(context.sessions.shared[alg.name], context.now)
+            return [dict(row) for row in rows]
+    raise KeyError(what)

@@ -7,7 +7,6 @@ whoever makes them; a binding is released when both counts are 0.
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -15,6 +14,7 @@ from enum import Enum
 from p4alg.nat.pool import Pool
 from p4alg.nat.ports import Ports, wanted_for
 from p4alg.protocols import ESP
+from p4alg.undo import Tracked, TrackedCounts, TrackedDict, UndoLog
 
 _PORT = 0xFFFF
 """What of an identifier is allocated."""
@@ -31,12 +31,8 @@ class Kind(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class Binding:
-    """One inside endpoint, and the outside endpoint that stands for it on the outside.
-
-    `sessions` counts the sessions that use the binding; `reservations` counts
-    the pinholes and reserved endpoints that do. `created` is in seconds.
-    """
+class Binding(Tracked):
+    """An endpoint's translation; `sessions` and `reservations` count what uses it."""
 
     proto: int
     inside_addr: int
@@ -47,7 +43,9 @@ class Binding:
     created: float
     sessions: int = 0
     reservations: int = 0
-    peers: dict[int, int] | None = None
+    is_in_switch: bool = False
+    """Whether its entries are in the switch, or written and not answered yet."""
+    peers: TrackedCounts[int] | None = None
     """Flows by remote address, where filtering depends on it."""
 
 
@@ -73,18 +71,21 @@ class Bindings:
         port_rest: float,
         limit: int,
         per_subscriber: int,
+        log: UndoLog | None = None,
     ) -> None:
+        log = log or UndoLog()
+        self._log = log
         self._pool = Pool(pool, rng)
         self._rng = rng
         self._rest = port_rest
         self._limit = limit
         self._per_subscriber = per_subscriber
         self._ports: dict[tuple[int, int], Ports] = {}
-        self._outbound: dict[tuple[int, int, int], Binding] = {}
-        self._inbound: dict[tuple[int, int, int], Binding] = {}
-        self._counts: Counter[int] = Counter()
+        self._outbound: TrackedDict[tuple[int, int, int], Binding] = TrackedDict(log)
+        self._inbound: TrackedDict[tuple[int, int, int], Binding] = TrackedDict(log)
+        self._counts: TrackedCounts[int] = TrackedCounts(log)
         # How many bindings share an outside identifier.
-        self._shared: Counter[tuple[int, int, int]] = Counter()
+        self._shared: TrackedCounts[tuple[int, int, int]] = TrackedCounts(log)
 
     def __len__(self) -> int:
         return len(self._outbound)
@@ -212,10 +213,10 @@ class Bindings:
         first = inside_id != 0 and place not in self._shared
         if first and not self._ports_of(proto, outside).take_exactly(inside_id):
             return Refused("in-use")
-        self._shared[place] += 1
+        self._shared.add(place)
         binding = Binding(proto, inside_addr, inside_id, outside, inside_id, Kind.SHARED, now)
         self._outbound[proto, inside_addr, inside_id] = binding
-        self._counts[inside_addr] += 1
+        self._counts.add(inside_addr)
         return binding
 
     def claim(
@@ -283,19 +284,16 @@ class Bindings:
         place = (binding.proto, binding.outside_addr, binding.outside_id)
         is_last = True
         if binding.kind is Kind.SHARED:
-            self._shared[place] -= 1
-            is_last = not self._shared[place]
-            if is_last:
-                del self._shared[place]
+            self._shared.add(place, -1)
+            is_last = place not in self._shared
         else:
             del self._inbound[place]
         if is_last and binding.proto != ESP:
             ports = self._ports_of(binding.proto, binding.outside_addr)
             ports.release(binding.outside_id & _PORT, now)
         if binding.kind is not Kind.STATIC:
-            self._counts[binding.inside_addr] -= 1
-            if not self._counts[binding.inside_addr]:
-                del self._counts[binding.inside_addr]
+            self._counts.add(binding.inside_addr, -1)
+            if binding.inside_addr not in self._counts:
                 self._pool.forget_idle(self._counts)
 
     def _no_room(self, inside_addr: int) -> str:
@@ -320,11 +318,11 @@ class Bindings:
         self._outbound[binding.proto, binding.inside_addr, binding.inside_id] = binding
         self._inbound[binding.proto, binding.outside_addr, binding.outside_id] = binding
         if binding.kind is not Kind.STATIC:
-            self._counts[binding.inside_addr] += 1
+            self._counts.add(binding.inside_addr)
         return binding
 
     def _ports_of(self, proto: int, outside_addr: int) -> Ports:
         key = (proto, outside_addr)
         if key not in self._ports:
-            self._ports[key] = Ports(self._rest)
+            self._ports[key] = Ports(self._rest, self._log)
         return self._ports[key]

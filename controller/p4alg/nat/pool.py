@@ -6,13 +6,19 @@ import random
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 
+from p4alg.undo import TrackedCounts
+
 MAX_REMEMBERED = 65536
 """Hosts whose address is remembered after their last binding is gone."""
 _CANDIDATES = 8
 
 
 class Pool:
-    """The outside addresses and the hosts paired with them."""
+    """The outside addresses and the hosts paired with them.
+
+    A pair made for an event that was undone afterwards stays: it only says which address
+    that host would get.
+    """
 
     def __init__(self, prefixes: Sequence[tuple[int, int]], rng: random.Random) -> None:
         self._prefixes = [(addr, 1 << (32 - length)) for addr, length in prefixes]
@@ -56,14 +62,14 @@ class Pool:
         self._pairs[inside_addr] = outside_addr
         self._hosts[outside_addr] += 1
 
-    def forget_idle(self, busy: Counter[int]) -> None:
+    def forget_idle(self, busy: TrackedCounts[int]) -> None:
         """Drop the pairs longest unused, of hosts that are not `busy`, beyond the bound."""
         if len(self._pairs) <= MAX_REMEMBERED:
             return
         for inside in list(self._pairs):
             if len(self._pairs) <= MAX_REMEMBERED:
                 return
-            if not busy[inside]:
+            if inside not in busy:
                 self._hosts[self._pairs.pop(inside)] -= 1
 
     def _nth(self, number: int) -> int:

@@ -12,6 +12,7 @@ from collections import deque
 from typing import NamedTuple
 
 from p4alg.protocols import GRE, ICMP, UDP
+from p4alg.undo import UndoLog
 
 _FREE, _USED, _RESTING = b"\0\1\2"
 _TWO_FREE = bytes([_FREE, _FREE])
@@ -37,8 +38,9 @@ def wanted_for(proto: int, inside_id: int) -> Wanted:
 class Ports:
     """65536 identifiers: free, used, or resting until a time."""
 
-    def __init__(self, rest: float) -> None:
+    def __init__(self, rest: float, log: UndoLog) -> None:
         self._rest = rest
+        self._log = log
         self._state = bytearray(65536)
         self._resting: deque[tuple[float, int]] = deque()
 
@@ -52,7 +54,7 @@ class Ports:
             at = self._state[low:high:step].find(_FREE)
             if at >= 0:
                 number = low + at * step
-                self._state[number] = _USED
+                self._set(number, _USED)
                 return number
         return None
 
@@ -65,7 +67,8 @@ class Ports:
             at = low
             while (at := self._state.find(_TWO_FREE, at, high)) >= 0:
                 if at % 2 == 0:
-                    self._state[at] = self._state[at + 1] = _USED
+                    self._set(at, _USED)
+                    self._set(at + 1, _USED)
                     return at
                 at += 1
         return None
@@ -74,18 +77,30 @@ class Ports:
         """Take this identifier, resting or not; False if it is in use."""
         if self._state[number] == _USED:
             return False
-        self._state[number] = _USED
+        self._set(number, _USED)
         return True
 
     def release(self, number: int, now: float) -> None:
         """Let a used identifier rest."""
         if self._state[number] == _USED:
-            self._state[number] = _RESTING
-            self._resting.append((now + self._rest, number))
+            self._set(number, _RESTING)
+            entry = (now + self._rest, number)
+            self._log.note(_discard, self._resting, entry)
+            self._resting.append(entry)
 
     def _wake(self, now: float) -> None:
         while self._resting and self._resting[0][0] <= now:
+            self._log.note(self._resting.appendleft, self._resting[0])
             _, number = self._resting.popleft()
             # It may have been taken exactly meanwhile, and be in use.
             if self._state[number] == _RESTING:
-                self._state[number] = _FREE
+                self._set(number, _FREE)
+
+    def _set(self, number: int, state: int) -> None:
+        self._log.note(self._state.__setitem__, number, self._state[number])
+        self._state[number] = state
+
+
+def _discard(resting: deque[tuple[float, int]], entry: tuple[float, int]) -> None:
+    if entry in resting:
+        resting.remove(entry)

@@ -157,7 +157,7 @@ class DatagramFollower:
                     if self._pass_refused:
                         self._send(port, packet.frame)
                 case Notice():
-                    self._out.append(Noticed(sender, step.event, step.summary))
+                    self._out.append(Noticed(sender, step.event, step.summary, step.is_warning))
                 case Watch():
                     self._out.append(Watched(step.sender, step.below))
                 case Finish():

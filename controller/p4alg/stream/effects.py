@@ -72,6 +72,7 @@ class Noticed:
     sender: Peer
     event: str
     summary: str
+    is_warning: bool = False
 
 
 @dataclass(frozen=True, slots=True)

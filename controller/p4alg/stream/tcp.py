@@ -401,7 +401,7 @@ class StreamFollower:
                 else:
                     chunks.append(self._plain(direction, step.length))
             case Notice():
-                self._out.append(Noticed(peer, step.event, step.summary))
+                self._out.append(Noticed(peer, step.event, step.summary, step.is_warning))
             case Detach():
                 self._flush(direction, other, chunks)
                 self._detach(step)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from p4alg.alg.registry import ALGS
+from p4alg.alg.registry import algs
 from p4alg.cli import main, show, trace
 from p4alg.lab import state
 from tests.unit.daemon.peers import controller
@@ -36,7 +36,7 @@ def printed(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     return shown.out
 
 
-@pytest.mark.parametrize("what", show.VIEWS)
+@pytest.mark.parametrize("what", list(show.views()))
 def test_every_view_is_json_for_programs(
     what: str, socket: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,7 +48,7 @@ def test_every_view_is_json_for_programs(
         assert KEYS.get(what, set()) <= set(row)
 
 
-@pytest.mark.parametrize("what", show.VIEWS)
+@pytest.mark.parametrize("what", list(show.views()))
 def test_every_view_is_lines_of_80_columns_for_people(
     what: str, socket: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,11 +75,14 @@ def test_alg_prints_what_holds_now(socket: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("argv", "reason"),
     [
-        (["enable", "nosuch"], f"no ALG 'nosuch' (known: {', '.join(ALGS)})"),
-        (["disable", "nosuch"], f"no ALG 'nosuch' (known: {', '.join(ALGS)})"),
-        (["services", "nosuch"], f"no ALG 'nosuch' (known: {', '.join(ALGS)})"),
-        (["services", "nosuch", "ftp"], f"no ALG 'nosuch' (known: {', '.join(ALGS)})"),
-        (["services", "ftp", "nosuch"], f"no service 'nosuch' (known: {', '.join(ALGS)}, ftp-alt)"),
+        (["enable", "nosuch"], f"no ALG 'nosuch' (known: {', '.join(algs())})"),
+        (["disable", "nosuch"], f"no ALG 'nosuch' (known: {', '.join(algs())})"),
+        (["services", "nosuch"], f"no ALG 'nosuch' (known: {', '.join(algs())})"),
+        (["services", "nosuch", "ftp"], f"no ALG 'nosuch' (known: {', '.join(algs())})"),
+        (
+            ["services", "ftp", "nosuch"],
+            f"no service 'nosuch' (known: {', '.join(algs())}, ftp-alt)",
+        ),
     ],
 )
 def test_what_the_controller_does_not_know_is_wrong_usage(

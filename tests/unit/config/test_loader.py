@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p4alg.alg.registry import ALGS
-from p4alg.alg.sip.limits import Candidates
+from p4alg.alg.registry import algs
 from p4alg.config import loader
 from p4alg.config.errors import ConfigError
 from p4alg.config.source import parse
@@ -71,8 +70,8 @@ def test_the_example_is_read_in_full() -> None:
         PortForward(17, 0x0A00000B, 69, 0xCB007105, 69),
         PortForward(6, 0x0A00000B, 1723, 0xCB007105, 1723),
     )
-    others = (AlgSettings(name, True, (name,)) for name in ALGS if name != "ftp")
-    assert settings.algs == (AlgSettings("ftp", True, ("ftp", "ftp-alt")), *others)
+    others = (AlgSettings(alg, True, (name,)) for name, alg in algs().items() if name != "ftp")
+    assert settings.algs == (AlgSettings(algs()["ftp"], True, ("ftp", "ftp-alt")), *others)
     assert settings.services["ftp-alt"] == (PortSpan(6, 2121, 2121),)
     assert settings.timers == Timers()
     assert settings.limits == Limits()
@@ -216,9 +215,10 @@ def test_what_can_be_chosen_of_single_algs_is_read() -> None:
         "  ike: {keep_port: true, require_ike: false}\n  ftp: {services",
     )
     settings = loader.from_item(parse(chosen, "c.yaml")).settings
-    assert settings.sip.inbound_from_anyone
-    assert settings.sip.candidates is Candidates.REWRITE
-    assert (settings.ike.keep_port, settings.ike.require_ike) == (True, False)
+    options = {alg.name: alg.all_options for alg in settings.algs}
+    assert options["sip"] == {"inbound_from_anyone": True, "candidates": "rewrite"}
+    assert options["ike"] == {"keep_port": True, "require_ike": False}
+    assert options["ftp"] == {}
 
 
 def test_an_unknown_way_with_candidates_is_refused() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from p4alg.cli.show import VIEWS
+from p4alg.cli.show import views
 from p4alg.config.errors import UsageError, UserError
 from p4alg.daemon.client import Client
 from tests.unit.daemon.peers import controller
@@ -31,7 +31,7 @@ def saved(socket: Path) -> Any:
 
 
 def test_every_view_is_there(client: Client) -> None:
-    for what in VIEWS:
+    for what in views():
         result = client.call("show", what=what)
         assert isinstance(result, dict if what in ("counters", "switch") else list)
 

@@ -6,6 +6,7 @@ import random
 import struct
 from collections.abc import Callable
 
+from p4alg.alg.registry import algs
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.actions import LogRecord, PacketOut, TraceRecord, Transaction
@@ -55,7 +56,7 @@ def settings(**changes) -> Settings:
             "ftp": (PortSpan(TCP, 21, 21),),
             "ftp-alt": (PortSpan(TCP, 2120, 2129),),
         },
-        "algs": (AlgSettings("ftp", True, ("ftp",)),),
+        "algs": (AlgSettings(algs()["ftp"], True, ("ftp",)),),
         "timers": Timers(),
         "limits": Limits(),
         "refuse": RefuseMode.RESET,

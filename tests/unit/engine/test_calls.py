@@ -2,6 +2,7 @@
 
 import re
 
+from p4alg.alg.registry import algs
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.settings import Limits
@@ -28,7 +29,7 @@ SDP = "v=0\r\no=a 1 1 IN IP4 {0}\r\ns=-\r\nc=IN IP4 {0}\r\nt=0 0\r\nm=audio {1} 
 def bench(present=(), **changes) -> Bench:
     values = {
         "services": {"sip": (PortSpan(UDP, 5060, 5060),)},
-        "algs": (AlgSettings("sip", True, ("sip",)),),
+        "algs": (AlgSettings(algs()["sip"], True, ("sip",)),),
         "forwards": (),
     }
     return Bench(present, **{**values, **changes})

@@ -4,9 +4,10 @@ import struct
 
 import pytest
 
+from p4alg.alg.registry import algs
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
-from p4alg.engine.settings import IkeSettings, Prefix
+from p4alg.engine.settings import Prefix
 from p4alg.engine.tables import FlowKey
 from p4alg.packet.ipv4 import build_ipv4
 from tests.unit.engine.harness import (
@@ -37,8 +38,7 @@ def bench(present=(), *, pool: int = 32, **ike: bool) -> Bench:
         pools=(Prefix(POOL, pool),),
         forwards=(),
         services={"ike": (PortSpan(UDP, 500, 500),)},
-        algs=(AlgSettings("ike", True, ("ike",)),),
-        ike=IkeSettings(**ike),
+        algs=(AlgSettings(algs()["ike"], True, ("ike",), ike),),
     )
 
 

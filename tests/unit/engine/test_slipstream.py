@@ -5,6 +5,7 @@ import struct
 import pytest
 
 from p4alg.alg.contract import Peer
+from p4alg.alg.registry import algs
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.packet.ipv4 import build_ipv4
@@ -40,7 +41,7 @@ ACCEPTED = REGISTER.replace(
 def bench() -> Bench:
     return Bench(
         services={"sip": (PortSpan(UDP, 5060, 5060), PortSpan(TCP, 5060, 5060))},
-        algs=(AlgSettings("sip", True, ("sip",)),),
+        algs=(AlgSettings(algs()["sip"], True, ("sip",)),),
         forwards=(),
         filter_mode=t.FilterMode.ENDPOINT_INDEPENDENT,
     )
@@ -78,7 +79,7 @@ def test_a_200_in_an_HTTP_answer_opens_nothing() -> None:
 def test_a_real_REGISTER_for_a_guarded_port_opens_nothing(port: int) -> None:
     made = Bench(
         services={"sip": (PortSpan(UDP, 5060, 5060), PortSpan(TCP, 5060, 5060))},
-        algs=(AlgSettings("sip", True, ("sip",)),),
+        algs=(AlgSettings(algs()["sip"], True, ("sip",)),),
         forwards=(),
         denied_ports=frozenset({3306}),
     )

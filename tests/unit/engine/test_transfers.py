@@ -2,6 +2,7 @@
 
 import pytest
 
+from p4alg.alg.registry import algs
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.settings import PortForward
@@ -30,7 +31,7 @@ MAIN = FlowKey(UDP, INSIDE, CLIENT_PORT, REMOTE, 69)
 def bench(**changes) -> Bench:
     values = {
         "services": {"tftp": (PortSpan(UDP, 69, 69),)},
-        "algs": (AlgSettings("tftp", True, ("tftp",)),),
+        "algs": (AlgSettings(algs()["tftp"], True, ("tftp",)),),
         "forwards": (PortForward(UDP, INSIDE, 69, SERVER, 69),),
     }
     return Bench(**{**values, **changes})

@@ -5,6 +5,7 @@ import struct
 import pytest
 
 from p4alg.alg.contract import Peer
+from p4alg.alg.registry import algs
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.tables import FlowKey
@@ -35,7 +36,10 @@ def message(kind: int, size: int, *ids: int, result: int = 1) -> bytes:
 def bench() -> Bench:
     return Bench(
         services={"ftp": (), "pptp": (PortSpan(6, 1723, 1723),)},
-        algs=(AlgSettings("ftp", False, ("ftp",)), AlgSettings("pptp", True, ("pptp",))),
+        algs=(
+            AlgSettings(algs()["ftp"], False, ("ftp",)),
+            AlgSettings(algs()["pptp"], True, ("pptp",)),
+        ),
     )
 
 
@@ -115,7 +119,10 @@ def test_P3_calls_found_in_the_switch_go_on_after_a_restart() -> None:
     again = Bench(
         call.bench.entries.values(),
         services={"ftp": (), "pptp": (PortSpan(6, 1723, 1723),)},
-        algs=(AlgSettings("ftp", False, ("ftp",)), AlgSettings("pptp", True, ("pptp",))),
+        algs=(
+            AlgSettings(algs()["ftp"], False, ("ftp",)),
+            AlgSettings(algs()["pptp"], True, ("pptp",)),
+        ),
     )
     assert {e for e in again.entries.values() if getattr(e, "proto", 0) == GRE} == before
     assert {key for key in again.sessions() if key.proto == GRE} == {

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from p4alg.alg.contract import (
     TCP,
-    AlgInfo,
     Detach,
     Edit,
     Endpoint,
@@ -30,10 +29,6 @@ from p4alg.alg.contract import (
     format_addr,
 )
 from p4alg.alg.ftp.tls import Following, RecordFollower
-
-FTP = AlgInfo("ftp", 1, "File Transfer Protocol, active and passive (RFC 959, 2428)")
-
-_LOWEST_PORT = 1024
 
 _SIX = rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})"
 _PORT = re.compile(rb" +" + _SIX + rb" *")
@@ -63,11 +58,9 @@ class FtpAlg:
     def __init__(
         self,
         facts: SessionFacts,
-        denied_ports: frozenset[int] = frozenset(),
         limits: FtpLimits | None = None,
     ) -> None:
         self._facts = facts
-        self._denied = denied_ports
         self._limits = limits or FtpLimits()
         self._greeted = False
         self._multiline = b""
@@ -265,11 +258,7 @@ class FtpAlg:
             return "bad-syntax"
         if told.addr not in own:
             return "bounce"
-        if told.port < _LOWEST_PORT:
-            return "low-port"
-        # Of an outside listener nothing opens: the list guards inside hosts.
-        guarded = listener is self._facts.inside and told.port in self._denied
-        return "denied-port" if guarded else ""
+        return ""
 
 
 def _endpoint(octets: Sequence[int], port: int) -> Endpoint:

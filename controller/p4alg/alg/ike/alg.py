@@ -16,7 +16,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from p4alg.alg.contract import (
-    AlgInfo,
     Forward,
     Gateway,
     Notice,
@@ -27,8 +26,6 @@ from p4alg.alg.contract import (
     format_addr,
 )
 from p4alg.alg.ike.header import IkeHeader, Malformed, Natt, read_header, read_natt
-
-IKE = AlgInfo("ike", 5, "Internet Key Exchange and ESP pass-through (RFC 2409, 7296, 4303)")
 
 NATT_PORT = 4500
 """Where IKE floats to and shares the port with ESP (RFC 3947 section 4)."""

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p4alg.alg.contract import (
-    AlgInfo,
     Detach,
     Edit,
     Forward,
@@ -31,8 +30,6 @@ from p4alg.alg.contract import (
 )
 from p4alg.alg.pptp.calls import Call, Calls
 from p4alg.alg.pptp.messages import FIRST_ID, SECOND_ID, Kind, Message, read_length
-
-PPTP = AlgInfo("pptp", 4, "Point-to-Point Tunneling Protocol (RFC 2637)")
 
 _FIRST = {
     Peer.CLIENT: Kind.START_CONTROL_CONNECTION_REQUEST,
@@ -156,7 +153,8 @@ class PptpAlg:
         reason = self._calls.begin(call, own, gateway)
         if reason:
             return _refuse(message, reason)
-        return _forward(message, {FIRST_ID: self._calls.translated(call, sender, sender)})
+        ids = {FIRST_ID: self._calls.translated(call, sender, sender)}
+        return _forward(message, ids, tuple(call.granted))
 
     def _reply(self, sender: Peer, kind: Kind, message: Message, gateway: Gateway) -> Step:
         own, caller = message.first_id, sender.other
@@ -171,14 +169,13 @@ class PptpAlg:
             return _forward(message, ids, note=" refused")
         self._calls.end_of(sender, own, gateway)
         reason = self._calls.take_id(call, sender, own, gateway)
-        pinholes: tuple[int, ...] = ()
         if not reason and not is_incoming:
-            pinholes, reason = self._calls.agree(call, gateway)
+            reason = self._calls.agree(call, gateway)
         if reason:
             self._calls.end(call, gateway)
             return _refuse(message, reason)
         ids[FIRST_ID] = self._calls.translated(call, sender, sender)
-        return _forward(message, ids, pinholes, " accepted")
+        return _forward(message, ids, tuple(call.granted), " accepted")
 
     def _connected(self, sender: Peer, message: Message, gateway: Gateway) -> Step:
         """The PAC has the incoming call connected to the PNS that accepted it."""
@@ -186,12 +183,12 @@ class PptpAlg:
         # One that both have an id of and is not agreed on is an incoming one.
         if call is None or call.caller is not sender or call.is_agreed:
             return _refuse(message, "no-request")
-        pinholes, reason = self._calls.agree(call, gateway)
+        reason = self._calls.agree(call, gateway)
         if reason:
             self._calls.end(call, gateway)
             return _refuse(message, reason)
         ids = {FIRST_ID: self._calls.translated(call, sender.other, sender)}
-        return _forward(message, ids, pinholes)
+        return _forward(message, ids, tuple(call.granted))
 
     def _about(self, sender: Peer, kind: Kind, message: Message, gateway: Gateway) -> list[Step]:
         """A message that says something of a call there is, or ends it."""

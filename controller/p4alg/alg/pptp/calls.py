@@ -62,9 +62,8 @@ class Calls:
         call.ids[peer] = own
         return ""
 
-    def agree(self, call: Call, gateway: Gateway) -> tuple[tuple[int, ...], str]:
-        """Open both directions: the pinholes, or why one of them could not be opened."""
-        pinholes = []
+    def agree(self, call: Call, gateway: Gateway) -> str:
+        """Open both directions; returns why one of them could not be opened, or an empty string."""
         for listener in (self._facts.inside, self._facts.inside.other):
             grant = gateway.open_pinhole(
                 PinholeRequest(
@@ -79,11 +78,10 @@ class Calls:
                 )
             )
             if isinstance(grant, Refusal):
-                return (), grant.reason
+                return grant.reason
             call.granted.append(grant.pinhole_id)
-            pinholes.append(grant.pinhole_id)
         call.is_agreed = True
-        return tuple(pinholes), ""
+        return ""
 
     def end(self, call: Call, gateway: Gateway) -> None:
         """Give back all that `call` was granted, and forget it."""

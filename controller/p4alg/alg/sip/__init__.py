@@ -1,1 +1,67 @@
 """The SIP ALG: registrations, calls and their media through NAT (RFC 3261, 3264, 4566)."""
+
+from __future__ import annotations
+
+from p4alg.alg.contract import TCP, UDP, DatagramAlg, SessionFacts, StreamAlg
+from p4alg.alg.descriptor import Alg, Column, Context, Option, View
+from p4alg.alg.sip.alg import SipDatagramAlg, SipStreamAlg
+from p4alg.alg.sip.calls import SipCalls
+from p4alg.alg.sip.limits import Candidates, SipLimits, SipSettings
+
+
+def _share(context: Context) -> SipCalls:
+    return SipCalls(
+        SipSettings(
+            candidates=Candidates(context.options["candidates"]),
+            inbound_from_anyone=bool(context.options["inbound_from_anyone"]),
+        )
+    )
+
+
+def _make(facts: SessionFacts, context: Context) -> StreamAlg | DatagramAlg:
+    if facts.proto == TCP:
+        return SipStreamAlg(facts, context.shared)
+    return SipDatagramAlg(facts, context.shared)
+
+
+def _calls(shared: SipCalls, now: float) -> list[dict[str, object]]:
+    return shared.rows(now)
+
+
+ALG = Alg(
+    "sip",
+    "Session Initiation Protocol and its media (RFC 3261, 3264, 4566)",
+    services=((UDP, 5060), (TCP, 5060)),
+    make=_make,
+    alg_id=2,
+    options=(
+        Option(
+            "inbound_from_anyone",
+            False,
+            "let hosts call in that are no registrar or proxy of the inside host",
+        ),
+        Option(
+            "candidates",
+            Candidates.REMOVE.value,
+            "what becomes of ICE candidates that an inside host announces",
+            choices=tuple(kind.value for kind in Candidates),
+        ),
+    ),
+    share=_share,
+    message=SipLimits().message,
+    outlives=True,
+    views={
+        "calls": View(
+            _calls,
+            (
+                Column("FROM", lambda row: row["from"]),
+                Column("TO", lambda row: row["to"]),
+                Column("INSIDE", lambda row: row["inside"]),
+                Column("STATE", lambda row: row["state"]),
+                Column("MEDIA", lambda row: [stream["media"] for stream in row["streams"]]),
+                Column("PINHOLES", lambda row: len(row["pinholes"])),
+                Column("AGE", lambda row: row["age"]),
+            ),
+        )
+    },
+)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from p4alg.alg.contract import (
-    AlgInfo,
     Detach,
     Forward,
     Gateway,
@@ -22,8 +21,6 @@ from p4alg.alg.sip.calls import SipCalls
 from p4alg.alg.sip.message import SipError, may_begin_sip
 from p4alg.alg.sip.session import SipSession
 from p4alg.alg.sip.stream import Framer, NotSip
-
-SIP = AlgInfo("sip", 2, "Session Initiation Protocol and its media (RFC 3261, 3264, 4566)")
 
 _STUN_COOKIE = b"\x21\x12\xa4\x42"
 _SHORTEST = 4

@@ -10,6 +10,7 @@ import re
 
 from p4alg.alg.contract import (
     Edit,
+    Endpoint,
     Forward,
     Gateway,
     Notice,
@@ -23,7 +24,6 @@ from p4alg.alg.sip.headers import Contact, Via, contacts, vias
 from p4alg.alg.sip.message import Header, Message, SipError
 from p4alg.alg.sip.records import Call, TransactionKey
 
-LOWEST_PORT = 1024
 _SUMMARY = 240
 
 
@@ -102,16 +102,14 @@ class Exchange:
             self._longer[header] = self._longer.get(header, 0) + len(text) - (end - start)
 
     def check_port(self, port: int) -> None:
-        """No hold or pinhole leads to a port that is low or on the deny list (G7)."""
+        """Refuse a message early that asks for a port to which nothing may lead (G7)."""
         objection = self.objection(port)
         if objection:
             raise SipError(objection)
 
     def objection(self, port: int) -> str:
         """Why nothing may lead to a port of the inside host; empty if it may."""
-        if port < LOWEST_PORT:
-            return "low-port"
-        return "denied-port" if port in self.settings.denied_ports else ""
+        return self.gateway.objection(self.facts.proto, Endpoint(self.inside.addr, port))
 
     def notice(self, event: str, summary: str) -> None:
         """Something worth a count."""
@@ -124,8 +122,9 @@ class Exchange:
                 length_now = int(self.message.text(header)) + longer
                 self.edit(header.start, header.end, b"%d" % max(0, length_now))
         self._end(self.ended)
+        granted = [*self.pinholes, *self.calls.ledger.granted]
         edits = tuple(sorted(self.edits, key=lambda edit: (edit.start, edit.end)))
-        pinholes = tuple(dict.fromkeys(self.pinholes))
+        pinholes = tuple(dict.fromkeys(granted))
         return [*self.notices, Forward(length, edits, self._summary(), pinholes)]
 
     def refuse(self, length: int, reason: str) -> list[Step]:

@@ -61,6 +61,11 @@ class Ledger:
         self._taken.clear()
         self._new.clear()
 
+    @property
+    def granted(self) -> list[int]:
+        """What the gateway granted since `begin`."""
+        return [new.number for new in self._new]
+
     def undo(self) -> list[int]:
         """Forget what was taken since `begin`; the ids to end."""
         ids = [grant.number for grant in reversed(self._new)]

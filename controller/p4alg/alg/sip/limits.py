@@ -99,4 +99,3 @@ class SipSettings:
     flood: SipFlood = field(default_factory=SipFlood)
     candidates: Candidates = Candidates.REMOVE
     inbound_from_anyone: bool = False
-    denied_ports: frozenset[int] = frozenset()

@@ -14,7 +14,6 @@ from enum import IntEnum
 
 from p4alg.alg.contract import (
     UDP,
-    AlgInfo,
     Endpoint,
     Finish,
     Forward,
@@ -29,9 +28,6 @@ from p4alg.alg.contract import (
     Watch,
 )
 
-TFTP = AlgInfo("tftp", 3, "Trivial File Transfer Protocol (RFC 1350, 2347-2349)")
-
-_LOWEST_PORT = 1024
 _MODES = (b"netascii", b"octet", b"mail")
 _BLOCK = 512
 _HEAD = 4
@@ -89,11 +85,9 @@ class TftpAlg:
     def __init__(
         self,
         facts: SessionFacts,
-        denied_ports: frozenset[int] = frozenset(),
         timers: TftpTimers | None = None,
     ) -> None:
         self._facts = facts
-        self._denied = denied_ports
         self._timers = timers or TftpTimers()
         self._asked: _Transfer | None = None
         self._open: dict[Endpoint, _Transfer] = {}
@@ -125,10 +119,6 @@ class TftpAlg:
             reason = "bad-name"
         elif mode.lower() not in _MODES:
             reason = "bad-mode"
-        elif self._facts.client.port < _LOWEST_PORT:
-            reason = "low-port"
-        elif self._facts.inside is Peer.CLIENT and self._facts.client.port in self._denied:
-            reason = "denied-port"
         if reason or options is None:
             return Refuse(len(data), reason, f"{opcode.name} {_text(name)}")
         grant = gateway.open_pinhole(

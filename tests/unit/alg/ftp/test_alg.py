@@ -10,26 +10,33 @@ from p4alg.alg.contract import (
     Notice,
     Peer,
     PinholeRequest,
+    Refusal,
     Refuse,
     SessionFacts,
     Step,
     apply_edits,
 )
 from p4alg.alg.ftp.alg import FtpAlg, FtpLimits
+from p4alg.engine.safety import Safety
+from p4alg.engine.settings import Limits
 from tests.unit.alg.ftp.tls_session import TlsSession
 
 INSIDE, OUTSIDE, REMOTE = 0x0A00000B, 0xCB007102, 0xC6336401
 
 
 class Gate:
-    def __init__(self) -> None:
+    def __init__(self, facts: SessionFacts) -> None:
         self.asked: list[PinholeRequest] = []
         self.closed: list[int] = []
-        self.inside = Peer.CLIENT
+        self._facts = facts
+        self._safety = Safety(Limits(), frozenset({6000}))
 
-    def open_pinhole(self, request: PinholeRequest) -> Grant:
+    def open_pinhole(self, request: PinholeRequest) -> Grant | Refusal:
+        objection = self._safety.of_request(request, self._facts)
+        if objection:
+            return Refusal(objection)
         self.asked.append(request)
-        inside = request.listener is self.inside
+        inside = request.listener is self._facts.inside
         return Grant(7, Endpoint(OUTSIDE, 50000) if inside else request.listen)
 
     def close_pinhole(self, pinhole_id: int) -> None:
@@ -41,9 +48,8 @@ def session(inside: Peer = Peer.CLIENT) -> tuple[FtpAlg, Gate]:
     facts = SessionFacts(
         6, Endpoint(client, 4000), Endpoint(server, 21), inside, Endpoint(OUTSIDE, 4000)
     )
-    gate = Gate()
-    gate.inside = inside
-    alg = FtpAlg(facts, frozenset({6000}))
+    gate = Gate(facts)
+    alg = FtpAlg(facts)
     alg.feed(Peer.SERVER, b"220 hi\r\n", gate, 0.0)
     return alg, gate
 
@@ -340,7 +346,7 @@ def test_F5_broken_records_end_the_alg() -> None:
 
 def test_F6_a_banner_that_looks_like_a_227_is_text() -> None:
     facts = session()[0]._facts
-    alg, gate = FtpAlg(facts), Gate()
+    alg, gate = FtpAlg(facts), Gate(facts)
     banner = b"220-welcome\r\n227 x (198,51,100,1,200,1)\r\n220 done\r\n"
     steps = alg.feed(Peer.SERVER, banner, gate, 0.0)
     assert [type(step) for step in steps] == [Forward] * 3
@@ -425,14 +431,14 @@ def test_G5_segments_cut_anywhere_give_the_same(sizes: list[int]) -> None:
 
 
 def test_G7_nothing_is_read_before_the_server_has_greeted() -> None:
-    alg, gate = FtpAlg(session()[0]._facts), Gate()
+    alg, gate = FtpAlg(session()[0]._facts), Gate(session()[0]._facts)
     steps = alg.feed(Peer.CLIENT, b"PORT 10,0,0,11,200,1\r\n", gate, 0.0)
     assert steps == [Detach("no-greeting", True)]
     assert gate.asked == []
 
 
 def test_G7_a_server_that_speaks_http_ends_the_alg() -> None:
-    alg, gate = FtpAlg(session()[0]._facts), Gate()
+    alg, gate = FtpAlg(session()[0]._facts), Gate(session()[0]._facts)
     assert alg.feed(Peer.SERVER, b"HTTP/1.1 200 OK\r\n", gate, 0.0) == [Detach("not-ftp", True)]
 
 

@@ -27,6 +27,8 @@ from p4alg.alg.contract import (
 from p4alg.alg.sip.alg import SipDatagramAlg, SipStreamAlg
 from p4alg.alg.sip.calls import SipCalls
 from p4alg.alg.sip.limits import SipSettings
+from p4alg.engine.safety import Safety
+from p4alg.engine.settings import Limits
 
 UDP, TCP = 17, 6
 
@@ -59,6 +61,8 @@ class Nat:
     """A part of the label of the pinholes that are refused; empty: all, and holds too."""
     answer_with: Endpoint | None = None
     """What holds are answered with instead of their own endpoint."""
+    denied: frozenset[int] = frozenset()
+    """Inside ports that nothing may lead to."""
     next_id: int = 100
     next_port: int = 30001
 
@@ -111,8 +115,9 @@ class View:
         nat = self._nat
         if nat.refuse_with and nat.refuse_only in request.label:
             return Refusal(nat.refuse_with)
-        assert request.listen.addr == self._host, "a pinhole to another host"
-        assert request.listen.port >= 1024
+        objection = self.objection(request.proto, request.listen)
+        if objection:
+            return Refusal(objection)
         assert request.lifetime > 0
         for number, known in nat.open.items():
             same = (known.proto, known.listen, known.opener_addr)
@@ -127,11 +132,16 @@ class View:
     def close_pinhole(self, pinhole_id: int) -> None:
         raise AssertionError("not asked for by SIP")
 
+    def objection(self, proto: int, listen: Endpoint) -> str:
+        return Safety(Limits(), self._nat.denied).of_endpoint(proto, listen, self._host)
+
     def reserve(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
         nat = self._nat
         if nat.refuse_with and not nat.refuse_only:
             return Refusal(nat.refuse_with)
-        assert listen.addr == self._host, "a hold for another host"
+        objection = self.objection(proto, listen)
+        if objection:
+            return Refusal(objection)
         ends = [listen]
         if pair:
             ends.append(Endpoint(listen.addr, listen.port + 1))
@@ -219,7 +229,7 @@ class Line:
             start += step.length
             if isinstance(step, Forward):
                 check_edits(part, step.edits)
-                assert set(step.pinholes) <= set(self.nat.open)
+                assert set(step.pinholes) <= {*self.nat.open, *self.nat.holds}
                 out += apply_edits(part, step.edits)
             elif isinstance(step, Detach):
                 out += data[start:]
@@ -249,8 +259,10 @@ def check_edits(message: bytes, edits: Sequence[Edit]) -> None:
         end = edit.end
 
 
-def world(settings: SipSettings | None = None) -> tuple[Nat, SipCalls]:
-    return Nat(), SipCalls(settings)
+def world(
+    settings: SipSettings | None = None, denied: frozenset[int] = frozenset()
+) -> tuple[Nat, SipCalls]:
+    return Nat(denied=denied), SipCalls(settings)
 
 
 def build(start: str, headers: Sequence[tuple[str, str]], body: str = "", kind: str = "") -> bytes:

@@ -230,7 +230,7 @@ def test_S6_a_late_offer_is_answered_in_the_ack(talk: Talk) -> None:
     ack = talk.ack(invite, OURS)
     assert "c=IN IP4 203.0.113.2" in body(ack)
     assert talk.nat.media() == {RTP, RTCP}
-    assert set(talk.line.pinholes()) <= set(talk.nat.open)
+    assert set(talk.line.pinholes()) <= {*talk.nat.open, *talk.nat.holds}
     talk.line.back(talk.alice.answer(talk.within("BYE", invite), 200))
     assert talk.is_clean()
 
@@ -740,7 +740,7 @@ def test_G4_a_call_works_without_a_way_in_for_later_requests(talk: Talk) -> None
 
 
 def test_G4_no_way_in_leads_to_a_denied_port() -> None:
-    nat, calls = world(SipSettings(denied_ports=frozenset({5060})))
+    nat, calls = world(denied=frozenset({5060}))
     talk = Talk(Line(nat, calls, PHONE), Agent("bob", PHONE), Agent("alice", "198.51.100.9:5060"))
     talk.call()
     assert nat.media() == {RTP, RTCP}

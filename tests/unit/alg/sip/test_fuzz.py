@@ -124,7 +124,6 @@ PIECES = [
 CONFIGURED = SipSettings(
     limits=SipLimits(calls=20, transactions=40, registrations=10, resources=60, sources=8),
     candidates=Candidates.REWRITE,
-    denied_ports=frozenset({6000}),
 )
 
 

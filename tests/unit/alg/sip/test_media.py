@@ -370,7 +370,8 @@ def test_G7_media_of_another_inside_host_are_neither_translated_nor_opened() -> 
     ],
 )
 def test_G7_no_port_below_1024_and_none_on_the_deny_list(media: str, reason: str) -> None:
-    line, phone, _ = ready(SipSettings(denied_ports=frozenset({6000})))
+    line, phone, _ = ready()
+    line.nat.denied = frozenset({6000})
     assert offer(line, phone, sdp("10.0.0.11", "audio 40000 RTP/AVP 0", media)) == b""
     assert line.refusals() == [reason]
     assert line.nat.held() == set()

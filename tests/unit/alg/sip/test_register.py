@@ -286,7 +286,8 @@ def test_S5_a_phone_that_knows_its_outside_endpoint_registers_with_it() -> None:
 
 @pytest.mark.parametrize(("port", "reason"), [(80, "low-port"), (6000, "denied-port")])
 def test_G7_a_contact_at_a_low_or_denied_port_is_refused(port: int, reason: str) -> None:
-    line, phone = phone_line(SipSettings(denied_ports=frozenset({6000})))
+    line, phone = phone_line()
+    line.nat.denied = frozenset({6000})
     assert line.out(register(phone, contact=f"<sip:bob@10.0.0.11:{port}>")) == b""
     assert line.refusals() == [reason]
     assert line.nat.held() == set()

@@ -12,6 +12,7 @@ from p4alg.alg.contract import (
     Notice,
     Peer,
     PinholeRequest,
+    Refusal,
     Refuse,
     SessionFacts,
     Step,
@@ -19,6 +20,8 @@ from p4alg.alg.contract import (
     apply_edits,
 )
 from p4alg.alg.tftp.alg import TftpAlg
+from p4alg.engine.safety import Safety
+from p4alg.engine.settings import Limits
 
 CLIENT, OUTSIDE, SERVER = 0x0A00000B, 0xCB007102, 0xC6336401
 TID = Endpoint(SERVER, 40001)
@@ -29,11 +32,16 @@ WRQ = b"\0\2boot.img\0octet\0"
 
 
 class Gate:
-    def __init__(self) -> None:
+    def __init__(self, facts: SessionFacts, denied: frozenset[int]) -> None:
         self.asked: list[PinholeRequest] = []
         self.closed: list[int] = []
+        self._facts = facts
+        self._safety = Safety(Limits(), denied)
 
-    def open_pinhole(self, request: PinholeRequest) -> Grant:
+    def open_pinhole(self, request: PinholeRequest) -> Grant | Refusal:
+        objection = self._safety.of_request(request, self._facts)
+        if objection:
+            return Refusal(objection)
         self.asked.append(request)
         return Grant(len(self.asked), Endpoint(OUTSIDE, 50000))
 
@@ -42,6 +50,9 @@ class Gate:
 
     def reserve(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant:
         raise AssertionError("TFTP holds nothing")
+
+    def objection(self, proto: int, listen: Endpoint) -> str:
+        raise AssertionError("TFTP asks for what it wants")
 
     def end(self, number: int) -> None:
         raise AssertionError("TFTP ends nothing")
@@ -55,7 +66,7 @@ class Bench:
         facts = SessionFacts(
             17, Endpoint(CLIENT, port), Endpoint(SERVER, 69), inside, Endpoint(OUTSIDE, 5000)
         )
-        self.alg, self.gate = TftpAlg(facts, denied), Gate()
+        self.alg, self.gate = TftpAlg(facts), Gate(facts, denied)
 
     def say(self, peer: Peer, data: bytes) -> list[Step]:
         return list(self.alg.receive(peer, data, self.gate, 0.0))

@@ -1,0 +1,207 @@
+"""The only place where an ALG is called.
+
+An ALG may raise, return steps that do not add up, or forget what it asked for. Here
+each call is made so that this costs its own control session only: what the call has
+changed is undone, the fault is counted and told, and the session goes on as plain NAT.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Protocol, cast
+
+from p4alg.alg.contract import (
+    Detach,
+    Edit,
+    Endpoint,
+    Finish,
+    Forward,
+    Gateway,
+    Lasting,
+    Notice,
+    Peer,
+    Refuse,
+    Step,
+    Tagged,
+    Watch,
+)
+
+FAULT = "fault"
+"""Why a session is detached whose ALG has failed."""
+_LONGEST_DATAGRAM = 65507
+_MOST_GROWTH = 65536
+_LONGEST_LINGER = 86400.0
+_MOST_STEPS = 65536
+_MOST_TAGS = 1024
+_TAG_LIMIT = 1 << 64
+
+
+class StepError(Exception):
+    """The steps of an ALG do not add up."""
+
+
+class MessageGateway(Gateway, Protocol):
+    """The gateway of one call: what was granted in it can be told and taken back."""
+
+    @property
+    def granted(self) -> Collection[int]:
+        """Numbers granted in this call."""
+        ...
+
+    def settle(self, named: Collection[int]) -> None:
+        """The call is over: `named` wait for their messages, the rest is taken back."""
+        ...
+
+    def undo(self, error: Exception) -> None:
+        """The call failed with `error`: take back all that it has changed, and tell."""
+        ...
+
+
+class GuardedAlg:
+    """The machine of one control session (see `Alg.make`), called with care."""
+
+    def __init__(self, machine: object, *, is_stream: bool) -> None:
+        self._machine = machine
+        self._is_stream = is_stream
+        self._failed = False
+
+    @property
+    def follows_data(self) -> bool:
+        """Whether the ALG reads the data flows it announced (`TransferAlg`)."""
+        return not self._failed and hasattr(self._machine, "receive_data")
+
+    def tags(self) -> frozenset[int] | None:
+        """The tags that lead to the inside host; None if the ALG has none (`Tagged`)."""
+        if self._failed or not isinstance(self._machine, Tagged):
+            return None
+        found = frozenset(self._machine.tags)
+        if len(found) > _MOST_TAGS or not all(0 <= tag < _TAG_LIMIT for tag in found):
+            raise StepError("tags that are too many or no 64-bit numbers")
+        return found
+
+    def feed(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
+        """`StreamAlg.feed`; a `Detach` if that fails."""
+        return self._steps("feed", (sender, data, gateway, now), gateway)
+
+    def receive(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
+        """`DatagramAlg.receive`; a `Detach` if that fails."""
+        return self._steps("receive", (sender, data, gateway, now), gateway)
+
+    def receive_data(
+        self, opener: Endpoint, sender: Peer, data: bytes, gateway: Gateway, now: float
+    ) -> Sequence[Step]:
+        """`TransferAlg.receive_data`; a `Detach` if that fails."""
+        return self._steps("receive_data", (opener, sender, data, gateway, now), gateway)
+
+    def tick(self, gateway: MessageGateway, now: float) -> bool:
+        """`Lasting.tick`, if the ALG has it; False if that failed."""
+        machine = self._machine
+        if isinstance(machine, Lasting):
+            return self._plain(lambda: machine.tick(gateway, now), gateway)
+        return True
+
+    def ended(self, gateway: MessageGateway) -> bool:
+        """`Lasting.ended`, if the ALG has it; False if that failed."""
+        machine = self._machine
+        if isinstance(machine, Lasting):
+            return self._plain(lambda: machine.ended(gateway), gateway)
+        return True
+
+    def _plain(self, call: Callable[[], None], gateway: MessageGateway) -> bool:
+        if self._failed:
+            return True
+        try:
+            call()
+            gateway.settle(())
+        except Exception as error:
+            self._failed = True
+            gateway.undo(error)
+            return False
+        return True
+
+    def _steps(self, method: str, args: tuple[Any, ...], gateway: Gateway) -> Sequence[Step]:
+        if self._failed:
+            return [Detach(FAULT)]
+        # Whoever carries messages hands on the gateway that the engine made.
+        call = cast(MessageGateway, gateway)
+        try:
+            steps = list(getattr(self._machine, method)(*args))
+            size = next(len(arg) for arg in args if isinstance(arg, bytes))
+            named = self._checked(steps, size, call.granted, is_data=method == "receive_data")
+            call.settle(named)
+        except Exception as error:
+            self._failed = True
+            call.undo(error)
+            return [Detach(FAULT)]
+        return steps
+
+    def _checked(
+        self, steps: list[Step], size: int, granted: Collection[int], *, is_data: bool
+    ) -> set[int]:
+        """The numbers that `steps` name of `granted`; `StepError` if they do not add up."""
+        if len(steps) > _MOST_STEPS:
+            raise StepError(f"{len(steps)} steps for {size} bytes")
+        used = 0
+        named: set[int] = set()
+        ends = False
+        for step in steps:
+            _check(step, is_data=is_data)
+            if ends and step.length:
+                raise StepError("bytes after a Detach")
+            ends = ends or isinstance(step, Detach)
+            used += step.length
+            if isinstance(step, Forward):
+                named.update(step.pinholes)
+        if used > size:
+            raise StepError(f"steps for {used} of {size} bytes")
+        if not self._is_stream and not ends and used != size:
+            raise StepError(f"steps for {used} of a datagram of {size} bytes")
+        if not self._is_stream and sum(isinstance(step, Forward | Refuse) for step in steps) > 1:
+            raise StepError("a datagram is one message")
+        return named & set(granted)
+
+
+def _check(step: object, *, is_data: bool) -> None:
+    match step:
+        case Forward():
+            _check_forward(step)
+        case Refuse() | Detach():
+            if not isinstance(step.reason, str) or not _is_size(step.length):
+                raise StepError(f"{type(step).__name__} without a reason or a length")
+        case Notice():
+            if not isinstance(step.event, str) or not isinstance(step.summary, str):
+                raise StepError("Notice without words")
+        case Watch() | Finish():
+            _check_data(step, is_data=is_data)
+        case _:
+            raise StepError(f"{type(step).__name__} is no step")
+
+
+def _check_forward(step: Forward) -> None:
+    if not _is_size(step.length) or not isinstance(step.summary, str):
+        raise StepError("Forward without a length or with a summary that is no text")
+    if not all(isinstance(number, int) for number in step.pinholes):
+        raise StepError("Forward with pinholes that are no numbers")
+    at = grown = 0
+    for edit in step.edits:
+        if not isinstance(edit, Edit) or not at <= edit.start <= edit.end <= step.length:
+            raise StepError("edits out of order or outside of their message")
+        at = edit.end
+        grown += len(bytes(edit.data)) - (edit.end - edit.start)
+    if grown > _MOST_GROWTH:
+        raise StepError(f"a message that grows by {grown} bytes")
+
+
+def _check_data(step: Watch | Finish, *, is_data: bool) -> None:
+    if not is_data:
+        raise StepError(f"{type(step).__name__} of a control message")
+    if isinstance(step, Watch):
+        if not _is_size(step.below) or step.below > _LONGEST_DATAGRAM:
+            raise StepError(f"Watch below {step.below!r} bytes")
+    elif not math.isfinite(step.linger) or not 0 <= step.linger <= _LONGEST_LINGER:
+        raise StepError(f"Finish with {step.linger!r} seconds")
+
+
+def _is_size(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 0

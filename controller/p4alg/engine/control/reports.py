@@ -1,0 +1,89 @@
+"""Counts, log lines and trace records of control sessions (G2, G3)."""
+
+from __future__ import annotations
+
+import logging
+
+from p4alg.engine.actions import TraceRecord
+from p4alg.engine.control.guard import FAULT
+from p4alg.engine.control.session import ControlSession
+from p4alg.engine.counters import Counters
+from p4alg.engine.expectations import Expectations
+from p4alg.engine.outbox import Outbox
+from p4alg.engine.pinholes import Pinholes
+from p4alg.stream.effects import Detached, Noticed, Seen
+
+
+class Reports:
+    """Tells operators what becomes of control messages."""
+
+    def __init__(
+        self, outbox: Outbox, counters: Counters, pinholes: Pinholes, expectations: Expectations
+    ) -> None:
+        self._outbox = outbox
+        self._counters = counters
+        self._pinholes = pinholes
+        self._expectations = expectations
+
+    def count(self, session: ControlSession, name: str) -> None:
+        """Count something under the ALG's name."""
+        self._counters.count(f"alg.{session.alg.name}.{name}")
+
+    def seen(self, session: ControlSession, seen: Seen, now: float) -> None:
+        """A control message."""
+        direction = seen.sender.value
+        if seen.verdict != "held":
+            self.count(session, f"{direction}.messages")
+        if seen.verdict in ("rewritten", "held"):
+            self.count(session, f"{direction}.{seen.verdict}")
+        elif seen.verdict == "refused":
+            self.count(session, f"{direction}.refused.{seen.reason}")
+            text = f"{session}: refused: {seen.summary or seen.verdict} ({seen.reason})"
+            self._outbox.log(logging.WARNING, text)
+        self._trace(session, seen, now)
+
+    def noticed(self, session: ControlSession, notice: Noticed, now: float) -> None:
+        """What an ALG had to say; without a summary it is counted only."""
+        self.count(session, notice.event)
+        if notice.summary:
+            level = logging.WARNING if notice.is_warning else logging.INFO
+            self._outbox.log(level, f"{session}: {notice.summary}")
+            told = Seen(notice.sender, notice.event, notice.summary, b"", b"")
+            self._trace(session, told, now)
+
+    def detached(self, session: ControlSession, detached: Detached) -> None:
+        """A session is not followed any more."""
+        kind = "protocol-errors" if detached.is_error else "detached"
+        self.count(session, f"{kind}.{detached.reason}")
+        is_bad = detached.is_error or detached.reason == FAULT
+        text = f"{session}: not followed any more: {detached.reason}"
+        self._outbox.log(logging.WARNING if is_bad else logging.INFO, text)
+
+    def tables_refused(self, session: ControlSession, reason: str) -> None:
+        """The switch did not take what a message needs."""
+        self.count(session, "refused.tables")
+        self._outbox.log(logging.WARNING, f"{session}: the switch refused: {reason}")
+
+    def _trace(self, session: ControlSession, seen: Seen, now: float) -> None:
+        described = (self._describe(number) for number in seen.pinholes)
+        self._outbox.trace(
+            TraceRecord(
+                now,
+                session.alg.name,
+                str(session.facts.client),
+                str(session.facts.server),
+                seen.sender.value,
+                session.inside_addr,
+                seen.verdict,
+                seen.summary,
+                seen.before,
+                seen.after,
+                tuple(text for text in described if text),
+                seen.reason,
+            )
+        )
+
+    def _describe(self, number: int) -> str:
+        """What a message opens, in one line; empty for an endpoint that is only reserved."""
+        found = self._pinholes.get(number) or self._expectations.get(number)
+        return "" if found is None else str(found)

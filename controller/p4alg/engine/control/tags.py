@@ -1,0 +1,97 @@
+"""Tags by which the switch tells hosts apart that share an outside port (K1, `alg.Tagged`).
+
+Each host's tags follow from what its control sessions say they are; nobody has to
+take one back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from p4alg.engine import tables as t
+from p4alg.engine.control.session import ControlSession
+from p4alg.engine.flows import Flow
+from p4alg.engine.mappings import Mappings
+from p4alg.engine.outbox import Outbox
+from p4alg.engine.tables import Op, Update
+from p4alg.nat.bindings import Binding, Kind
+from p4alg.protocols import UDP
+from p4alg.undo import TrackedDict, TrackedSet, UndoLog
+
+
+class Tags:
+    """What the switch knows of the tags of each host that shares a port."""
+
+    def __init__(self, mappings: Mappings, outbox: Outbox, log: UndoLog) -> None:
+        self._mappings = mappings
+        self._outbox = outbox
+        self._log = log
+        self._of: TrackedDict[Binding, TrackedSet[int]] = TrackedDict(log)
+
+    def update(self, session: ControlSession) -> None:
+        """A message was read and has not left yet: the tags that it brought."""
+        binding = session.flow.binding
+        if binding.kind is not Kind.SHARED:
+            return
+        found = session.machine.tags()
+        if found is not None:
+            have = self._of.get(binding, ())
+            self._add(binding, sorted(tag for tag in found if tag not in have))
+
+    def tick(self, sessions: Iterable[ControlSession]) -> None:
+        """Forget the tags that no session of their host has any more."""
+        alive: dict[Binding, set[int]] = {}
+        for session in sessions:
+            binding = session.flow.binding
+            if binding in self._of:
+                alive.setdefault(binding, set()).update(session.machine.tags() or ())
+        # Of a host whose messages nobody reads any more, what is there stays.
+        for binding, tags in alive.items():
+            self._remove(binding, sorted(tag for tag in self._of[binding] if tag not in tags))
+
+    def flow_gone(self, flow: Flow) -> None:
+        """A flow has ended; with the last one of a host its tags go."""
+        binding = flow.binding
+        if binding in self._of and not binding.sessions:
+            self._remove(binding, sorted(self._of[binding]))
+
+    def adopt(self, present: Iterable[t.Entry]) -> list[t.Entry]:
+        """Take over the tags found in the switch; the entries to keep of them."""
+        kept: list[t.Entry] = []
+        for entry in present:
+            if isinstance(entry, t.IkeIn):
+                found = self._mappings.bindings.outbound(UDP, entry.inside_addr, entry.inside_id)
+                if found is not None and found.kind is Kind.SHARED:
+                    self._set(found).add(entry.initiator_spi)
+                    kept.append(entry)
+        return kept
+
+    def _set(self, binding: Binding) -> TrackedSet[int]:
+        if binding not in self._of:
+            self._of[binding] = TrackedSet(self._log)
+        return self._of[binding]
+
+    def _add(self, binding: Binding, tags: list[int]) -> None:
+        if tags:
+            known = self._set(binding)
+            for tag in tags:
+                known.add(tag)
+            self._outbox.write_all([Update(Op.INSERT, _entry(binding, tag)) for tag in tags])
+
+    def _remove(self, binding: Binding, tags: list[int]) -> None:
+        known = self._of[binding]
+        for tag in tags:
+            known.discard(tag)
+        if not known:
+            del self._of[binding]
+        self._outbox.write_all([Update(Op.DELETE, _entry(binding, tag)) for tag in tags])
+
+
+def _entry(binding: Binding, tag: int) -> t.IkeIn:
+    return t.IkeIn(
+        binding.outside_addr,
+        tag,
+        binding.inside_addr,
+        binding.inside_id,
+        t.FilterMode.ADDRESS_AND_PORT,
+    )

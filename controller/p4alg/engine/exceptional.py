@@ -1,0 +1,181 @@
+"""Packets that the switch cannot forward by itself: errors, fragments, the gateway's own.
+
+RFC 1812 for what a router owes their senders, RFC 4787 REQ-13 and 14 for fragments.
+"""
+
+from __future__ import annotations
+
+from p4alg.engine import events as ev
+from p4alg.engine.actions import PacketOut
+from p4alg.engine.control.table import ControlSessions
+from p4alg.engine.flow_table import Flows
+from p4alg.engine.fragments import Fragments
+from p4alg.engine.neighbours import Neighbours
+from p4alg.engine.network import Network
+from p4alg.engine.tables import FlowKey, Side
+from p4alg.nat.bindings import Refused
+from p4alg.packet.icmp import (
+    ECHO_REQUEST,
+    TIME_EXCEEDED,
+    UNREACHABLE,
+    echo_reply,
+    icmp_error,
+    parse_icmp,
+)
+from p4alg.packet.ipv4 import Ipv4, fragment_ipv4, parse_ipv4
+from p4alg.packet.transport import transport_ids
+from p4alg.protocols import ICMP
+
+_HOST_UNREACHABLE = 1
+_FRAGMENTATION_NEEDED = 4
+
+
+class Sighting:
+    """Where a punted packet came from, and which flow it is of."""
+
+    def __init__(self, network: Network, flows: Flows) -> None:
+        self._network = network
+        self._mappings = flows.mappings
+
+    def side(self, event: ev.PacketIn, packet: Ipv4) -> Side:
+        """The side it came from; what crosses a second time comes from outside."""
+        zone = self._network.zone_at(event.port, packet.eth.vlan_id)
+        if event.hairpin or zone is None:
+            return Side.OUTSIDE
+        return zone.side
+
+    def key(self, side: Side, packet: Ipv4) -> FlowKey | None:
+        """The flow it is of; None if it names none, or no mapping leads inside."""
+        ids = transport_ids(packet)
+        if ids is None:
+            return None
+        return self._mappings.key_of(packet.proto, side, (packet.src, ids[0]), (packet.dst, ids[1]))
+
+
+class Exceptional:
+    """Answers and repairs."""
+
+    def __init__(
+        self,
+        network: Network,
+        sighting: Sighting,
+        flows: Flows,
+        sessions: ControlSessions,
+        fragments: Fragments,
+        neighbours: Neighbours,
+    ) -> None:
+        self._network = network
+        self._sighting = sighting
+        self._flows = flows
+        self._sessions = sessions
+        self._fragments = fragments
+        self._neighbours = neighbours
+        self._outbox = flows.outbox
+        self._counters = flows.counters
+
+    def local(self, event: ev.PacketIn, packet: Ipv4) -> None:
+        """A packet to the gateway itself: it answers pings, and nothing else."""
+        is_query = packet.proto == ICMP and not packet.is_fragment
+        if is_query and parse_icmp(packet).type == ECHO_REQUEST:
+            self._counters.count("local.echo")
+            self._outbox.send(PacketOut(echo_reply(packet), egress_port=event.port))
+        else:
+            self._counters.count("local.dropped")
+
+    def expired(self, event: ev.PacketIn, packet: Ipv4) -> None:
+        """A packet whose time to live is over."""
+        self._error(event, packet, TIME_EXCEEDED, 0)
+
+    def unreachable(self, event: ev.PacketIn, packet: Ipv4) -> None:
+        """A packet that cannot be let on (RFC 6888 REQ-11)."""
+        self._error(event, packet, UNREACHABLE, _HOST_UNREACHABLE)
+
+    def too_big(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
+        """A packet longer than the next network takes: cut, or returned to its sender."""
+        hop = self._network.next_hop(self._final_target(event, packet))
+        if hop is None:
+            return
+        mtu = hop[0].mtu
+        if packet.dont_fragment:
+            self._error(event, packet, UNREACHABLE, _FRAGMENTATION_NEEDED, mtu)
+            return
+        ids = transport_ids(packet)
+        if ids is None:
+            self._counters.count("fragments.dropped")
+            return
+        outs = [
+            PacketOut(piece, event.port, hairpin=event.hairpin)
+            for piece in fragment_ipv4(packet, mtu)
+        ]
+        side = self._sighting.side(event, packet)
+        self._fragments.first(packet, _switch_ids(packet, side, ids), outs, now)
+
+    def unresolved(self, event: ev.PacketIn, packet: Ipv4) -> None:
+        """A packet to a neighbour whose MAC address is not known."""
+        key = self._sighting.key(self._sighting.side(event, packet), packet)
+        session = self._sessions.get(key)
+        if session is not None and session.stream.resized:
+            # Its numbers may be final, which the punt does not say: the
+            # stream sends it again when its sender does.
+            return
+        hop = self._network.next_hop(self._final_target(event, packet))
+        if hop is None:
+            self.unreachable(event, packet)
+            return
+        out = PacketOut(event.frame, event.port, hairpin=event.hairpin)
+        self._neighbours.resolve(hop[1], hop[0], out)
+
+    def fragment(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
+        """A fragment: whatever is in it, no ALG reads a part of a datagram (G7)."""
+        self._counters.count("fragments.unread")
+        out = PacketOut(event.frame, event.port, hairpin=event.hairpin)
+        if packet.offset != 0:
+            self._fragments.later(packet, out, now)
+            return
+        ids = transport_ids(packet)
+        if ids is None:
+            self._counters.count("fragments.dropped")
+            return
+        side = self._sighting.side(event, packet)
+        key = self._sighting.key(side, packet)
+        if side is Side.INSIDE and key is not None and key not in self._flows:
+            flow = self._flows.prepare(key, side, now)
+            if isinstance(flow, Refused):
+                self._flows.refused(flow.reason)
+                return
+            self._flows.commit(flow, ())
+        self._fragments.first(packet, _switch_ids(packet, side, ids), [out], now)
+
+    def tick(self, now: float) -> None:
+        """Tell the senders whose neighbours never answered."""
+        for lost in self._neighbours.tick(now):
+            event = ev.PacketIn(lost.ingress_port, ev.Reason.NEIGHBOUR, 0, lost.hairpin, lost.frame)
+            self.unreachable(event, parse_ipv4(lost.frame))
+
+    def _error(self, event: ev.PacketIn, packet: Ipv4, type_: int, code: int, mtu: int = 0) -> None:
+        """Tell the sender by ICMP, from the gateway's address on its side."""
+        zone = self._network.zone_at(event.port, packet.eth.vlan_id)
+        if zone is None or event.hairpin:
+            return
+        frame = icmp_error(packet, src_addr=zone.addr, type_=type_, code=code, mtu=mtu)
+        if frame is not None:
+            self._counters.count("icmp.errors-sent")
+            self._outbox.send(PacketOut(frame, egress_port=event.port))
+
+    def _final_target(self, event: ev.PacketIn, packet: Ipv4) -> int:
+        """Where a packet goes once it is translated."""
+        if self._sighting.side(event, packet) is Side.INSIDE:
+            return packet.dst
+        ids = transport_ids(packet)
+        if ids is not None:
+            binding = self._flows.mappings.inside_endpoint(packet.proto, packet.dst, ids[1])
+            if binding is not None:
+                return binding.inside_addr
+        return packet.dst
+
+
+def _switch_ids(packet: Ipv4, side: Side, ids: tuple[int, int]) -> tuple[int, int]:
+    """The identifiers of a fragment's flow as the program would have parsed them."""
+    if packet.proto != ICMP:
+        return ids
+    return (ids[0], 0) if side is Side.INSIDE else (0, ids[1])

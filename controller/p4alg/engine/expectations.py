@@ -1,0 +1,102 @@
+"""Outbound data flows that control messages have announced.
+
+Inside hosts may open flows, so nothing needs to be opened for them. They are expected,
+so that they bear their ALG's label and leave by the control session's outside address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from p4alg.alg.contract import Endpoint, Grant, PinholeRequest, Refusal
+from p4alg.engine.pinhole import Owner
+from p4alg.engine.pinholes import Pinholes
+from p4alg.engine.safety import Safety
+from p4alg.engine.settings import Limits
+from p4alg.engine.tables import FlowKey
+from p4alg.protocols import proto_name
+from p4alg.undo import TrackedCounts, TrackedDict, UndoLog
+
+_Match = tuple[int, int, int, int]
+"""Protocol, inside address, remote address and port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """An outbound flow that is expected until `expires` (seconds)."""
+
+    number: int
+    owner: Owner
+    request: PinholeRequest
+    expires: float
+
+    def __str__(self) -> str:
+        return f"{proto_name(self.request.proto)} from inside to {self.request.listen}"
+
+
+class Expectations:
+    """All of them, bounded like pinholes."""
+
+    def __init__(self, limits: Limits, safety: Safety, pinholes: Pinholes, log: UndoLog) -> None:
+        self._limits = limits
+        self._safety = safety
+        self._pinholes = pinholes
+        self._expected: TrackedDict[_Match, Expectation] = TrackedDict(log)
+        self._per_owner: TrackedCounts[Owner] = TrackedCounts(log)
+        self._per_subscriber: TrackedCounts[int] = TrackedCounts(log)
+
+    def add(self, owner: Owner, request: PinholeRequest, now: float) -> Grant | Refusal:
+        """Expect a flow; asking for the same again prolongs it."""
+        reason = self._safety.of_request(request, owner.facts) or self._limit(owner)
+        if reason:
+            return Refusal(reason)
+        request = self._safety.bounded(request)
+        match = (request.proto, owner.inside_addr, *request.listen)
+        self._drop(match)
+        number = self._pinholes.new_id()
+        expected = Expectation(number, owner, request, now + request.lifetime)
+        self._expected[match] = expected
+        self._per_owner.add(owner)
+        self._per_subscriber.add(owner.inside_addr)
+        return Grant(number, Endpoint(*request.listen))
+
+    def take(self, key: FlowKey, now: float) -> Expectation | None:
+        """The expectation that an outbound flow answers, which is used up by it."""
+        found = self._drop((key.proto, key.inside_addr, key.remote_addr, key.remote_id))
+        return found if found is not None and found.expires > now else None
+
+    def get(self, number: int) -> Expectation | None:
+        """An expectation by its number."""
+        return next((e for e in self._expected.values() if e.number == number), None)
+
+    def withdraw(self, number: int) -> None:
+        """Expect one no more; unknown numbers are ignored."""
+        self._drop_where(lambda expected: expected.number == number)
+
+    def withdraw_of(self, owner: Owner) -> None:
+        """Expect nothing more for a control session."""
+        self._drop_where(lambda expected: expected.owner is owner)
+
+    def expire(self, now: float) -> None:
+        """Forget those that nobody came for."""
+        self._drop_where(lambda expected: expected.expires <= now)
+
+    def _limit(self, owner: Owner) -> str:
+        limits = self._limits
+        if self._per_owner[owner] >= limits.pinholes_per_control:
+            return "control-limit"
+        if self._per_subscriber[owner.inside_addr] >= limits.pinholes_per_subscriber:
+            return "subscriber-limit"
+        return "pinhole-limit" if len(self._expected) >= limits.pinholes else ""
+
+    def _drop_where(self, is_meant: Callable[[Expectation], bool]) -> None:
+        for match in [m for m, expected in self._expected.items() if is_meant(expected)]:
+            self._drop(match)
+
+    def _drop(self, match: _Match) -> Expectation | None:
+        found: Expectation | None = self._expected.pop(match, None)
+        if found is not None:
+            self._per_owner.add(found.owner, -1)
+            self._per_subscriber.add(found.owner.inside_addr, -1)
+        return found

@@ -1,0 +1,63 @@
+"""Faults of the program itself: counted, and told at a rate that a flood of them cannot raise.
+
+A fault is an exception that nothing in the code expects. It costs one event or one
+control session, never the controller.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from dataclasses import dataclass
+
+from p4alg.engine.counters import Counters
+from p4alg.engine.outbox import Outbox
+
+MOST_TOLD = 10
+"""Faults that are logged in `WINDOW` seconds; all are counted."""
+WINDOW = 60.0
+_LONGEST = 200
+
+
+@dataclass(slots=True)
+class _Window:
+    """The present window: when it began, and the faults in it."""
+
+    since: float = float("-inf")
+    told: int = 0
+    untold: int = 0
+
+
+class Faults:
+    """Counts and tells faults."""
+
+    def __init__(self, outbox: Outbox, counters: Counters) -> None:
+        self._outbox = outbox
+        self._counters = counters
+        self._window = _Window()
+
+    def report(self, counter: str, what: str, error: BaseException, now: float) -> None:
+        """`what` identifies the event or session that the fault cost; `counter` is its name."""
+        self._counters.count(counter)
+        window = self._window
+        if now - window.since >= WINDOW or now < window.since:
+            if window.untold:
+                text = f"{window.untold} more faults were not logged (counters: faults.*)"
+                self._outbox.log(logging.ERROR, text)
+            self._window = window = _Window(now)
+        if window.told >= MOST_TOLD:
+            window.untold += 1
+            return
+        window.told += 1
+        self._outbox.log(logging.ERROR, f"fault: {what}: {describe(error)}")
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line: its type, its text, and where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = ""
+    if frames:
+        last = frames[-1]
+        where = f" ({'/'.join(last.filename.split('/')[-3:])}:{last.lineno})"
+    said = " ".join(str(error).split())[:_LONGEST]
+    return f"{type(error).__name__}: {said.encode('unicode_escape').decode('ascii')}{where}"

@@ -1,0 +1,159 @@
+"""NAPT mappings: which inside endpoint has which outside one, and the entries that say so.
+
+Owns every dynamic mapping entry (RFC 4787, 5382). What makes a mapping, a flow or a
+pinhole, is counted at its binding; when nothing uses it any more it goes.
+"""
+
+from __future__ import annotations
+
+from p4alg.engine import tables as t
+from p4alg.engine.outbox import Outbox
+from p4alg.engine.settings import Settings
+from p4alg.engine.tables import FlowKey, Op, Side, Update
+from p4alg.nat.bindings import Binding, Bindings, Kind, Refused
+from p4alg.protocols import ESP, ICMP, TUNNELS
+
+
+class Mappings:
+    """The bindings of endpoints, and the 1:1 mappings of whole addresses."""
+
+    def __init__(self, settings: Settings, bindings: Bindings, outbox: Outbox) -> None:
+        self._filter_mode = settings.filter_mode
+        self._outbox = outbox
+        self._by_inside = {f.inside_addr: f.outside_addr for f in settings.address_forwards}
+        self._by_outside = {f.outside_addr: f.inside_addr for f in settings.address_forwards}
+        self.bindings = bindings
+        """The bindings of endpoints; 1:1 addresses have none."""
+
+    # What a packet belongs to
+
+    def outside_of(self, inside_addr: int) -> int | None:
+        """The outside address of a host with a 1:1 mapping."""
+        return self._by_inside.get(inside_addr)
+
+    def outside_addr_of(self, inside_addr: int) -> int | None:
+        """The outside address of a host, chosen now if it has none; None without a pool."""
+        return self._by_inside.get(inside_addr) or self.bindings.address_of(inside_addr)
+
+    def inside_endpoint(self, proto: int, addr: int, number: int) -> Binding | None:
+        """The binding that a packet from outside to (`addr`, `number`) uses."""
+        binding = self.bindings.inbound(proto, addr, number)
+        if binding is None and addr in self._by_outside:
+            return self._whole_address(proto, self._by_outside[addr], number, 0.0)
+        return binding
+
+    def key_of(
+        self, proto: int, side: Side, source: tuple[int, int], target: tuple[int, int]
+    ) -> FlowKey | None:
+        """The flow of a packet as it arrived; None if no mapping leads inside.
+
+        ICMP queries have one identifier, which belongs to the inside end.
+        """
+        if side is Side.INSIDE:
+            return FlowKey(proto, *source, target[0], 0 if proto == ICMP else target[1])
+        binding = self.inside_endpoint(proto, *target)
+        if binding is None:
+            return None
+        remote_id = 0 if proto == ICMP else source[1]
+        return FlowKey(proto, binding.inside_addr, binding.inside_id, source[0], remote_id)
+
+    # Bindings begin
+
+    def binding_for(
+        self,
+        proto: int,
+        inside: tuple[int, int],
+        now: float,
+        *,
+        kind: Kind = Kind.DYNAMIC,
+        outside_addr: int | None = None,
+        share: bool = False,
+    ) -> Binding | Refused:
+        """The binding of an inside endpoint, made if there is none.
+
+        `outside_addr` demands an outside address, `share` the same identifier outside,
+        even if other hosts have it too. The binding is nobody's until a session or a
+        reservation is added; see `release_if_unused`.
+        """
+        whole = self._by_inside.get(inside[0])
+        if whole is not None and self.bindings.outbound(proto, *inside) is None:
+            if outside_addr not in (None, whole):
+                return Refused("mapping-conflict")
+            return self._whole_address(proto, *inside, now)
+        if share or (proto in TUNNELS and inside[1] == 0):
+            return self.bindings.share(proto, *inside, outside_addr, now)
+        if proto == ESP:
+            return self.bindings.claim(proto, *inside, outside_addr, now)
+        return self.bindings.allocate(proto, *inside, now, kind=kind, outside_addr=outside_addr)
+
+    def binding_pair(
+        self, proto: int, inside_addr: int, port: int, now: float, outside_addr: int
+    ) -> tuple[Binding, ...] | Refused:
+        """The bindings of a port and the next one (see `Bindings.allocate_pair`)."""
+        if self.outside_of(inside_addr) is None:
+            return self.bindings.allocate_pair(
+                proto, inside_addr, port, now, outside_addr=outside_addr
+            )
+        found: list[Binding] = []
+        for number in (port, port + 1):
+            one = self.binding_for(proto, (inside_addr, number), now, outside_addr=outside_addr)
+            if isinstance(one, Refused):
+                return one
+            found.append(one)
+        return tuple(found)
+
+    # Their entries
+
+    def entries(self, binding: Binding) -> tuple[t.MapOut | t.MapIn, ...]:
+        """The entries of a dynamic binding; a static one's follow from the settings."""
+        if binding.kind is Kind.STATIC:
+            return ()
+        inside = (binding.inside_addr, binding.inside_id)
+        outside = (binding.outside_addr, binding.outside_id)
+        map_out = t.MapOut(binding.proto, *inside, *outside)
+        if binding.kind is Kind.SHARED:
+            return (map_out,)
+        mode = self._filter_mode
+        if binding.kind is Kind.PINHOLE:
+            # What an ALG reserved is open to those only whom its pinholes name.
+            mode = t.FilterMode.ADDRESS_AND_PORT
+        return map_out, t.MapIn(binding.proto, *outside, *inside, mode)
+
+    def writes(self, binding: Binding) -> list[Update]:
+        """What the switch lacks of a binding; whoever asks has to write it."""
+        if binding.is_in_switch:
+            return []
+        binding.is_in_switch = True
+        return [Update(Op.INSERT, entry) for entry in self.entries(binding)]
+
+    def lost(self, binding: Binding, now: float) -> None:
+        """The switch refused a transaction that had the entries of a binding in it."""
+        binding.is_in_switch = False
+        if not self.drop_if_unused(binding, now):
+            # Something else has come to use it meanwhile, and needs the entries.
+            updates = self.writes(binding)
+            if updates:
+                self._outbox.transact(updates)
+
+    # Bindings end
+
+    def release_if_unused(self, binding: Binding, now: float) -> list[Update]:
+        """Give a binding's outside port back if nothing uses it; the deletes that follow."""
+        if not self.drop_if_unused(binding, now) or not binding.is_in_switch:
+            return []
+        binding.is_in_switch = False
+        return [Update(Op.DELETE, entry) for entry in self.entries(binding)]
+
+    def drop_if_unused(self, binding: Binding, now: float) -> bool:
+        """Forget a dynamic binding that nothing uses; its port rests (RFC 6888 REQ-8)."""
+        if binding.sessions or binding.reservations or binding.kind is Kind.STATIC:
+            return False
+        known = self.bindings.outbound(binding.proto, binding.inside_addr, binding.inside_id)
+        if known is not binding:
+            return False
+        self.bindings.release(binding, now)
+        return True
+
+    def _whole_address(self, proto: int, inside_addr: int, number: int, now: float) -> Binding:
+        outside = self._by_inside[inside_addr]
+        return Binding(proto, inside_addr, number, outside, number, Kind.STATIC, now)

@@ -1,0 +1,111 @@
+"""The records of what an ALG has been granted: pinholes and reserved endpoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from p4alg.alg.contract import Endpoint, SessionFacts, format_addr
+from p4alg.engine import tables as t
+from p4alg.engine.flows import number_of
+from p4alg.nat.bindings import Binding
+from p4alg.protocols import TUNNELS, proto_name
+from p4alg.undo import Tracked
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Owner:
+    """Who asked for a pinhole: one control session of an ALG. Each is its own."""
+
+    alg: str
+    alg_id: int
+    facts: SessionFacts
+    outlives: bool
+    """Whether what it was granted stays when the control session ends."""
+
+    @property
+    def inside_addr(self) -> int:
+        """The inside host."""
+        return self.facts.endpoint(self.facts.inside).addr
+
+    @property
+    def outside_addr(self) -> int:
+        """The address under which the other end knows that host."""
+        return self.facts.inside_as_seen_outside.addr
+
+    def __str__(self) -> str:
+        return f"{self.facts.client} -> {self.facts.server}"
+
+
+class Stage(Enum):
+    """How far what was granted has come."""
+
+    RESERVED = "reserved"
+    """Granted to a message that has not been decided on yet: the switch knows nothing."""
+    OPENING = "opening"
+    """Written, and not answered by the switch yet."""
+    OPEN = "open"
+
+
+@dataclass(slots=True, eq=False)
+class Pinhole(Tracked):
+    """A filter entry that lets others open flows to an inside endpoint; times in seconds."""
+
+    pinhole_id: int
+    entry: t.PinholeEntry
+    binding: Binding
+    owner: Owner | None
+    """None for one that was found in the switch at the start."""
+    label: str
+    created: float
+    expires: float
+    flows_left: int
+    stage: Stage = Stage.RESERVED
+    flow_idle: float | None = None
+    """Seconds its flows may be silent; None: as any other flow."""
+    retired: bool = False
+    """Whether it closes because nobody wants it any more, not because it is old."""
+
+    @property
+    def alg(self) -> str:
+        """The ALG it is counted for."""
+        return "adopted" if self.owner is None else self.owner.alg
+
+    @property
+    def visible(self) -> Endpoint:
+        """The endpoint that the opener is told."""
+        return shown(self.binding)
+
+    def __str__(self) -> str:
+        entry = self.entry
+        name = proto_name(entry.proto)
+        inside = Endpoint(entry.inside_addr, number_of(entry.proto, entry.inside_id))
+        who = "anyone" if entry.remote_addr is None else format_addr(entry.remote_addr)
+        if entry.proto not in TUNNELS:
+            port = "*" if entry.remote_id is None else str(entry.remote_id)
+            return f"{name} {who}:{port} -> {self.visible} -> {inside}"
+        # Only the receiver of a tunnel has an identifier.
+        if entry.inside_id:
+            return f"{name} {who} -> {self.visible} -> {inside}"
+        number = number_of(entry.proto, entry.remote_id or 0)
+        return f"{name} {format_addr(entry.inside_addr)} -> {who}:{number}"
+
+
+@dataclass(slots=True, eq=False)
+class Reservation(Tracked):
+    """Outside endpoints that an ALG has reserved and nothing is open at yet."""
+
+    number: int
+    bindings: tuple[Binding, ...]
+    owner: Owner
+    stage: Stage = Stage.RESERVED
+
+    @property
+    def visible(self) -> Endpoint:
+        """The (first) outside endpoint."""
+        return shown(self.bindings[0])
+
+
+def shown(binding: Binding) -> Endpoint:
+    """The outside endpoint of a binding, as a protocol names it."""
+    return Endpoint(binding.outside_addr, number_of(binding.proto, binding.outside_id))

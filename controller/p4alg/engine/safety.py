@@ -1,0 +1,97 @@
+"""What no ALG may have opened, whichever it is and whatever it asks for (G7).
+
+This is the one place for these rules: the pinholes and reservations of every ALG pass
+here, and what an ALG checks itself besides only makes its refusals come earlier.
+Pure functions of the request and of who asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from p4alg.alg.contract import Endpoint, PinholeRequest, SessionFacts
+from p4alg.engine.flows import flow_id
+from p4alg.engine.settings import Limits
+from p4alg.protocols import TUNNELS
+
+LOWEST_PORT = 1024
+"""Ports below belong to well-known servers, which nobody announces."""
+HIGHEST = 0xFFFF
+"""The highest port and call id."""
+MOST_FLOWS = 1024
+"""The most flows that one pinhole may serve."""
+LONGEST_LABEL = 40
+"""Characters of what a pinhole is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The inside and the remote end of flows, as (address, identifier); None matches all."""
+
+    inside: tuple[int, int]
+    remote: tuple[int, int | None]
+
+
+def ends_of(request: PinholeRequest, facts: SessionFacts) -> Ends:
+    """The ends of the flows that a request is about.
+
+    Of a tunnel only the receiver's identifier is in a packet: that of the end that
+    sends is 0.
+    """
+    listen = (request.listen.addr, flow_id(request.proto, request.listen.port))
+    if request.listener is facts.inside:
+        opener_id = 0 if request.proto in TUNNELS else request.opener_port
+        return Ends(listen, (request.opener_addr, opener_id))
+    return Ends((request.opener_addr, 0), listen)
+
+
+class Safety:
+    """The rules, as they are configured."""
+
+    def __init__(self, limits: Limits, denied_ports: frozenset[int]) -> None:
+        self._longest = limits.pinhole_longest
+        self._denied = denied_ports
+
+    def of_endpoint(self, proto: int, listen: Endpoint, inside_addr: int) -> str:
+        """Why nothing may lead to `listen` for the host `inside_addr`; empty if it may."""
+        if listen.addr != inside_addr:
+            return "bounce"
+        if proto in TUNNELS:
+            return "" if 0 <= listen.port <= HIGHEST else "bad-id"
+        if not 1 <= listen.port <= HIGHEST:
+            return "bad-id"
+        if listen.port < LOWEST_PORT:
+            return "low-port"
+        return "denied-port" if listen.port in self._denied else ""
+
+    def of_request(self, request: PinholeRequest, facts: SessionFacts) -> str:
+        """Why a pinhole may not be opened; empty if it may."""
+        inside_addr = facts.endpoint(facts.inside).addr
+        if request.listener is facts.inside:
+            return self.of_endpoint(request.proto, request.listen, inside_addr)
+        if request.opener_addr != inside_addr:
+            return "bounce"
+        if request.proto in TUNNELS:
+            return "" if 0 <= request.listen.port <= HIGHEST else "bad-id"
+        # The inside host is to connect there: never to a third host, nor to a low port.
+        if request.listen.addr != facts.endpoint(request.listener).addr:
+            return "bounce"
+        if not 1 <= request.listen.port <= HIGHEST:
+            return "bad-id"
+        return "low-port" if request.listen.port < LOWEST_PORT else ""
+
+    def bounded(self, request: PinholeRequest) -> PinholeRequest:
+        """The request with its times, flows and label within what is allowed."""
+        idle = request.flow_idle
+        return replace(
+            request,
+            lifetime=_within(request.lifetime, 1.0, self._longest),
+            flow_idle=None if idle is None else _within(idle, 1.0, self._longest),
+            max_flows=int(_within(request.max_flows, 1, MOST_FLOWS)),
+            label="".join(c if c.isprintable() else "?" for c in request.label)[:LONGEST_LABEL],
+        )
+
+
+def _within(value: float, low: float, high: float) -> float:
+    """`value`, or the bound that it is beyond; not a number is `low`."""
+    return min(value, high) if value > low else low
