@@ -81,6 +81,12 @@ def files() -> Iterator[Path]:
     yield from sorted(ROOT.glob("*.md"))
 
 
+def documents() -> Iterator[Path]:
+    """Everything that is written to be read."""
+    yield from ROOT.glob("*.md")
+    yield from (ROOT / "docs").glob("*.md")
+
+
 @functools.cache
 def names_in(path: Path) -> tuple[str, ...]:
     """The tests of a file: functions `test_...`, and the classes that PTF runs."""
@@ -193,6 +199,16 @@ def test_documents_link_to_what_exists(document: str) -> None:
     path = ROOT / "docs" / document
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
         assert (path.parent / target).exists(), f"{document}: {target}"
+
+
+@pytest.mark.parametrize("document", sorted(str(p.relative_to(ROOT)) for p in documents()))
+def test_source_files_that_a_document_names_exist(document: str) -> None:
+    """As a path from the checkout, `controller/p4alg` or `softswitch/p4softswitch`."""
+    bases = (ROOT, ROOT / "controller" / "p4alg", ROOT / "softswitch" / "p4softswitch")
+    for name in re.findall(
+        r"`([\w./-]+/[\w.-]+\.(?:p4|py|toml|yaml))`", (ROOT / document).read_text()
+    ):
+        assert any((base / name).is_file() for base in bases), f"{document}: {name}"
 
 
 def test_the_readme_lists_every_document() -> None:
