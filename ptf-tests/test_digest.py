@@ -1,4 +1,4 @@
-"""Digests: what changes the life of a session is told while the packet goes on."""
+"""Digests: the switch reports what changes the state of a session, and forwards the packet."""
 
 from base import (
     CLIENT_IP,
@@ -66,7 +66,7 @@ class DataOfASessionIsNotTold(_Digest):
     def runTest(self):
         self.from_client("A")
         self.from_client("FA")
-        # What comes first is the FIN: the ACK before it made no digest.
+        # The first digest is that of the FIN: the ACK before it made none.
         self.expect_digest(*self.key, FIN | ACK, OUTBOUND, 0)
 
 

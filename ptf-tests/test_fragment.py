@@ -41,8 +41,8 @@ class FragmentsFollowTheirDatagram(GatewayTest):
         self.add_session(17, 5000, 53)
         key = {"src_addr": CLIENT_IP, "dst_addr": SERVER_IP, "proto": 17, "ident": 4711}
         entry = self.add("fragment", key, "set_ids", src_id=5000, dst_id=53)
-        # The checksum covers bytes that are not here: only what the addresses
-        # and ports change in it may change (none set is simplest to expect).
+        # The checksum covers bytes of the other fragments too, so it is only updated for the
+        # addresses and ports. Without one (0) it is simplest to expect.
         self.send(INSIDE, outward(UDP(sport=5000, dport=53, chksum=0, **HEAD) / bytes(16), **FIRST))
         head = UDP(sport=40000, dport=53, chksum=0, **HEAD) / bytes(16)
         self.expect(OUTSIDE, outward_translated(head, **FIRST))

@@ -63,7 +63,7 @@ class AboutUdpWithoutChecksum(_Error):
 
 
 class AboutTcpOfWhichEightBytesAreKnown(_Error):
-    """All that RFC 792 promises: the TCP checksum is not among them."""
+    """Only what RFC 792 promises of the embedded packet: its TCP checksum is not there."""
 
     def runTest(self):
         self.add_mapping(6, 5000, 40000)
@@ -104,7 +104,7 @@ class AboutAPacketWithOptions(_Error):
 
 
 class OfARouterOnTheWay(_Error):
-    """Its own address is kept on the way in, and hidden on the way out (RFC 5508 REQ-4, 5)."""
+    """Its address is shown if it is outside and hidden if it is inside (RFC 5508 REQ-4, REQ-5)."""
 
     def runTest(self):
         self.add_mapping(17, 5000, 40000)

@@ -10,7 +10,7 @@ class AFullClassIsDroppedAndCounted(GatewayTest):
         super().setUp()
         self.meter = sh.MeterEntry("punt_meter")
         self.meter.index = int(Punt.NEW_FLOW)
-        # One packet a second: what comes at once is too much.
+        # One packet a second is allowed; several come at once.
         self.meter.cir, self.meter.cburst = 1, 1
         self.meter.pir, self.meter.pburst = 1, 1
         self.meter.modify()

@@ -31,7 +31,7 @@ class DirectLeavesAsItIs(GatewayTest):
 
 
 class PipelineTranslates(GatewayTest):
-    """And does not punt what an ALG wants: it comes from there."""
+    """A packet-out is translated; it does not go to the ALG again that it came from."""
 
     def runTest(self):
         self.add_mapping(17, 5000, 40000)
@@ -65,7 +65,7 @@ class FinalSequenceNumbersStay(_Resized):
 
 
 class HairpinEntersFromOutside(GatewayTest):
-    """The second round of a packet whose source is translated already."""
+    """A packet whose source is translated already enters again, as one from outside."""
 
     def setUp(self):
         super().setUp()
@@ -94,7 +94,7 @@ class ANewFlowRoundTheHairpinSaysSo(HairpinEntersFromOutside):
 
 class _Refused(GatewayTest):
     def expect_refused(self, reason, packet):
-        """Hand a packet over that has nowhere to go: never back to the controller."""
+        """Hand over a packet that cannot go on: it is dropped, not sent back to the controller."""
         before = self.dropped(reason)
         self.packet_out(packet)
         self.expect_nothing()

@@ -1,4 +1,4 @@
-"""Which ALG a new flow belongs to: by protocol and the server's port, on its own side."""
+"""Which ALG a new flow gets: by its protocol, and the server's port as the server has it."""
 
 from base import INSIDE, OUTSIDE, TCP, UDP, GatewayTest, Punt, inward, outward
 

@@ -37,7 +37,7 @@ def sealed(spi):
 
 class _Tunnel(GatewayTest):
     def open(self, proto, own_id, outside_id, peer_id):
-        """One direction is one session: each names its receiver's identifier only."""
+        """Add a session for each direction: a packet names only its receiver's identifier."""
         self.add_mapping(proto, own_id, outside_id)
         self.add_session(proto, own_id, 0)
         self.add("map_out", {"proto": proto, "inside_addr": CLIENT_IP, "inside_id": 0},
@@ -109,7 +109,7 @@ class EspWithAnotherSpiIsNotOurs(_Tunnel):
 
 
 class AnUnknownSpiIsAskedForWhereAnAlgWantsIt(GatewayTest):
-    """Nobody announces an SPI where a NAT can read it: its ALG learns whose it is."""
+    """SPIs are announced under encryption only: its ALG learns from the packet whose it is."""
 
     def runTest(self):
         packet = inward(sealed(0x33334444), proto=ESP)
@@ -120,7 +120,7 @@ class AnUnknownSpiIsAskedForWhereAnAlgWantsIt(GatewayTest):
         packet = outward(sealed(0x55556666), proto=ESP)
         self.send(INSIDE, packet)
         self.expect_punt(Punt.NEW_FLOW, packet, alg_id=6)
-        # Only ESP: another protocol without mapping is no more than noise.
+        # Only for ESP: packets of other protocols without a mapping are dropped.
         self.expect_drop(Drop.NO_MAPPING, OUTSIDE, inward(call(7), proto=GRE))
 
 

@@ -1,4 +1,4 @@
-"""VLANs: a zone by its tag, and the tag the next hop wants."""
+"""VLANs: the tag selects the zone, and the next hop says with which tag a packet leaves."""
 
 from scapy.layers.l2 import ARP, Dot1Q
 

@@ -78,7 +78,7 @@ class TruncatedHeadersAreDropped(GatewayTest):
 
 
 class DamageStaysVisible(GatewayTest):
-    """A wrong transport checksum is as wrong behind the gateway (RFC 1624)."""
+    """A transport checksum that arrives wrong leaves wrong by the same amount (RFC 1624)."""
 
     def runTest(self):
         for proto, header in ((17, UDP), (6, TCP)):
@@ -87,7 +87,7 @@ class DamageStaysVisible(GatewayTest):
             packet = outward(header(sport=5000, dport=80) / b"x")
             expected = outward_translated(header(sport=40000, dport=80) / b"x")
             for one in (packet, expected):
-                # In one's complement: the same distance from right on both sides.
+                # In ones' complement: wrong by the same amount on both sides.
                 one[header].chksum = (one[header].chksum + 0x1234) % 0xFFFF
             self.send(INSIDE, packet)
             self.expect(OUTSIDE, expected)

@@ -84,7 +84,7 @@ class UsageError(Exception):
 
 
 def settings_from(args: argparse.Namespace) -> Settings:
-    """Settings for parsed arguments; `UsageError` if they cannot be."""
+    """Settings for parsed arguments; `UsageError` if they contradict each other."""
     ports: list[PortSpec] = []
     for text in args.ports:
         try:

@@ -54,7 +54,7 @@ class Server:
         self._digest_timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
-        """Open ports, load the initial pipeline and serve; `PortError` or `RpcError` if not."""
+        """Open ports, load the initial pipeline, serve; `PortError` or `RpcError` if that fails."""
         try:
             if self.settings.config is not None:
                 action = p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT
@@ -133,7 +133,7 @@ class Server:
 
     async def _replay_files(self) -> None:
         """Feed input files in order of their times, as fast as packets can be processed, from
-        the moment a program is there."""
+        the moment when a program is loaded."""
         while self.switch.executor is None:
             await asyncio.sleep(0.05)
         for number, (_, frame) in sorted(self._replay, key=lambda item: item[1][0]):

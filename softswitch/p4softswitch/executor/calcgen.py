@@ -1,9 +1,9 @@
 """Generates calculations: hashes and Internet checksums over fields, headers and payload.
 
-The Internet checksum is the hot one. A sum of 16-bit words may be taken modulo 65535, and there
-2**16 is 1, so every field is added shifted by its place inside a 16-bit word; no bytes are built.
-That holds as long as headers that may be missing and variable-length fields are whole words;
-otherwise generated code falls back to gathering the bytes.
+The Internet checksum is computed most often, so it has a fast form. A sum of 16-bit words can be
+computed modulo 65535, where 2**16 equals 1: each field is shifted to its place within a 16-bit word
+and added, and no bytes are built. This needs headers that may be absent, and variable-length
+fields, to be a whole number of words long. Otherwise the generated code gathers the bytes first.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Generates a control: its tables and conditions as functions that return the next function.
 
-A node with one way in is written inline where that way leads; only where ways meet does control
-go through a function. Tables whose actions lead to different nodes get the next node from the
-entry: `entry.bound` is (action function, next node function).
+A node that is reached from one place only is generated inline there; a node that is reached from
+several places becomes a function. If the actions of a table lead to different nodes, the entry says
+which is next: `entry.bound` is (action function, next node function).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What the rest of the switch may ask of an executor.
 
-An executor owns the state that packets touch; the P4Runtime face reaches that state through these
-attributes and nothing else, so that an executor which keeps it elsewhere (in C, say) fits too.
+An executor owns the state that packets touch. The P4Runtime side of the switch reaches that state
+only through the attributes named here. So an executor that keeps its state elsewhere, for instance
+in C, can be used instead.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Output = tuple[int, bytes]
 
 @dataclass(slots=True)
 class Options:
-    """Port numbers with a meaning, and limits that keep one packet from holding the switch."""
+    """Port numbers with a special meaning, and limits on the work that one packet can cause."""
 
     drop_port: int = 511
     max_passes: int = 256

@@ -19,7 +19,7 @@ def modulo(a: int, b: int) -> int:
 
 
 def shift_left(a: int, b: int) -> int:
-    """Left shift; a distance that leaves nothing in any P4 field gives 0."""
+    """Left shift; 0 if the distance is greater than the width of any P4 field."""
     return a << b if 0 <= b <= _MAX_SHIFT else 0
 
 
@@ -95,7 +95,7 @@ def stack_pop(p: Any, elements: tuple[tuple[str, ...], ...], counter: str, count
 
 
 def words(data: bytes, odd: bool) -> int:
-    """Bytes as a number that is right modulo 65535 for a ones' complement sum.
+    """A number equal, modulo 65535, to the sum of the 16-bit words of `data`.
 
     `odd` says that they begin in the second byte of a 16-bit word.
     """

@@ -140,7 +140,7 @@ class V1ModelExecutor:
         return q
 
     def _fresh(self, p: Any, length: int) -> Any:
-        """A packet with the bytes that `p` came in with, and nothing else of it."""
+        """A new packet of the bytes with which `p` came in; its metadata is not kept."""
         q = self._c.packet()
         self._c.reset(q)
         q.frame = p.frame
@@ -166,7 +166,7 @@ class V1ModelExecutor:
         again: deque[Any],
         limit: int = 0,
     ) -> None:
-        """Send a copy; no truncation of the original holds for it, only that of its session."""
+        """Send a copy, truncated as its own session says and not as the original is."""
         if len(outputs) >= self.options.max_copies:
             self.stats.loop_limit += 1
             return

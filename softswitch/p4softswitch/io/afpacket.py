@@ -53,7 +53,7 @@ class InterfacePort:
         s = self.socket
         s.setblocking(False)
         s.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
-        # Before Linux 4.20 the option is missing; own frames are then told by their type.
+        # Linux before 4.20 lacks the option; own frames are then recognised by their type.
         with contextlib.suppress(OSError):
             s.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):
@@ -82,7 +82,7 @@ class InterfacePort:
                 return _with_tag(data, ancillary) if ancillary else data
 
     def send(self, frame: bytes) -> None:
-        """Send a frame; one that the interface does not take now is dropped and counted."""
+        """Send a frame; if the interface cannot take it now, it is dropped and counted."""
         try:
             self.socket.send(frame)
         except OSError:

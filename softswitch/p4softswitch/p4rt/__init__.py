@@ -1,1 +1,1 @@
-"""The P4Runtime face of the switch. Reaches packets' state only through `executor.interface`."""
+"""The P4Runtime side of the switch. Reaches the state of packets only by `executor.interface`."""

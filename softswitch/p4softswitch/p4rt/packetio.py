@@ -1,4 +1,4 @@
-"""Packet-in and packet-out: controller header on the wire, metadata in the message."""
+"""Packet-in and packet-out: a controller header on the wire is metadata in the message."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class Reader:
         return entity
 
     def _select(self, request: Any) -> Iterator[tuple[TableInfo, TableStore, Iterable[Entry]]]:
-        """Tables and entries that a TableEntry stands for: a key given is a key meant exactly."""
+        """Tables and entries that a TableEntry stands for; if it has a key, that key exactly."""
         if request.table_id == 0:
             if request.match or request.priority:
                 raise RpcError(INVALID_ARGUMENT, "a read of all tables has no key and no priority")

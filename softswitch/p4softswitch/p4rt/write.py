@@ -92,7 +92,7 @@ class Writer:
         self._set_resources(store, entry, message, now)
 
     def _check_resources(self, info: TableInfo, message: Any) -> None:
-        """Everything that could be refused is refused before anything is changed."""
+        """Refuse what has to be refused, before anything is changed."""
         if message.idle_timeout_ns < 0:
             raise RpcError(INVALID_ARGUMENT, "idle timeout is negative")
         if message.idle_timeout_ns and not info.idle_timeout:

@@ -47,8 +47,8 @@ Match = Exact | Prefix | Masked | Range
 class KeyLayout:
     """How the fields of a table key are packed into one integer, first field highest.
 
-    A packed key makes a masked lookup one AND and one dictionary access whatever the number of
-    fields.
+    With packed keys a masked lookup is one AND and one dictionary access, however many fields the
+    key has.
     """
 
     def __init__(self, keys: Sequence[KeyField]) -> None:
@@ -74,7 +74,7 @@ class KeyLayout:
     def compile(self, matches: Sequence[Match]) -> tuple[int, int, tuple[tuple[int, ...], ...]]:
         """Packed value, packed mask and ranges (shift, field mask, low, high) of an entry.
 
-        A range field contributes nothing to value and mask; a full range is no range at all.
+        Range fields are not in value and mask; a range over all values is left out.
         """
         value = mask = 0
         ranges: list[tuple[int, ...]] = []

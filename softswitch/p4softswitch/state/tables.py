@@ -77,7 +77,7 @@ class TableStore:
         args: tuple[int, ...],
         now: int,
     ) -> Entry:
-        """Add an entry; ALREADY_EXISTS or RESOURCE_EXHAUSTED if that cannot be."""
+        """Add an entry; ALREADY_EXISTS or RESOURCE_EXHAUSTED if it is there or the table full."""
         self._check_writable()
         if (matches, priority) in self._entries:
             raise StateError(Reason.ALREADY_EXISTS, f"table {self.table.name} has that entry")
@@ -127,8 +127,8 @@ class TableStore:
         entry.meter = None if config is None else Meter(config, now)
 
     def sweep(self, now: int) -> list[Entry]:
-        """Entries to report as idle. Called once a second, it repeats like BMv2: an entry that
-        stays idle is reported by every other sweep."""
+        """Entries to report as idle; to be called once a second. As in BMv2, an entry that stays
+        idle is reported again by every other call."""
         idle = [
             entry
             for entry in self._entries.values()
