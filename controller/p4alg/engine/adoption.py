@@ -71,7 +71,7 @@ class Adoption:
         for binding in bindings.values():
             if binding.kind is Kind.STATIC:
                 continue
-            if binding.sessions or binding.holds:
+            if binding.sessions or binding.reservations:
                 kept += self._translation.binding_entries(binding)
             else:
                 self._translation.drop_binding_if_unused(binding, now)

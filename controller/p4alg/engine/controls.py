@@ -1,6 +1,6 @@
 """Control sessions: carries what an ALG and its TCP stream decide out to tables and packets.
 
-Owns no table; it joins a `ControlStream` with pinholes and flows, keeps the
+Owns no table; it joins a `StreamFollower` with pinholes and flows, keeps the
 rule "pinhole before message", and counts and traces every message.
 """
 
@@ -37,8 +37,7 @@ from p4alg.engine.translation import Translation, session_entry
 from p4alg.packet.errors import PacketError
 from p4alg.packet.ipv4 import parse_ipv4
 from p4alg.protocols import TUNNELS, UDP
-from p4alg.stream.control import ControlStream, StreamLimits
-from p4alg.stream.datagram import DatagramControl
+from p4alg.stream.datagram import DatagramFollower
 from p4alg.stream.direction import Segment
 from p4alg.stream.effects import (
     Barrier,
@@ -53,6 +52,7 @@ from p4alg.stream.effects import (
     Send,
     Watched,
 )
+from p4alg.stream.tcp import StreamFollower, StreamLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +199,9 @@ class Controls:
         reset = self._settings.refuse is RefuseMode.RESET
         if facts.proto == UDP:
             datagrams = cast(DatagramAlg, machine)
-            return machine, DatagramControl(datagrams, pass_refused=not reset)
+            return machine, DatagramFollower(datagrams, pass_refused=not reset)
         bounds = StreamLimits(ALGS[alg].message or limits.message, limits.stream, reset)
-        return machine, ControlStream(cast(StreamAlg, machine), bounds)
+        return machine, StreamFollower(cast(StreamAlg, machine), bounds)
 
     def begin_again(self, control: Control, port: int, frame: bytes, now: float) -> None:
         """The client of a connection that is over opens a new one from the same port."""
@@ -312,7 +312,7 @@ class Controls:
     ) -> list[Effect]:
         stream = control.stream
         opener = flow.opener
-        if not isinstance(stream, DatagramControl) or opener is None:
+        if not isinstance(stream, DatagramFollower) or opener is None:
             return []
         peer, gateway = control.peer_on(side), _Gateway(self, control, now)
         return stream.data_packet(opener, peer, port, frame, gateway, now)

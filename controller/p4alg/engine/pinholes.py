@@ -299,7 +299,7 @@ class Pinholes:
         ]
         hold = Hold(self.new_id(), found, control)
         for binding in found:
-            binding.holds += 1
+            binding.reservations += 1
         self._holds[hold.number] = hold
         return hold, updates
 
@@ -343,7 +343,7 @@ class Pinholes:
     def _let_go(self, hold: Hold, now: float, unwritten: list[Update]) -> None:
         updates: list[Update] = []
         for binding in hold.bindings:
-            binding.holds -= 1
+            binding.reservations -= 1
             updates += self._translation.release_if_unused(binding, now)
         never = [Update(Op.INSERT, update.entry) for update in updates]
         known = [u for u, inserted in zip(updates, never, strict=True) if inserted not in unwritten]
@@ -421,13 +421,13 @@ class Pinholes:
         self._by_id[pinhole.pinhole_id] = pinhole
         self._by_match[_match(pinhole.entry)] = pinhole
         self._per_subscriber[pinhole.entry.inside_addr] += 1
-        pinhole.binding.holds += 1
+        pinhole.binding.reservations += 1
 
     def _forget(self, pinhole: Pinhole) -> None:
         if self._by_id.pop(pinhole.pinhole_id, None) is None:
             return
         del self._by_match[_match(pinhole.entry)]
-        pinhole.binding.holds -= 1
+        pinhole.binding.reservations -= 1
         addr = pinhole.entry.inside_addr
         self._per_subscriber[addr] -= 1
         if self._per_subscriber[addr] <= 0:

@@ -307,7 +307,7 @@ class Translation:
 
     def drop_binding_if_unused(self, binding: Binding, now: float) -> bool:
         """Forget a dynamic binding that nothing uses; its port rests (RFC 6888 REQ-8)."""
-        if binding.sessions > 0 or binding.holds > 0 or binding.kind is Kind.STATIC:
+        if binding.sessions > 0 or binding.reservations > 0 or binding.kind is Kind.STATIC:
             return False
         if self._bindings.outbound(binding.proto, binding.inside_addr, binding.inside_id) is (
             binding

@@ -32,7 +32,11 @@ class Kind(Enum):
 
 @dataclass(slots=True, eq=False)
 class Binding:
-    """An endpoint's translation; `sessions` and `holds` count what uses it."""
+    """One inside endpoint, and the outside endpoint that stands for it on the outside.
+
+    `sessions` counts the sessions that use the binding; `reservations` counts
+    the pinholes and reserved endpoints that do. `created` is in seconds.
+    """
 
     proto: int
     inside_addr: int
@@ -42,7 +46,7 @@ class Binding:
     kind: Kind
     created: float
     sessions: int = 0
-    holds: int = 0
+    reservations: int = 0
     peers: dict[int, int] | None = None
     """Flows by remote address, where filtering depends on it."""
 
@@ -175,7 +179,7 @@ class Bindings:
                 )
                 if isinstance(one, Refused):
                     for binding in found:
-                        if not binding.sessions and not binding.holds:
+                        if not binding.sessions and not binding.reservations:
                             self.release(binding, now)
                     return one
                 found.append(one)

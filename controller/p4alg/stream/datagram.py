@@ -1,4 +1,4 @@
-"""Follows a UDP control flow for an ALG: what `ControlStream` is for TCP, without a stream.
+"""Follows a UDP control flow for an ALG: what `StreamFollower` is for TCP, without a stream.
 
 A datagram is a message. What is not a whole one, or is damaged, is passed
 unread (G7).
@@ -43,8 +43,8 @@ from p4alg.stream.effects import (
 )
 
 
-class DatagramControl:
-    """One UDP control flow; has the face of a `ControlStream`."""
+class DatagramFollower:
+    """One UDP control flow; has the face of a `StreamFollower`."""
 
     resized = False
     bytes_held = 0

@@ -138,7 +138,7 @@ def segments(sender: Direction, receiver: Direction, chunks: list[Chunk]) -> lis
     return found
 
 
-def control_segment(sender: Direction, receiver: Direction, flags: int, seq: int) -> Segment:
+def empty_segment(sender: Direction, receiver: Direction, flags: int, seq: int) -> Segment:
     """A segment without data from S to R; `seq` is an out offset of S's stream."""
     assert sender.packet is not None
     ack = wire(receiver.isn or 0, max(sender.peer_acked, receiver.promised))

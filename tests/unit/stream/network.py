@@ -1,7 +1,7 @@
 """Two TCP endpoints, a network that does anything to segments, and the switch between them.
 
 The switch is the data plane as far as it matters here: it hands segments with
-data, SYN, FIN or RST to a `ControlStream` and corrects pure acknowledgements
+data, SYN, FIN or RST to a `StreamFollower` and corrects pure acknowledgements
 with the shifts that were written, as table `sequence` does.
 """
 
@@ -16,10 +16,10 @@ from p4alg.alg.contract import Detach, Edit, Forward, Gateway, Peer, Refuse, Ste
 from p4alg.packet.checksum import transport_checksum
 from p4alg.packet.ipv4 import build_ipv4, parse_ipv4
 from p4alg.packet.tcp import ACK, FIN, RST, SYN, parse_tcp, replace_tcp
-from p4alg.stream.control import ControlStream, StreamLimits
 from p4alg.stream.effects import Barrier, Closed, Detached, Dropped, Effect, Seen, Send, Shift
 from p4alg.stream.numbers import offset_of, wire
 from p4alg.stream.reassembly import Reassembly
+from p4alg.stream.tcp import StreamFollower, StreamLimits
 
 ADDRS = {Peer.CLIENT: 0x0A00000B, Peer.SERVER: 0xC633640B}
 PORTS = {Peer.CLIENT: 40000, Peer.SERVER: 21}
@@ -193,7 +193,7 @@ def sack_permitted(options: bytes) -> bool:
 class Switch:
     """Hands frames to the stream or corrects them; barriers wait for `write_tables`."""
 
-    def __init__(self, stream: ControlStream) -> None:
+    def __init__(self, stream: StreamFollower) -> None:
         self.stream = stream
         self.shifts = {peer: Shift(0, 0, 0) for peer in Peer}
         self.isns: dict[Peer, int] = {}
@@ -272,7 +272,7 @@ class Connection:
             Peer.CLIENT: End(Peer.CLIENT, isns[0], client, mss),
             Peer.SERVER: End(Peer.SERVER, isns[1], server, mss),
         }
-        self.switch = Switch(ControlStream(alg or LineAlg(), limits))
+        self.switch = Switch(StreamFollower(alg or LineAlg(), limits))
         self.to_switch: list[bytes] = []
         self.from_switch: list[bytes] = []
 

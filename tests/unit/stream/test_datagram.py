@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from p4alg.alg.contract import Detach, Edit, Forward, Gateway, Notice, Peer, Refuse, Step
 from p4alg.packet.ipv4 import build_ipv4, parse_ipv4
 from p4alg.packet.udp import is_intact, parse_udp
-from p4alg.stream.datagram import DatagramControl
+from p4alg.stream.datagram import DatagramFollower
 from p4alg.stream.effects import Barrier, Detached, Dropped, Noticed, Seen, Send
 from tests.unit.packet.test_udp import datagram
 
@@ -40,9 +40,9 @@ class Echo:
         return [Forward(size)]
 
 
-def control(**more: bool) -> tuple[DatagramControl, Echo]:
+def control(**more: bool) -> tuple[DatagramFollower, Echo]:
     echo = Echo()
-    return DatagramControl(echo, pass_refused=more.get("pass_refused", False)), echo
+    return DatagramFollower(echo, pass_refused=more.get("pass_refused", False)), echo
 
 
 def sent(effects: list) -> list[bytes]:

@@ -40,7 +40,7 @@ from p4alg.stream.direction import (
     DEFAULT_MSS,
     Direction,
     Segment,
-    control_segment,
+    empty_segment,
     remember,
     segments,
 )
@@ -80,7 +80,7 @@ class _Blocked:
     shift_before: int
 
 
-class ControlStream:
+class StreamFollower:
     """One control connection, from its SYN to its end."""
 
     def __init__(self, alg: StreamAlg, limits: StreamLimits) -> None:
@@ -307,7 +307,7 @@ class ControlStream:
         direction, other = self._directions[sender], self._directions[sender.other]
         if end <= direction.acked:
             # Out of its window on purpose: the peer answers with what it has.
-            self._send([control_segment(direction, other, ACK, direction.sent - 1)])
+            self._send([empty_segment(direction, other, ACK, direction.sent - 1)])
             return
         shift = direction.history.shift_at(start)
         chunk = Chunk(start, end, start + shift, payload[: end - start])
@@ -433,7 +433,7 @@ class ControlStream:
     def _acknowledge(self, sender: Peer) -> None:
         """Tell `sender`, in its peer's name, that we have what it sent."""
         direction, other = self._directions[sender], self._directions[sender.other]
-        self._send([control_segment(other, direction, ACK, other.sent)])
+        self._send([empty_segment(other, direction, ACK, other.sent)])
 
     # Tables first
 
@@ -484,8 +484,8 @@ class ControlStream:
         direction.promised = max(direction.promised, direction.received)
         self._send(
             [
-                control_segment(direction, other, RST | ACK, direction.sent),
-                control_segment(other, direction, RST | ACK, other.sent),
+                empty_segment(direction, other, RST | ACK, direction.sent),
+                empty_segment(other, direction, RST | ACK, other.sent),
             ]
         )
         self._closed = True

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from p4alg.alg.contract import Peer
 from p4alg.packet.ipv4 import parse_ipv4
 from p4alg.packet.tcp import ACK, FIN, RST, parse_tcp
-from p4alg.stream.control import ControlStream, StreamLimits
 from p4alg.stream.effects import Detached
+from p4alg.stream.tcp import StreamFollower, StreamLimits
 from tests.unit.stream.network import (
     LIMITS,
     Connection,
@@ -252,7 +252,7 @@ def test_an_inconsistent_repetition_does_not_change_what_arrives() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(list(Peer)), st.binary(max_size=90)), max_size=20))
 def test_G9_no_frames_raise(frames: list[tuple[Peer, bytes]]) -> None:
-    stream = ControlStream(LineAlg(), LIMITS)
+    stream = StreamFollower(LineAlg(), LIMITS)
     for peer, frame in frames:
         stream.packet(peer, 1, frame, NoGateway(), 0.0)
 
