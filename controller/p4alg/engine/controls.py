@@ -38,7 +38,6 @@ from p4alg.packet.errors import PacketError
 from p4alg.packet.ipv4 import parse_ipv4
 from p4alg.protocols import TUNNELS, UDP
 from p4alg.stream.datagram import DatagramFollower
-from p4alg.stream.direction import Segment
 from p4alg.stream.effects import (
     Barrier,
     Closed,
@@ -52,6 +51,7 @@ from p4alg.stream.effects import (
     Send,
     Watched,
 )
+from p4alg.stream.segments import Segment
 from p4alg.stream.tcp import StreamFollower, StreamLimits
 
 

@@ -60,6 +60,32 @@ def replace_tcp(
     return _with_checksum(packet, head + payload)
 
 
+def tcp_model(packet: Ipv4) -> Ipv4:
+    """The packet's headers alone, without TCP options and data: for `replace_tcp` later.
+
+    Its lengths and checksums are not set right, since `replace_tcp` computes them anyway.
+    """
+    end = packet.l4 + _HEAD.size
+    head = packet.frame[:end]
+    if head[packet.l4 + 12] >> 4 != 5:
+        head = head[: packet.l4 + 12] + bytes([5 << 4]) + head[packet.l4 + 13 :]
+    return Ipv4(
+        head,
+        packet.eth,
+        packet.l3,
+        packet.l4,
+        end,
+        packet.src,
+        packet.dst,
+        packet.proto,
+        packet.ttl,
+        packet.ident,
+        packet.offset,
+        packet.more_fragments,
+        packet.dont_fragment,
+    )
+
+
 def sanitised_syn(packet: Ipv4) -> bytes:
     """A SYN without data and with no options but maximum segment size and window scale.
 
