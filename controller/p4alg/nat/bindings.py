@@ -1,7 +1,8 @@
-"""Bindings: inside endpoint to outside endpoint, one whatever the remote end (RFC 4787 REQ-1).
+"""Bindings: which outside endpoint stands for an inside endpoint.
 
-Addresses are integers. Sessions and pinholes that use a binding are counted by
-whoever makes them; a binding is released when both counts are 0.
+An inside endpoint has one binding, whatever remote endpoints it talks to (RFC 4787 REQ-1).
+Addresses are integers. Who makes or removes a session, a pinhole or a reserved endpoint counts
+it in its binding, and calls `release` when nothing uses the binding any more.
 """
 
 from __future__ import annotations
@@ -17,22 +18,30 @@ from p4alg.protocols import ESP
 from p4alg.undo import Tracked, TrackedCounts, TrackedDict, UndoLog
 
 _PORT = 0xFFFF
-"""What of an identifier is allocated."""
+"""The bits of an identifier that `Ports` allocates: a port, a query id or a call id.
+
+The identifier of a GRE call has a flag above them (`packet.transport.CALL_FLAG`), which
+is the same inside and outside. An SPI (ESP) has 32 bits and is never allocated here.
+"""
 
 
 class Kind(Enum):
-    """How a binding came to be."""
+    """Why a binding exists."""
 
     DYNAMIC = "dynamic"
     STATIC = "static"
     PINHOLE = "pinhole"
     SHARED = "shared"
-    """An outside identifier that several hosts use; what comes back is told apart otherwise."""
+    """Several hosts use the same outside endpoint; sessions tell whose an inbound packet is."""
 
 
 @dataclass(slots=True, eq=False)
 class Binding(Tracked):
-    """An endpoint's translation; `sessions` and `reservations` count what uses it."""
+    """One inside endpoint, and the outside endpoint that stands for it on the outside.
+
+    `sessions` counts the sessions that use the binding; `reservations` counts
+    the pinholes and reserved endpoints that do. `created` is in seconds.
+    """
 
     proto: int
     inside_addr: int
@@ -46,21 +55,22 @@ class Binding(Tracked):
     is_in_switch: bool = False
     """Whether its entries are in the switch, or written and not answered yet."""
     peers: TrackedCounts[int] | None = None
-    """Flows by remote address, where filtering depends on it."""
+    """How many sessions lead to each remote address, if filtering depends on that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A binding there is no room for; `reason` is a stable, countable word."""
+    """A binding that was not made; `reason` is a stable, countable word."""
 
     reason: str
 
 
 class Bindings:
-    """All bindings of endpoints, and the outside ports they use.
+    """All bindings, and the outside ports they use.
 
-    `pool` is (address, prefix length) pairs, every address of which is used.
-    `port_rest` is in seconds; `limit` and `per_subscriber` bound dynamic bindings.
+    `pool` is a list of prefixes (address and length); all their addresses are used, the first
+    and the last too. An outside port that was used rests for `port_rest` seconds. `limit`
+    bounds the bindings of all hosts, `per_subscriber` those of one that are not static.
     """
 
     def __init__(
@@ -102,11 +112,11 @@ class Bindings:
         return self._inbound.get((proto, outside_addr, outside_id))
 
     def count_of(self, inside_addr: int) -> int:
-        """How many dynamic bindings a host has."""
+        """How many bindings a host has that are not static."""
         return self._counts[inside_addr]
 
     def subscribers(self) -> Iterator[tuple[int, int, int]]:
-        """Hosts that are paired with an outside address: both, and their bindings."""
+        """Each host that has an outside address: host, outside address, number of bindings."""
         for inside, outside in self._pool:
             yield inside, outside, self._counts[inside]
 
@@ -130,88 +140,78 @@ class Bindings:
     ) -> Binding | Refused:
         """The binding of an inside endpoint, made if there is none.
 
-        `outside_addr` demands an outside address. A live binding is never
-        given up for a new one (RFC 6888 REQ-11).
+        Its outside port is drawn from those that are free. With `outside_addr` it is a port of
+        that address. No binding is given up to make room for another (RFC 6888 REQ-11).
         """
-        known = self._outbound.get((proto, inside_addr, inside_id))
+        known = self._known(proto, inside_addr, inside_id, outside_addr)
         if known is not None:
-            if outside_addr not in (None, known.outside_addr):
-                return Refused("mapping-conflict")
             return known
-        reason = self._no_room(inside_addr)
-        if reason:
-            return Refused(reason)
-        outside = outside_addr
-        if outside is None:
-            outside = self._pool.address_of(inside_addr)
-            if outside is None:
-                return Refused("pool-exhausted")
+        outside = self._outside_for(inside_addr, outside_addr)
+        if isinstance(outside, Refused):
+            return outside
         wanted = wanted_for(proto, inside_id)
         number = self._ports_of(proto, outside).take(wanted, self._rng, now)
         if number is None:
-            # Never another address: behaviour must not change with load
-            # (RFC 4787 REQ-2, REQ-11).
+            # Another address might have a free port, but a host keeps its address, and what
+            # it gets must not depend on the load (RFC 4787 REQ-2, REQ-11).
             return Refused("pool-exhausted")
-        # What is above 16 bits tells kinds of identifiers apart, and stays.
         outside_id = inside_id & ~_PORT | number
         return self._add(Binding(proto, inside_addr, inside_id, outside, outside_id, kind, now))
 
     def allocate_pair(
         self, proto: int, inside_addr: int, inside_id: int, now: float, *, outside_addr: int
     ) -> tuple[Binding, Binding] | Refused:
-        """The bindings of an even inside port and the next, on neighbouring outside ports.
+        """The bindings of the inside ports `inside_id` and `inside_id` + 1.
 
-        Neighbours as long as neither had a binding before (RFC 4787 REQ-4 and
-        RFC 3550 section 11); otherwise each as `allocate` gives it.
+        If the first is even and neither has a binding yet, their outside ports are neighbours
+        too, as long as two are free (RFC 4787 REQ-4, RFC 3550 section 11). Otherwise each is
+        bound as by `allocate`. On a refusal neither is made.
         """
         ids = (inside_id, inside_id + 1)
-        known = [self._outbound.get((proto, inside_addr, number)) for number in ids]
-        first: int | None = None
-        if inside_id % 2 == 0 and known == [None, None]:
-            reason = self._no_room(inside_addr)
+        is_new = all(self.outbound(proto, inside_addr, number) is None for number in ids)
+        if inside_id % 2 == 0 and is_new:
+            reason = self._no_room(inside_addr, wanted=2)
             if reason:
                 return Refused(reason)
             first = self._ports_of(proto, outside_addr).take_pair(self._rng, now)
-        if first is None:
-            found: list[Binding] = []
-            for number in ids:
-                one = self.allocate(
-                    proto, inside_addr, number, now, kind=Kind.PINHOLE, outside_addr=outside_addr
+            if first is not None:
+                ends = ((inside_id, first), (inside_id + 1, first + 1))
+                one, other = (
+                    Binding(proto, inside_addr, inner, outside_addr, outer, Kind.PINHOLE, now)
+                    for inner, outer in ends
                 )
-                if isinstance(one, Refused):
-                    for binding in found:
-                        if not binding.sessions and not binding.reservations:
-                            self.release(binding, now)
-                    return one
-                found.append(one)
-            return found[0], found[1]
-        ends = ((inside_id, first), (inside_id + 1, first + 1))
-        one, other = (
-            self._add(Binding(proto, inside_addr, inner, outside_addr, outer, Kind.PINHOLE, now))
-            for inner, outer in ends
-        )
-        return one, other
+                return self._add(one), self._add(other)
+        found: list[Binding] = []
+        for number in ids:
+            binding = self.allocate(
+                proto, inside_addr, number, now, kind=Kind.PINHOLE, outside_addr=outside_addr
+            )
+            if isinstance(binding, Refused):
+                for unused in found:
+                    if not unused.sessions and not unused.reservations:
+                        self.release(unused, now)
+                return binding
+            found.append(binding)
+        return found[0], found[1]
 
     def share(
         self, proto: int, inside_addr: int, inside_id: int, outside_addr: int | None, now: float
     ) -> Binding | Refused:
-        """A binding that keeps its identifier and shares it with other hosts.
+        """The binding of an inside endpoint that keeps its identifier outside.
 
-        Identifier 0 is the sending end of a tunnel, which has none of its own.
-        Another one must not be in use by a binding that is not shared.
+        Other hosts may have that outside endpoint too, by bindings that are shared like this
+        one; "in-use" if a host has it by another kind. Identifier 0 stands for the
+        sending end of a tunnel, which has no identifier of its own.
         """
-        known = self._outbound.get((proto, inside_addr, inside_id))
+        known = self._known(proto, inside_addr, inside_id, outside_addr)
         if known is not None:
-            if outside_addr not in (None, known.outside_addr):
-                return Refused("mapping-conflict")
             return known
-        reason = self._no_room(inside_addr)
-        outside = outside_addr or self._pool.address_of(inside_addr)
-        if reason or outside is None:
-            return Refused(reason or "pool-exhausted")
+        outside = self._outside_for(inside_addr, outside_addr)
+        if isinstance(outside, Refused):
+            return outside
         place = (proto, outside, inside_id)
-        first = inside_id != 0 and place not in self._shared
-        if first and not self._ports_of(proto, outside).take_exactly(inside_id):
+        is_first = inside_id != 0 and place not in self._shared
+        if is_first and not self._take_exactly(*place):
             return Refused("in-use")
         self._shared.add(place)
         binding = Binding(proto, inside_addr, inside_id, outside, inside_id, Kind.SHARED, now)
@@ -222,15 +222,17 @@ class Bindings:
     def claim(
         self, proto: int, inside_addr: int, number: int, outside_addr: int | None, now: float
     ) -> Binding | Refused:
-        """A binding that keeps its identifier, of a protocol whose ends choose theirs (SPIs)."""
-        known = self._outbound.get((proto, inside_addr, number))
+        """The binding of an inside endpoint that alone keeps its identifier outside (SPIs of ESP).
+
+        "in-use" if another host has that identifier already.
+        """
+        known = self._known(proto, inside_addr, number, outside_addr)
         if known is not None:
             return known
-        outside = outside_addr or self._pool.address_of(inside_addr)
-        reason = self._no_room(inside_addr)
-        if reason or outside is None:
-            return Refused(reason or "pool-exhausted")
-        if (proto, outside, number) in self._inbound:
+        outside = self._outside_for(inside_addr, outside_addr)
+        if isinstance(outside, Refused):
+            return outside
+        if not self._take_exactly(proto, outside, number):
             return Refused("in-use")
         binding = Binding(proto, inside_addr, number, outside, number, Kind.PINHOLE, now)
         return self._add(binding)
@@ -244,7 +246,7 @@ class Bindings:
         outside_id: int,
         now: float,
     ) -> Binding | Refused:
-        """A binding for good; its outside port is taken from the pool, if it is there."""
+        """A binding that the configuration demands; no other binding gets its outside port."""
         ends = (inside_addr, inside_id, outside_addr, outside_id)
         return self._exact(Binding(proto, *ends, Kind.STATIC, now))
 
@@ -259,7 +261,10 @@ class Bindings:
         kind: Kind,
         now: float,
     ) -> Binding | Refused:
-        """A binding that exists in the switch; its outside address must still be ours."""
+        """A binding that the switch has already, from an earlier run of the controller.
+
+        "not-in-pool" if its outside address is none that this controller uses.
+        """
         ours = outside_addr in self._pool or any(o == outside_addr for _, o in self._pool)
         if not ours:
             return Refused("not-in-pool")
@@ -276,7 +281,7 @@ class Bindings:
         return binding
 
     def release(self, binding: Binding, now: float) -> None:
-        """Forget a binding; its outside port rests."""
+        """Forget a binding; its outside port rests. Nothing happens if it was released before."""
         key = (binding.proto, binding.inside_addr, binding.inside_id)
         if self._outbound.get(key) is not binding:
             return
@@ -296,21 +301,42 @@ class Bindings:
             if binding.inside_addr not in self._counts:
                 self._pool.forget_idle(self._counts)
 
-    def _no_room(self, inside_addr: int) -> str:
-        if len(self._outbound) >= self._limit:
+    def _known(
+        self, proto: int, inside_addr: int, inside_id: int, outside_addr: int | None
+    ) -> Binding | Refused | None:
+        """The binding an inside endpoint has, refused if that is not at `outside_addr`."""
+        known = self._outbound.get((proto, inside_addr, inside_id))
+        if known is not None and outside_addr not in (None, known.outside_addr):
+            return Refused("mapping-conflict")
+        return known
+
+    def _outside_for(self, inside_addr: int, outside_addr: int | None) -> int | Refused:
+        """The outside address of a new binding: `outside_addr`, or else the host's own."""
+        reason = self._no_room(inside_addr)
+        if reason:
+            return Refused(reason)
+        outside = outside_addr or self._pool.address_of(inside_addr)
+        return Refused("pool-exhausted") if outside is None else outside
+
+    def _no_room(self, inside_addr: int, wanted: int = 1) -> str:
+        """Which limit forbids `wanted` more bindings of a host, or ""."""
+        if len(self._outbound) + wanted > self._limit:
             return "binding-limit"
-        if self._counts[inside_addr] >= self._per_subscriber:
+        if self._counts[inside_addr] + wanted > self._per_subscriber:
             return "subscriber-limit"
         return ""
 
+    def _take_exactly(self, proto: int, outside_addr: int, outside_id: int) -> bool:
+        """Take this outside identifier and no other; False if it is in use."""
+        if proto == ESP:
+            return (proto, outside_addr, outside_id) not in self._inbound
+        return self._ports_of(proto, outside_addr).take_exactly(outside_id & _PORT)
+
     def _exact(self, binding: Binding) -> Binding | Refused:
-        if (binding.proto, binding.inside_addr, binding.inside_id) in self._outbound:
-            return Refused("mapping-conflict")
-        if binding.proto == ESP:
-            taken = (binding.proto, binding.outside_addr, binding.outside_id) in self._inbound
-            return Refused("mapping-conflict") if taken else self._add(binding)
-        ports = self._ports_of(binding.proto, binding.outside_addr)
-        if not ports.take_exactly(binding.outside_id & _PORT):
+        """Add a binding whose endpoints are given, both of which must be free."""
+        key = (binding.proto, binding.inside_addr, binding.inside_id)
+        place = (binding.proto, binding.outside_addr, binding.outside_id)
+        if key in self._outbound or not self._take_exactly(*place):
             return Refused("mapping-conflict")
         return self._add(binding)
 

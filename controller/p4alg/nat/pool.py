@@ -1,4 +1,4 @@
-"""Which outside address an inside host gets, for good (paired pooling, RFC 4787 REQ-2)."""
+"""Which outside address an inside host gets, and keeps (paired pooling, RFC 4787 REQ-2)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from p4alg.undo import TrackedCounts
 
 MAX_REMEMBERED = 65536
-"""Hosts whose address is remembered after their last binding is gone."""
+"""How many hosts' addresses are remembered; beyond it those without bindings are forgotten."""
 _CANDIDATES = 8
+"""Among how many addresses drawn at random the one with the fewest hosts is chosen."""
 
 
 class Pool:
@@ -32,12 +33,12 @@ class Pool:
         return any(first <= addr < first + size for first, size in self._prefixes)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Pairs of inside and outside address."""
+        """Each host that has an outside address, with that address."""
         yield from self._fixed.items()
         yield from self._pairs.items()
 
     def fix(self, inside_addr: int, outside_addr: int) -> None:
-        """Pair a host for good, e.g. one that a static mapping leads to."""
+        """Give a host this address for good, e.g. because a static mapping leads to it."""
         self._fixed.setdefault(inside_addr, outside_addr)
 
     def address_of(self, inside_addr: int) -> int | None:
@@ -49,21 +50,25 @@ class Pool:
             return known
         if self._size == 0:
             return None
-        # The least loaded of a few at random: balanced, and hard to steer.
-        drawn = {self._rng.randrange(self._size) for _ in range(_CANDIDATES)}
-        outside = min((self._nth(n) for n in sorted(drawn)), key=lambda a: self._hosts[a])
+        # Drawn at random, so that no host can choose its address. Of several with equally few
+        # hosts, `min` takes the one that was drawn first.
+        drawn = [self._nth(self._rng.randrange(self._size)) for _ in range(_CANDIDATES)]
+        outside = min(drawn, key=lambda addr: self._hosts[addr])
         self.pair(inside_addr, outside)
         return outside
 
     def pair(self, inside_addr: int, outside_addr: int) -> None:
-        """Remember a pair that exists, unless the host has one."""
+        """Remember that a host has this address, unless it has one already."""
         if inside_addr in self._fixed or inside_addr in self._pairs:
             return
         self._pairs[inside_addr] = outside_addr
         self._hosts[outside_addr] += 1
 
     def forget_idle(self, busy: TrackedCounts[int]) -> None:
-        """Drop the pairs longest unused, of hosts that are not `busy`, beyond the bound."""
+        """Forget the addresses of hosts beyond the bound, the longest unused first.
+
+        `busy` counts the bindings of each host; those that have one keep their address.
+        """
         if len(self._pairs) <= MAX_REMEMBERED:
             return
         for inside in list(self._pairs):

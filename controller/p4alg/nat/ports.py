@@ -1,8 +1,9 @@
-"""The identifiers (ports, ICMP query ids) of one outside address and protocol.
+"""The identifiers of one outside address and protocol: ports, ICMP query ids, call ids.
 
-RFC 6056: a random start, then the next that is free. RFC 4787 REQ-3 and REQ-4:
-the range below or from 1024 up is kept, and parity. RFC 6888 REQ-8: what was
-freed rests before it is given out again.
+A search starts at random and takes the next that is free (RFC 6056), so that nobody can guess
+it. An inside port below 1024 gets an outside port below 1024, any other one from 1024
+up; an even port gets an even one, an odd port an odd one (RFC 4787 REQ-3 and REQ-4). An
+identifier that was freed rests before it is given out again (RFC 6888 REQ-8).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _TWO_FREE = bytes([_FREE, _FREE])
 
 
 class Wanted(NamedTuple):
-    """Which identifiers will do: `first` to `last`, in steps of `step` from `first`."""
+    """The identifiers to choose from: `first`, `first` + `step` and so on, up to `last`."""
 
     first: int
     last: int
@@ -27,7 +28,7 @@ class Wanted(NamedTuple):
 
 
 def wanted_for(proto: int, inside_id: int) -> Wanted:
-    """What the outside identifier of an inside one may be."""
+    """Which outside identifiers an inside one may get."""
     if proto in (ICMP, GRE):
         return Wanted(0, 65535, 1)
     if inside_id < 1024:
@@ -36,21 +37,21 @@ def wanted_for(proto: int, inside_id: int) -> Wanted:
 
 
 class Ports:
-    """65536 identifiers: free, used, or resting until a time."""
+    """65536 identifiers, each free, used, or resting for `rest` seconds after its use."""
 
-    def __init__(self, rest: float, log: UndoLog) -> None:
+    def __init__(self, rest: float, log: UndoLog | None = None) -> None:
         self._rest = rest
-        self._log = log
+        self._log = log or UndoLog()
         self._state = bytearray(65536)
         self._resting: deque[tuple[float, int]] = deque()
 
     def take(self, wanted: Wanted, rng: random.Random, now: float) -> int | None:
-        """A free identifier nobody can guess, or None if there is none."""
+        """Take a free identifier at random; None if there is none."""
         self._wake(now)
         first, last, step = wanted
         start = first + step * rng.randrange((last - first) // step + 1)
         for low, high in ((start, last + 1), (first, start)):
-            # One parity is a slice with a stride, which is searched in C.
+            # A slice with a step has one parity only; `find` searches it without a Python loop.
             at = self._state[low:high:step].find(_FREE)
             if at >= 0:
                 number = low + at * step
@@ -92,7 +93,7 @@ class Ports:
         while self._resting and self._resting[0][0] <= now:
             self._log.note(self._resting.appendleft, self._resting[0])
             _, number = self._resting.popleft()
-            # It may have been taken exactly meanwhile, and be in use.
+            # It may be in use again, as `take_exactly` takes resting ones too.
             if self._state[number] == _RESTING:
                 self._set(number, _FREE)
 

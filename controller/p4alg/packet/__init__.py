@@ -1,1 +1,1 @@
-"""Frames: parsing and building Ethernet, ARP, IPv4, TCP, UDP and ICMP. Pure."""
+"""Parses and builds frames: Ethernet, ARP, IPv4, TCP, UDP and ICMP. Pure."""

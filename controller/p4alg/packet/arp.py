@@ -15,7 +15,7 @@ _REQUEST, _REPLY = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Arp:
-    """An ARP packet; `vlan_id` and `src_mac` are those of its frame."""
+    """An ARP request or reply; `vlan_id` and `src_mac` are from the frame around it."""
 
     is_request: bool
     sender_mac: int
@@ -27,7 +27,7 @@ class Arp:
 
 
 def parse_arp(frame: bytes) -> Arp:
-    """Read a frame that carries ARP; PacketError if it does not, or not for IPv4."""
+    """Read a frame; PacketError unless it carries an ARP request or reply for IPv4."""
     eth = parse_ethernet(frame)
     body = frame[eth.payload_offset : eth.payload_offset + _SIZE]
     if eth.ether_type != ETH_ARP or len(body) < _SIZE:

@@ -8,7 +8,10 @@ from p4alg.protocols import UDP
 
 
 def total(data: bytes) -> int:
-    """The one's complement sum of 16-bit words, folded to 16 bits; odd data is padded with 0."""
+    """The one's complement sum of the 16-bit words of `data`, to which a 0 is added if it is odd.
+
+    0xFFFF if `data` holds its own right checksum.
+    """
     if len(data) & 1:
         data += b"\0"
     value: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
@@ -18,12 +21,16 @@ def total(data: bytes) -> int:
 
 
 def checksum(data: bytes) -> int:
-    """The checksum of `data`, in which the checksum field is 0."""
+    """The checksum of `data`, whose checksum field must be 0."""
     return ~total(data) & 0xFFFF
 
 
 def transport_checksum(src: int, dst: int, proto: int, data: bytes) -> int:
-    """The checksum of a TCP or UDP segment with its pseudo header (RFC 9293 3.1, RFC 768)."""
+    """The checksum of a TCP segment or UDP datagram, whose checksum field must be 0.
+
+    It covers a pseudo header with the addresses, too (RFC 9293 section 3.1, RFC 768).
+    """
     value = checksum(struct.pack("!IIHH", src, dst, proto, len(data)) + data)
-    # UDP says "none" with 0, so a computed 0 is sent as its equal (RFC 768).
+    # In UDP, 0 means that there is no checksum. A computed 0 is sent as 0xFFFF, which is the
+    # same number in one's complement (RFC 768).
     return value or 0xFFFF if proto == UDP else value

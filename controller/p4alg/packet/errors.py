@@ -2,4 +2,4 @@
 
 
 class PacketError(ValueError):
-    """Bytes that are not what they should be: truncated, or a field contradicts another."""
+    """A packet that cannot be read: it is truncated, or its fields contradict each other."""

@@ -1,4 +1,4 @@
-"""ICMP (RFC 792): what the gateway answers and reports itself."""
+"""ICMP (RFC 792): reading messages, and building those that the gateway itself sends."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ _QUERIES = frozenset({0, 8, 13, 14, 15, 16, 17, 18})
 _ERRORS = frozenset({3, 4, 5, 11, 12})
 _HEAD = struct.Struct("!BBHHH")
 _QUOTE = 548
-"""Bytes of the offending datagram in an error, which then has at most 576 (RFC 1812 4.3.2.3)."""
+"""Most bytes of the datagram at fault that an error quotes.
+
+The error's own datagram then has at most 576 bytes (RFC 1812 section 4.3.2.3).
+"""
 
 
 class Icmp(NamedTuple):
-    """The header; `ident` and `sequence` mean something in queries only."""
+    """The header of a message; `ident` and `sequence` have a meaning in queries only."""
 
     type: int
     code: int
@@ -28,7 +31,7 @@ class Icmp(NamedTuple):
 
 
 def parse_icmp(packet: Ipv4) -> Icmp:
-    """Read the header of an ICMP message; PacketError if it is truncated."""
+    """Read a message's header; PacketError if it is truncated, a later fragment or not ICMP."""
     if packet.proto != ICMP or packet.offset or packet.end - packet.l4 < _HEAD.size:
         raise PacketError("not an ICMP message")
     kind, code, _, ident, sequence = _HEAD.unpack_from(packet.frame, packet.l4)
@@ -36,12 +39,12 @@ def parse_icmp(packet: Ipv4) -> Icmp:
 
 
 def is_query(kind: int) -> bool:
-    """Whether a message type carries an identifier (RFC 5508 section 1)."""
+    """Whether a message type is a query or a reply to one (RFC 5508 section 1)."""
     return kind in _QUERIES
 
 
 def echo_reply(packet: Ipv4) -> bytes:
-    """The answer to an echo request, to its sender."""
+    """The frame that answers an echo request."""
     body = bytearray(packet.payload)
     body[0], body[2], body[3] = ECHO_REPLY, 0, 0
     struct.pack_into("!H", body, 2, checksum(bytes(body)))
@@ -49,11 +52,11 @@ def echo_reply(packet: Ipv4) -> bytes:
 
 
 def icmp_error(packet: Ipv4, *, src_addr: int, type_: int, code: int, mtu: int = 0) -> bytes | None:
-    """An error about `packet` from `src_addr` to its sender; None where none may be sent.
+    """The frame that reports an error about `packet` to its sender, from `src_addr`.
 
-    That is about ICMP errors, fragments other than the first, broadcasts and
-    multicasts, and senders that are not one host (RFC 1812 section 4.3.2.7).
-    `mtu` is told with "fragmentation needed" (RFC 1191).
+    `mtu`, in bytes, goes with "fragmentation needed" (RFC 1191). None if `packet` must not be
+    answered (RFC 1812 section 4.3.2.7): an ICMP error, a fragment other than the first, a
+    broadcast or multicast, or one whose source address is not that of a single host.
     """
     if packet.offset or packet.eth.dst >> 40 & 1 or packet.dst >> 28 >= 14:
         return None

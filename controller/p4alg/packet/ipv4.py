@@ -1,4 +1,4 @@
-"""IPv4 (RFC 791): parsing, replacing the payload, fragmenting."""
+"""IPv4 (RFC 791): reading datagrams, replacing their payload, fragmenting them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _COPIED = 0x80
 
 @dataclass(frozen=True, slots=True)
 class Ipv4:
-    """An Ethernet frame that carries IPv4.
+    """An Ethernet frame that carries an IPv4 datagram, or a fragment of one.
 
-    `l3`, `l4` and `end` are offsets into `frame`: of the IP header, of its
-    payload, and of the datagram's end (padding cut). `offset` is the fragment
-    offset in bytes. The header checksum was not verified.
+    `l3`, `l4` and `end` say where in `frame` the IP header begins, the payload begins, and the
+    datagram ends; padding may follow. `offset` is the fragment offset in bytes. Whether the
+    header checksum is right was not looked at.
     """
 
     frame: bytes
@@ -46,12 +46,12 @@ class Ipv4:
 
     @property
     def is_fragment(self) -> bool:
-        """Whether it is a part of a datagram only."""
+        """Whether this is not a whole datagram."""
         return self.more_fragments or self.offset != 0
 
 
 def parse_ipv4(frame: bytes) -> Ipv4:
-    """Read a frame that carries IPv4; PacketError if it does not or is truncated."""
+    """Read a frame; PacketError unless it carries IPv4 and is as long as its header says."""
     eth = parse_ethernet(frame)
     l3 = eth.payload_offset
     if eth.ether_type != ETH_IPV4 or len(frame) < l3 + _HEAD.size:
@@ -80,7 +80,7 @@ def parse_ipv4(frame: bytes) -> Ipv4:
 
 
 def replace_ipv4(packet: Ipv4, payload: bytes) -> bytes:
-    """The same frame and IP header, options included, around another payload."""
+    """The frame with another payload. The IP header keeps its options and all else."""
     head = bytearray(packet.frame[: packet.l4])
     _finish(head, packet.l3, len(payload))
     return bytes(head) + payload
@@ -95,17 +95,21 @@ def build_ipv4(
     payload: bytes,
     ttl: int = 64,
 ) -> bytes:
-    """A frame from scratch; `macs` are destination and source. Not to be fragmented by others."""
+    """A new frame, untagged if `vlan_id` is 0; `macs` are its destination and its source.
+
+    Routers may not fragment the datagram.
+    """
     head = bytearray(_HEAD.pack(0x45, 0, 0, 0, _DONT, ttl, proto, 0, src, dst))
     _finish(head, 0, len(payload))
     return build_ethernet(*macs, vlan_id, ETH_IPV4, bytes(head) + payload)
 
 
 def allow_fragments(packet: Ipv4) -> bytes:
-    """The frame without the "don't fragment" flag, and with an identification if it had none.
+    """The frame without the "don't fragment" flag.
 
-    A sender that forbids fragments need not number its datagrams (RFC 6864
-    section 4.1), whose fragments could then be taken for each other's.
+    A sender that sets this flag may give all its datagrams the identification 0 (RFC 6864
+    section 4.1). Their fragments would be mixed up, so 0 is replaced by a number that
+    depends on the payload.
     """
     out = bytearray(packet.frame[: packet.l4])
     ident = packet.ident or zlib.crc32(packet.payload) & 0xFFFF
@@ -116,9 +120,9 @@ def allow_fragments(packet: Ipv4) -> bytes:
 
 
 def fragment_ipv4(packet: Ipv4, mtu: int) -> list[bytes]:
-    """Frames of at most `mtu` bytes of IP that carry the datagram (RFC 791 section 3.2).
+    """The datagram in fragments of at most `mtu` bytes, as frames (RFC 791 section 3.2).
 
-    PacketError if it must not be fragmented, or `mtu` is below IPv4's least.
+    PacketError if its sender forbids that, or if `mtu` is below 68.
     """
     if packet.dont_fragment or mtu < _MIN_MTU:
         raise PacketError("may not be fragmented")
@@ -143,14 +147,17 @@ def fragment_ipv4(packet: Ipv4, mtu: int) -> list[bytes]:
 
 
 def _finish(head: bytearray, l3: int, payload: int) -> None:
-    """Set length and header checksum of the IP header at `l3`, which ends `head`."""
+    """Set the length and the checksum in the IP header, which `head` has from `l3` to its end.
+
+    `payload` is how many bytes will follow.
+    """
     struct.pack_into("!H", head, l3 + 2, len(head) - l3 + payload)
     struct.pack_into("!H", head, l3 + 10, 0)
     struct.pack_into("!H", head, l3 + 10, checksum(bytes(head[l3:])))
 
 
 def _copied_options(options: bytes) -> bytes:
-    """The options that later fragments repeat (copied flag), padded."""
+    """Of a header's options those that every fragment has (the copied flag is set), padded."""
     kept = bytearray()
     at = 0
     while at < len(options) and options[at] != 0:

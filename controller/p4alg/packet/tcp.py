@@ -1,4 +1,4 @@
-"""TCP segments (RFC 9293): parsing, replacing numbers and payload, sanitising a SYN."""
+"""TCP segments (RFC 9293): reading them, and replacing numbers, payload and options."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _END, _NOP, _MSS, _WINDOW_SCALE = 0, 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Tcp:
-    """A segment; `header_len` in bytes with options, `window` unscaled.
+    """A segment. `header_len` is in bytes and counts options; `window` is as in the header.
 
-    `urgent` is the urgent pointer, bytes from `seq`; 0 without the URG flag.
+    `urgent` is the urgent pointer, in bytes from `seq`; 0 if the URG flag is not set.
     """
 
     src_port: int
@@ -34,7 +34,7 @@ class Tcp:
 
 
 def parse_tcp(packet: Ipv4) -> Tcp:
-    """Read the segment of an unfragmented datagram; PacketError if it is malformed."""
+    """Read the segment in a whole datagram; PacketError if there is none or it is malformed."""
     body = packet.payload
     if packet.proto != TCP or packet.is_fragment or len(body) < _HEAD.size:
         raise PacketError("not a TCP segment")
@@ -49,9 +49,9 @@ def parse_tcp(packet: Ipv4) -> Tcp:
 def replace_tcp(
     packet: Ipv4, *, seq: int, ack: int, flags: int, payload: bytes, urgent: int = 0
 ) -> bytes:
-    """The frame with other numbers, flags and payload, and without options.
+    """The frame with other numbers, flags and payload, and without TCP options.
 
-    `urgent` is the urgent pointer; 0 for none.
+    The URG flag is set if the urgent pointer `urgent` is not 0.
     """
     tcp = parse_tcp(packet)
     flags = flags & ~URG | (URG if urgent else 0)
@@ -60,11 +60,39 @@ def replace_tcp(
     return _with_checksum(packet, head + payload)
 
 
-def sanitised_syn(packet: Ipv4) -> bytes:
-    """A SYN without data and with no options but maximum segment size and window scale.
+def tcp_model(packet: Ipv4) -> Ipv4:
+    """The packet's headers alone, without TCP options and data: for `replace_tcp` later.
 
-    What is taken out becomes NOPs: SACK (an ALG changes what sequence numbers
-    mean), timestamps, fast open, multipath. Data is repeated by the sender.
+    Its lengths and checksums are not set right, since `replace_tcp` computes them anyway.
+    """
+    end = packet.l4 + _HEAD.size
+    head = packet.frame[:end]
+    if head[packet.l4 + 12] >> 4 != 5:
+        head = head[: packet.l4 + 12] + bytes([5 << 4]) + head[packet.l4 + 13 :]
+    return Ipv4(
+        head,
+        packet.eth,
+        packet.l3,
+        packet.l4,
+        end,
+        packet.src,
+        packet.dst,
+        packet.proto,
+        packet.ttl,
+        packet.ident,
+        packet.offset,
+        packet.more_fragments,
+        packet.dont_fragment,
+    )
+
+
+def sanitised_syn(packet: Ipv4) -> bytes:
+    """The frame of a SYN without data, and with two options only: segment size and window scale.
+
+    All other options are overwritten by NOPs. SACK would name sequence numbers that the other
+    end does not know, as an ALG shifts them. Timestamps would be missing in the segments that
+    the gateway itself sends. Fast open and multipath would bring data past the ALG. The sender
+    repeats the data, since nobody acknowledges it.
     """
     tcp = parse_tcp(packet)
     body = bytearray(packet.payload[: tcp.header_len])
@@ -74,7 +102,7 @@ def sanitised_syn(packet: Ipv4) -> bytes:
 
 
 def mss_option(packet: Ipv4) -> int | None:
-    """The maximum segment size a SYN announces, bytes."""
+    """The maximum segment size that a SYN announces, in bytes; None if it announces none."""
     tcp = parse_tcp(packet)
     for at, kind, size in _options(packet.payload[: tcp.header_len]):
         if kind == _MSS and size == 4:
@@ -92,7 +120,7 @@ def _clean(body: bytearray) -> None:
 
 
 def _options(header: bytes) -> list[tuple[int, int, int]]:
-    """Options with a length as (offset, kind, length); ends at the first malformed one."""
+    """Offset, kind and length of each option but NOPs, up to the first that is malformed."""
     found = []
     at = _HEAD.size
     while at < len(header) and header[at] != _END:

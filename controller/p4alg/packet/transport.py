@@ -1,4 +1,4 @@
-"""The identifiers of a packet's flow, whatever its transport."""
+"""The identifiers that, with the addresses, tell a packet's flow."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from p4alg.protocols import ESP, GRE, ICMP, TCP, UDP
 
 _CALL = struct.Struct("!HHHH")
 CALL_FLAG = 0x10000
-"""Tells the identifier of a GRE call, which may be 0, from none (`CALL_FLAG` of the program)."""
+"""Is set in the identifier of every GRE call, whose call id may be 0; 0 alone means none.
+
+The P4 program has the same constant.
+"""
 _VERSION, _ENHANCED, _PPP = 0x2007, 0x2001, 0x880B
 
 
 def transport_ids(packet: Ipv4) -> tuple[int, int] | None:
-    """Source and destination port of TCP and UDP; the identifier of an ICMP query, twice.
+    """The identifiers of a packet's sender and of its receiver.
 
-    Enhanced GRE and ESP name the receiver only: 0, and its call id or SPI.
-
-    None for fragments other than the first, other protocols, and what is too short.
+    In TCP and UDP they are the ports. An ICMP query has one identifier, which is returned twice.
+    Enhanced GRE and ESP name the receiver only, by a call id (with `CALL_FLAG`) or an SPI, so
+    the sender's is 0. None for other packets, fragments but the first, and truncated ones.
     """
     if packet.offset:
         return None

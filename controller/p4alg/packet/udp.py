@@ -17,7 +17,7 @@ _HEAD = struct.Struct("!HHHH")
 
 @dataclass(frozen=True, slots=True)
 class Udp:
-    """A datagram's header and payload; `has_checksum` is whether its sender computed one."""
+    """A datagram; `has_checksum` is False if its sender did not compute a checksum."""
 
     src_port: int
     dst_port: int
@@ -26,21 +26,21 @@ class Udp:
 
 
 def parse_udp(packet: Ipv4) -> Udp:
-    """The datagram in a whole packet; `PacketError` for a fragment or lengths that lie."""
+    """Read the datagram in a packet; PacketError for a fragment, or if the lengths do not fit."""
     body = packet.payload
     if packet.proto != UDP or packet.is_fragment or len(body) < HEADER:
         raise PacketError("not a whole UDP datagram")
     source, target, length, check = _HEAD.unpack_from(body)
     if not HEADER <= length <= len(body):
-        raise PacketError("UDP length lies")
+        raise PacketError("UDP length does not fit the packet")
     return Udp(source, target, body[HEADER:length], check != 0)
 
 
 def replace_udp(packet: Ipv4, payload: bytes) -> bytes:
-    """The frame with another payload; `PacketError` if it is too long for a datagram.
+    """The frame with another payload; PacketError if it is too long for a datagram.
 
-    A checksum is computed where its sender had one: what arrived damaged is not
-    mended, since an ALG only reads and edits datagrams whose checksum is right.
+    If the datagram has a checksum, a new one is computed. So it must be intact (`is_intact`):
+    otherwise damage would get a right checksum.
     """
     udp = parse_udp(packet)
     size = HEADER + len(payload)
@@ -54,7 +54,7 @@ def replace_udp(packet: Ipv4, payload: bytes) -> bytes:
 
 
 def is_intact(packet: Ipv4) -> bool:
-    """Whether the checksum of a whole datagram is right, or was not computed."""
+    """Whether a datagram's checksum is right, or its sender did not compute one."""
     udp = parse_udp(packet)
     body = packet.payload[: HEADER + len(udp.payload)]
     if not udp.has_checksum:

@@ -1,1 +1,1 @@
-"""Following one TCP control connection: bytes to an ALG, its decisions back to segments. Pure."""
+"""Follows control sessions: gives an ALG what the ends send, and sends on what it decides. Pure."""

@@ -1,6 +1,6 @@
-"""Follows a UDP control flow for an ALG: what `StreamFollower` is for TCP, without a stream.
+"""Follows a UDP control flow for an ALG; the counterpart of `tcp.StreamFollower`.
 
-A datagram is a message. What is not a whole one, or is damaged, is passed
+Each datagram is one message. A fragment, or a datagram whose checksum is wrong, is sent on
 unread (G7).
 """
 
@@ -28,7 +28,6 @@ from p4alg.alg.contract import (
 from p4alg.packet.errors import PacketError
 from p4alg.packet.ipv4 import Ipv4, allow_fragments, parse_ipv4
 from p4alg.packet.udp import is_intact, parse_udp, replace_udp
-from p4alg.stream.direction import Segment
 from p4alg.stream.effects import (
     Barrier,
     Detached,
@@ -41,10 +40,14 @@ from p4alg.stream.effects import (
     Shift,
     Watched,
 )
+from p4alg.stream.segments import Segment
 
 
 class DatagramFollower:
-    """One UDP control flow; has the face of a `StreamFollower`."""
+    """One UDP control flow (see `effects.Follower`).
+
+    A refused datagram is sent on as it is if `pass_refused`, and else dropped.
+    """
 
     resized = False
     bytes_held = 0
@@ -59,7 +62,7 @@ class DatagramFollower:
 
     @property
     def blocked(self) -> bool:
-        """Whether a message waits for its tables."""
+        """Whether some message waits for its tables."""
         return bool(self._waiting)
 
     @property
@@ -69,11 +72,11 @@ class DatagramFollower:
 
     @property
     def may_leave_to_switch(self) -> bool:
-        """Whether nothing here is needed any more."""
+        """Whether the switch alone can carry the rest of the flow."""
         return self._detached and not self._waiting
 
     def shift(self, _sender: Peer) -> Shift:
-        """There is nothing to correct in datagrams."""
+        """No correction, since datagrams have no sequence numbers."""
         return Shift(0, 0, 0)
 
     def packet(
@@ -95,7 +98,10 @@ class DatagramFollower:
         gateway: Gateway,
         now: float,
     ) -> list[Effect]:
-        """The same for a datagram of a data flow that the ALG (a `TransferAlg`) announced."""
+        """A datagram arrived on a data flow that the ALG, a `TransferAlg`, announced.
+
+        `opener` is the end that opened that flow. Never raises on any frame.
+        """
         packet = self._readable(port, frame)
         if packet is not None:
             data = parse_udp(packet).payload
@@ -105,7 +111,7 @@ class DatagramFollower:
         return self._take()
 
     def resume(self, ok: bool, _gateway: Gateway, _now: float) -> list[Effect]:
-        """The tables of the message that waits longest are written, or could not be."""
+        """The tables of the message that waits longest were written; if not `ok`, they were not."""
         seen = self._waiting.popleft()
         if not ok:
             reason = "tables"
@@ -115,7 +121,7 @@ class DatagramFollower:
         return self._take()
 
     def detach(self, reason: str, _now: float) -> list[Effect]:
-        """Step aside from outside."""
+        """Stop reading."""
         if not self._detached:
             self._detached = True
             self._out.append(Detached(reason, False))
@@ -126,20 +132,17 @@ class DatagramFollower:
         return effects
 
     def _readable(self, port: int, frame: bytes) -> Ipv4 | None:
-        """The packet, if it may be read; otherwise it is on its way, or given up."""
+        """The packet, if it is to be read; otherwise it was sent on unread, or dropped."""
         try:
             packet = parse_ipv4(frame)
-            if self._detached or packet.is_fragment:
-                self._send(port, frame)
-                return None
-            if not is_intact(packet):
-                # As wrong at its receiver, who is to judge.
-                self._send(port, frame)
-                return None
+            if not self._detached and not packet.is_fragment and is_intact(packet):
+                return packet
         except PacketError:
             self._out.append(Dropped("malformed"))
             return None
-        return packet
+        # A damaged datagram stays damaged, so that its receiver sees that and drops it.
+        self._send(port, frame)
+        return None
 
     def _send(self, port: int, frame: bytes) -> None:
         self._out.append(Send((Segment(port, frame),)))
@@ -175,7 +178,7 @@ class DatagramFollower:
             self._out.append(Seen(sender, "refused", step.summary, data, b"", reason="too-long"))
             return
         if len(edited) > len(data):
-            # Its sender set "don't fragment" for the size it knew.
+            # The sender may have forbidden fragments, but not knowing that the datagram would grow.
             frame = allow_fragments(parse_ipv4(frame))
         verdict = "rewritten" if edited != data else "forwarded"
         seen = Seen(sender, verdict, step.summary, data, edited, step.pinholes)

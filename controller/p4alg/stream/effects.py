@@ -1,4 +1,8 @@
-"""What follows from a packet of a control session, and the face of what decides it."""
+"""What a follower decides on a packet, and the interface that every follower has.
+
+A *follower* reads the packets of one control session for an ALG. It decides only, and
+returns its decisions as effects; the engine carries them out in order.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from p4alg.alg.contract import Gateway, Peer
-from p4alg.stream.direction import Segment
+from p4alg.stream.segments import Segment
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Correction of one direction: see `tables.Correction`; a sequence number and two shifts."""
+    """How the switch has to correct the numbers of one direction.
+
+    A sequence number before `position` is raised by `before`, any other by `after`. `position`
+    is a number as the sender uses it. See `tables.Correction`.
+    """
 
     position: int
     before: int
@@ -27,7 +35,11 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """Tables have to be written first; then the segments leave, and `resume` is called."""
+    """A message that may leave only when tables are written.
+
+    The engine has the pinholes written, and the correction of sequence numbers if the message
+    was `resized`. Then it sends the segments. In the end it calls `resume` with the outcome.
+    """
 
     segments: tuple[Segment, ...]
     pinholes: tuple[int, ...]
@@ -38,7 +50,8 @@ class Barrier:
 class Seen:
     """A control message, for counters and trace.
 
-    `verdict` is forwarded, rewritten, refused or held.
+    `verdict` is "forwarded", "rewritten", "refused" or "held". `before` is the message as it
+    came and `after` as it goes on; `reason` says why it is refused.
     """
 
     sender: Peer
@@ -52,14 +65,17 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The connection was reset, by us because of `reason`, or by an end (`reason` "reset")."""
+    """The connection was reset: by an end (`reason` is "reset"), or by the gateway for `reason`."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Detached:
-    """Nothing is read any more; bytes go on as they are."""
+    """The session is not read any more; what its ends send goes on as it is.
+
+    `is_error` tells a session that could not be followed from one that needs no following.
+    """
 
     reason: str
     is_error: bool
@@ -67,7 +83,7 @@ class Detached:
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """The ALG has something to say: a countable word, and a line."""
+    """The ALG has something for the operator: `event` is counted, `summary` is logged."""
 
     sender: Peer
     event: str
@@ -77,14 +93,21 @@ class Noticed:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A segment, or the memory of one, had to be given up: a countable word."""
+    """A packet was dropped, or one that is kept for repeating was forgotten.
+
+    `reason` is a stable, countable word.
+    """
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Of this data flow only datagrams of `sender` with less than `below` bytes matter now."""
+    """From now on the ALG has to see only some datagrams of this data flow.
+
+    Those are the ones that `sender` sends and that have less than `below` bytes. The switch may
+    carry the others alone.
+    """
 
     sender: Peer
     below: int
@@ -92,7 +115,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """This data flow is over; it goes after `linger` seconds of silence."""
+    """The data flow is over; its entries are removed after `linger` seconds without a packet."""
 
     linger: float
 
@@ -125,16 +148,16 @@ class Follower(Protocol):
 
     @property
     def may_leave_to_switch(self) -> bool:
-        """Whether nothing here is needed any more: all that goes on goes on as it is."""
+        """Whether the switch alone can carry the rest of the session."""
         ...
 
     @property
     def bytes_held(self) -> int:
-        """Bytes kept, for whatever reason."""
+        """Bytes of packets that are kept, for whatever reason."""
         ...
 
     def shift(self, sender: Peer, /) -> Shift:
-        """The correction of what `sender` sends, as of the latest message."""
+        """The correction of numbers in what `sender` sends, as of its latest resized message."""
         ...
 
     def packet(
@@ -144,9 +167,9 @@ class Follower(Protocol):
         ...
 
     def resume(self, ok: bool, gateway: Gateway, now: float, /) -> list[Effect]:
-        """The tables of the message that waits are written, or could not be."""
+        """The tables of the message that waits were written; if not `ok`, they were not."""
         ...
 
     def detach(self, reason: str, now: float, /) -> list[Effect]:
-        """Step aside from outside; held bytes go on as they are."""
+        """Stop reading; held bytes go on as they are."""
         ...

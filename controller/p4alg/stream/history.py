@@ -1,6 +1,8 @@
-"""What was sent on and may have to be sent again; how offsets of both sides correspond.
+"""What was sent on in one direction: kept for repeating it, and for converting offsets.
 
-*In* offsets are the sender's own, *out* offsets those its peer sees after edits.
+A message may be sent on longer or shorter than it came. So each byte has two offsets: its *in*
+offset in what its sender sent, and its *out* offset in what the receiver gets. The difference,
+out minus in, is the *shift*; it changes only where a message was resized.
 """
 
 from __future__ import annotations
@@ -8,18 +10,20 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-MAX_EDITED = 64
-"""Edited messages, or ones acknowledged early, that the peer has not acknowledged."""
-MAX_LEVELS = 64
-"""Edits remembered to convert old numbers."""
+MAX_WHOLE = 64
+"""How many whole chunks are kept that the receiver has not acknowledged."""
+MAX_RESIZES = 64
+"""How many resized messages are remembered; older offsets can no longer be converted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Bytes `start` to `end` (in) that were sent on as `data` from `out_start` (out).
+    """Bytes that were sent on together: in offsets `start` to `end`, as `data` from `out_start`.
 
-    `whole` ones are only ever sent again entire: edited, or acknowledged to
-    the sender before the peer had them. `fin` counts one offset.
+    If `whole`, a part of the chunk is never repeated alone. That is so where `data` is edited,
+    since an edited message cannot be cut at an in offset, and where the sender was
+    told that the bytes had arrived before they had, since it will not repeat all of them.
+    With `fin` the chunk ends with the sender's FIN, which takes one offset of its own.
     """
 
     start: int
@@ -31,8 +35,8 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """An edit: in offsets `start` to `end` changed the shift from `before` to `after`."""
+class Resize:
+    """A resized message, in offsets `start` to `end`: the shift is `before`, and then `after`."""
 
     start: int
     end: int
@@ -41,14 +45,17 @@ class Level:
 
 
 class History:
-    """The chunks of one direction since the peer's last known acknowledgement."""
+    """The chunks of one direction that its receiver is not known to have, and the resizes.
+
+    `limit` is in bytes, and bounds chunks that are not whole. `MAX_WHOLE` bounds the others.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._chunks: deque[Chunk] = deque()
-        self._levels: deque[Level] = deque(maxlen=MAX_LEVELS)
-        self._plain = 0
-        self._whole = 0
+        self._resizes: deque[Resize] = deque(maxlen=MAX_RESIZES)
+        self._divisible_bytes = 0
+        self._whole_count = 0
 
     @property
     def size(self) -> int:
@@ -56,43 +63,51 @@ class History:
         return sum(len(chunk.data) for chunk in self._chunks)
 
     @property
-    def last_level(self) -> Level | None:
-        """The latest edit."""
-        return self._levels[-1] if self._levels else None
+    def last_resize(self) -> Resize | None:
+        """The latest resized message."""
+        return self._resizes[-1] if self._resizes else None
 
     def add(self, chunk: Chunk) -> bool:
-        """Remember a chunk; False if an edited one nobody acknowledged had to go for it."""
+        """Keep a chunk that is sent on.
+
+        False if there were too many whole ones, so that the oldest of them was forgotten; it
+        cannot be repeated any more.
+        """
         self._chunks.append(chunk)
         if chunk.whole:
-            self._whole += 1
+            self._whole_count += 1
         else:
-            self._plain += len(chunk.data)
-        if self._plain > self._limit:
-            self._drop_plain()
-        if self._whole > MAX_EDITED:
-            self._remove(next(kept for kept in self._chunks if kept.whole))
+            self._divisible_bytes += len(chunk.data)
+        if self._divisible_bytes > self._limit:
+            self._forget_divisible()
+        if self._whole_count > MAX_WHOLE:
+            self._forget(next(kept for kept in self._chunks if kept.whole))
             return False
         return True
 
-    def edit(self, level: Level) -> None:
-        """Remember that the shift changed."""
-        self._levels.append(level)
+    def resized(self, resize: Resize) -> None:
+        """Remember that a message changed its size."""
+        self._resizes.append(resize)
 
-    def undo_edit(self) -> None:
-        """Forget the latest edit, whose message was not sent after all."""
-        self._levels.pop()
+    def undo_resize(self) -> None:
+        """Forget the latest resize: its message was not sent on after all."""
+        self._resizes.pop()
 
-    def edited_after(self, offset: int) -> bool:
-        """Whether some edit ends after the in offset `offset`."""
-        return bool(self._levels) and self._levels[-1].end > offset
+    def resized_after(self, offset: int) -> bool:
+        """Whether a resized message ends after the in offset `offset`."""
+        return bool(self._resizes) and self._resizes[-1].end > offset
 
     def acknowledged(self, offset: int) -> None:
-        """The peer has everything before the in offset `offset`."""
+        """The receiver has everything before the in offset `offset`: forget those chunks."""
         while self._chunks and self._chunks[0].end <= offset:
-            self._remove(self._chunks[0])
+            self._forget(self._chunks[0])
 
     def overlapping(self, start: int, end: int) -> list[Chunk]:
-        """What to send again for in offsets `start` to `end`: whole chunks, or just the parts."""
+        """What to send to repeat in offsets `start` to `end`.
+
+        Of a whole chunk all of it, even if it lies only partly in that range; of others the
+        part that does. What was forgotten is missing from the list.
+        """
         found: list[Chunk] = []
         for chunk in self._chunks:
             if chunk.end <= start or chunk.start >= end:
@@ -107,33 +122,35 @@ class History:
         return found
 
     def shift_at(self, offset: int) -> int:
-        """What to add to the in offset `offset` to get its out offset."""
-        for level in reversed(self._levels):
-            if offset >= level.end:
-                return level.after
-        return self._levels[0].before if self._levels else 0
+        """The shift of the byte at the in offset `offset`."""
+        for resize in reversed(self._resizes):
+            if offset >= resize.end:
+                return resize.after
+        return self._resizes[0].before if self._resizes else 0
 
     def in_offset(self, out: int) -> int:
-        """The in offset up to which everything is had by who has everything before `out`.
+        """The in offset up to which a receiver has all bytes, if it has all before `out`.
 
-        A part of an edited message counts as nothing of it.
+        `out` is an out offset, as the receiver acknowledges it. If it lies inside a resized
+        message, the result is the start of that message: as long as the receiver lacks a
+        part of it, its sender must not be told that any of it has arrived.
         """
-        for level in reversed(self._levels):
-            if out >= level.end + level.after:
-                return out - level.after
-            if out > level.start + level.before:
-                return level.start
-        return out - (self._levels[0].before if self._levels else 0)
+        for resize in reversed(self._resizes):
+            if out >= resize.end + resize.after:
+                return out - resize.after
+            if out > resize.start + resize.before:
+                return resize.start
+        return out - (self._resizes[0].before if self._resizes else 0)
 
-    def _drop_plain(self) -> None:
+    def _forget_divisible(self) -> None:
         for chunk in [kept for kept in self._chunks if not kept.whole]:
-            if self._plain <= self._limit:
+            if self._divisible_bytes <= self._limit:
                 return
-            self._remove(chunk)
+            self._forget(chunk)
 
-    def _remove(self, chunk: Chunk) -> None:
+    def _forget(self, chunk: Chunk) -> None:
         self._chunks.remove(chunk)
         if chunk.whole:
-            self._whole -= 1
+            self._whole_count -= 1
         else:
-            self._plain -= len(chunk.data)
+            self._divisible_bytes -= len(chunk.data)

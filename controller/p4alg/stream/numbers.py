@@ -1,7 +1,8 @@
-"""TCP sequence numbers (RFC 9293 section 3.4) as plain offsets that never wrap.
+"""Converts TCP sequence numbers (RFC 9293 section 3.4) to offsets, and back.
 
-The offset of a byte counts from the sender's initial sequence number: the SYN
-is 0, the first byte of data 1.
+Sequence numbers are 32 bits and wrap; offsets never do, so that they can be compared and
+subtracted. They count from the sender's initial sequence number: its SYN has offset 0, its
+first byte of data offset 1.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ _HALF = 1 << 31
 
 
 def wire(initial: int, offset: int) -> int:
-    """The sequence number of an offset."""
+    """The sequence number of an offset; `initial` is the initial sequence number."""
     return (initial + offset) % _MODULUS
 
 
 def offset_of(initial: int, number: int, near: int) -> int:
-    """The offset of a sequence number, of all possible ones the nearest to `near`."""
+    """The offset of a sequence number; of all that it may stand for, the one nearest to `near`."""
     distance = (number - wire(initial, near)) % _MODULUS
     return near + (distance - _MODULUS if distance >= _HALF else distance)

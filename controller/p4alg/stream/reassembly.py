@@ -1,4 +1,8 @@
-"""Segments in any order to contiguous bytes; bounded, and the first to come wins."""
+"""Puts the bytes of one sender in order, in whatever order its segments come.
+
+If the same bytes come twice with different content, those that came first count. What is kept
+out of order is bounded.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,19 @@ from bisect import insort
 from operator import itemgetter
 
 MAX_SEGMENTS = 64
+"""How many pieces are kept out of order."""
 MAX_AHEAD = 1 << 20
-"""How far beyond the next byte data may lie: the largest window that makes sense here."""
+"""How many bytes beyond the next one a segment may reach.
+
+Larger than the receive windows that control connections have.
+"""
 
 
 class Reassembly:
-    """The bytes of one direction that arrived but are not contiguous yet."""
+    """The bytes of one direction that came before others that precede them.
+
+    `limit` bounds how many are kept.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -26,7 +37,11 @@ class Reassembly:
         return self._size
 
     def add(self, start: int, data: bytes) -> tuple[bytes, str]:
-        """Take a segment; returns what became contiguous, and why it was dropped if it was."""
+        """Take the bytes from offset `start` on.
+
+        Returns the bytes that are next in order now, and a countable word if what came
+        had to be dropped: "out-of-window" or "out-of-order-limit" (else "").
+        """
         if start + len(data) <= self.next or not data:
             return b"", ""
         if start > self.next:
@@ -52,7 +67,7 @@ class Reassembly:
         return ""
 
     def _gaps(self, start: int, data: bytes) -> list[tuple[int, bytes]]:
-        """The parts of a segment that no earlier one has brought."""
+        """The parts of a segment that are not kept already, each with its offset."""
         parts = []
         at, end = start, start + len(data)
         for kept_start, kept in self._early:

@@ -3,6 +3,7 @@
 import random
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -223,3 +224,126 @@ def test_K2_an_SPI_is_claimed_by_one_host_only() -> None:
     assert made.claim(50, 2, 0xDEADBEEF, POOL, 0.0) == Refused("in-use")
     made.release(claimed, 0.0)
     assert isinstance(made.claim(50, 2, 0xDEADBEEF, POOL, 0.0), Binding)
+
+
+def test_K2_who_has_claimed_an_SPI_keeps_it_and_its_address() -> None:
+    store = bindings()
+    claimed = store.claim(50, 1, 0xDEADBEEF, POOL, 0.0)
+    assert store.claim(50, 1, 0xDEADBEEF, POOL, 9.0) is claimed
+    assert store.claim(50, 1, 0xDEADBEEF, None, 9.0) is claimed
+    assert store.claim(50, 1, 0xDEADBEEF, POOL + 1, 9.0) == Refused("mapping-conflict")
+    assert isinstance(store.claim(50, 2, 0xDEADBEEF, POOL + 1, 0.0), Binding)
+
+
+def test_K1_who_shares_a_port_keeps_its_address() -> None:
+    store = bindings()
+    shared = store.share(UDP, 1, 500, POOL, 0.0)
+    assert store.share(UDP, 1, 500, None, 9.0) is shared
+    assert store.share(UDP, 1, 500, POOL + 1, 9.0) == Refused("mapping-conflict")
+
+
+def test_the_sending_ends_of_tunnels_share_identifier_0_and_take_no_port() -> None:
+    store = bindings()
+    assert isinstance(store.share(47, 1, 0, POOL, 0.0), Binding)
+    assert isinstance(store.share(47, 2, 0, POOL, 0.0), Binding)
+    assert isinstance(store.add_static(47, 3, 0, POOL, 0, 0.0), Binding)
+
+
+def test_a_call_keeps_the_flag_above_its_identifier() -> None:
+    found = made(bindings().allocate(47, HOST, 0x10007, 0.0))
+    assert found.outside_id & ~0xFFFF == 0x10000
+
+
+@pytest.mark.parametrize("kind", ["allocate", "share", "claim", "pair", "adopt"])
+def test_N6888_4_no_kind_of_binding_goes_beyond_a_limit(kind: str) -> None:
+    for bounds, reason in (
+        ({"limit": 1}, "binding-limit"),
+        ({"per_subscriber": 1}, "subscriber-limit"),
+    ):
+        store = bindings(**bounds)
+        made(store.allocate(UDP, HOST, 5000, 0.0, outside_addr=POOL))
+        refused = {
+            "allocate": lambda s=store: s.allocate(TCP, HOST, 5000, 0.0),
+            "share": lambda s=store: s.share(UDP, HOST, 500, POOL, 0.0),
+            "claim": lambda s=store: s.claim(50, HOST, 7, POOL, 0.0),
+            "pair": lambda s=store: s.allocate_pair(UDP, HOST, 4000, 0.0, outside_addr=POOL),
+            "adopt": lambda s=store: s.adopt(
+                UDP, HOST, 6000, POOL, 6000, kind=Kind.DYNAMIC, now=0.0
+            ),
+        }[kind]()
+        assert refused == Refused(reason)
+        assert len(store) == 1
+
+
+@pytest.mark.parametrize("port", [4000, 4001])
+def test_N6888_4_there_must_be_room_for_both_of_a_pair(port: int) -> None:
+    for bounds, reason in (
+        ({"limit": 2}, "binding-limit"),
+        ({"per_subscriber": 2}, "subscriber-limit"),
+    ):
+        store = bindings(**bounds)
+        made(store.allocate(TCP, HOST, 5000, 0.0))
+        refused = store.allocate_pair(UDP, HOST, port, 0.0, outside_addr=POOL)
+        assert refused == Refused(reason)
+        assert len(store) == 1
+        assert store.count_of(HOST) == 1
+
+
+def test_S4_an_odd_port_and_the_next_are_bound_each_by_itself() -> None:
+    found = bindings().allocate_pair(UDP, HOST, 4001, 0.0, outside_addr=POOL)
+    assert isinstance(found, tuple)
+    assert [one.outside_id % 2 for one in found] == [1, 0]
+
+
+def test_a_binding_without_a_pool_is_refused() -> None:
+    store = Bindings([], rng=random.Random(1), port_rest=120.0, limit=10, per_subscriber=10)
+    assert store.allocate(UDP, HOST, 5000, 0.0) == Refused("pool-exhausted")
+    assert store.share(UDP, HOST, 500, None, 0.0) == Refused("pool-exhausted")
+    assert store.claim(50, HOST, 7, None, 0.0) == Refused("pool-exhausted")
+
+
+def test_adopted_bindings_must_not_contradict_each_other() -> None:
+    store = bindings()
+    made(store.adopt(TCP, HOST, 5000, POOL, 6000, kind=Kind.DYNAMIC, now=0.0))
+    for proto, host, inside, outside in (
+        (TCP, HOST, 5000, 6002),
+        (TCP, HOST + 1, 5000, 6000),
+    ):
+        again = store.adopt(proto, host, inside, POOL, outside, kind=Kind.DYNAMIC, now=0.0)
+        assert again == Refused("mapping-conflict")
+    made(store.adopt(50, HOST, 7, POOL, 7, kind=Kind.PINHOLE, now=0.0))
+    other = store.adopt(50, HOST + 1, 7, POOL, 7, kind=Kind.PINHOLE, now=0.0)
+    assert other == Refused("mapping-conflict")
+
+
+def test_shared_bindings_are_adopted_as_shared() -> None:
+    store = bindings()
+    for host in (HOST, HOST + 1):
+        found = made(store.adopt(UDP, host, 500, POOL, 500, kind=Kind.SHARED, now=0.0))
+        assert (found.kind, found.outside_id) == (Kind.SHARED, 500)
+    assert store.inbound(UDP, POOL, 500) is None
+
+
+def test_a_host_behind_a_static_mapping_is_adopted_outside_the_pool() -> None:
+    store = bindings()
+    store.pair(HOST, 0x08080808)
+    found = store.adopt(TCP, HOST, 5004, 0x08080808, 6000, kind=Kind.DYNAMIC, now=0.0)
+    assert made(found).outside_addr == 0x08080808
+
+
+def test_releasing_twice_changes_nothing() -> None:
+    store = bindings()
+    first = made(store.allocate(UDP, HOST, 5000, 0.0))
+    store.release(first, 0.0)
+    second = made(store.allocate(UDP, HOST, 5000, 0.0))
+    store.release(first, 0.0)
+    assert store.outbound(UDP, HOST, 5000) is second
+    assert store.count_of(HOST) == 1
+
+
+def test_subscribers_are_the_hosts_that_have_an_address() -> None:
+    store = bindings()
+    addr = made(store.allocate(UDP, HOST, 5000, 0.0)).outside_addr
+    store.pair(HOST + 1, POOL + 3)
+    assert sorted(store.subscribers()) == [(HOST, addr, 1), (HOST + 1, POOL + 3, 0)]
+    assert store.address_of(HOST) == addr

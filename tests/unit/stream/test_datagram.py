@@ -11,7 +11,7 @@ from p4alg.packet.ipv4 import build_ipv4, parse_ipv4
 from p4alg.packet.udp import is_intact, parse_udp
 from p4alg.stream.datagram import DatagramFollower
 from p4alg.stream.effects import Barrier, Detached, Dropped, Noticed, Seen, Send
-from tests.unit.packet.test_udp import datagram
+from tests.unit.packet.frames import udp_datagram as datagram
 
 C = Peer.CLIENT
 GATE: Gateway = None  # type: ignore[assignment]

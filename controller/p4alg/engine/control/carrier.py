@@ -27,7 +27,6 @@ from p4alg.engine.pinholes import Batch
 from p4alg.engine.tables import Op, SessionFlags, Side, Update
 from p4alg.packet.errors import PacketError
 from p4alg.packet.ipv4 import parse_ipv4
-from p4alg.stream.direction import Segment
 from p4alg.stream.effects import (
     Barrier,
     Closed,
@@ -40,6 +39,7 @@ from p4alg.stream.effects import (
     Send,
     Watched,
 )
+from p4alg.stream.segments import Segment
 
 _COUNTER = "faults.carrier"
 
