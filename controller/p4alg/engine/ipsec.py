@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from p4alg.alg.contract import format_addr
 from p4alg.alg.ike.alg import IKE, IkeAlg
-from p4alg.alg.ike.esp import Drop, EspTracker, Hold, Learn, Sa, read_spi
+from p4alg.alg.ike.esp import Drop, EspTracker, Learn, Sa, Wait, read_spi
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.controls import Control
@@ -116,9 +116,9 @@ class Ipsec:
         decision = self._tracker.inbound(packet.src, packet.dst, spi, now, static=inside)
         self._carry_out(decision, out, now)
 
-    def _carry_out(self, decision: Learn | Hold | Drop, out: PacketOut, now: float) -> None:
+    def _carry_out(self, decision: Learn | Wait | Drop, out: PacketOut, now: float) -> None:
         match decision:
-            case Hold():
+            case Wait():
                 self._counters.count(f"{_COUNTER}.held")
             case Drop():
                 self._counters.count(f"{_COUNTER}.dropped.{decision.reason}")
