@@ -29,6 +29,7 @@ from p4alg.alg.contract import (
     format_addr,
 )
 from p4alg.alg.ftp.tls import Following, RecordFollower
+from p4alg.alg.wire import read_decimal
 
 _SIX = rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})"
 _PORT = re.compile(rb" +" + _SIX + rb" *")
@@ -210,19 +211,17 @@ class FtpAlg:
         gateway: Gateway,
     ) -> Step:
         own = self._facts.endpoint(listener).addr
-        groups = [g for g in range(1, (found.re.groups or 0) + 1) if found.group(g) is not None]
         if kind == b"229":
-            told = Endpoint(own, int(found.group(2)))
-            first = last = 2
+            first, last = 2, 2
+            told = _endpoint(own, found.group(2))
         elif kind == b"EPRT":
-            octets = [int(part) for part in found.group(2).split(b".")]
-            told, first, last = _endpoint(octets, int(found.group(3))), 2, 3
+            first, last = 2, 3
+            told = _endpoint(_number(found.group(2).split(b".")), found.group(3))
         else:
-            numbers = [int(found.group(g)) for g in groups]
-            if max(numbers) > 255:
-                return Refuse(len(line), "bad-syntax")
-            told = _endpoint(numbers[:4], numbers[4] << 8 | numbers[5])
-            first, last = groups[0], groups[-1]
+            first, last = 1, 6
+            told = _endpoint_of_six(found.groups())
+        if told is None:
+            return Refuse(len(line), "bad-syntax", kind.decode())
         reason = self._objection(listener, told)
         if reason:
             return Refuse(len(line), reason, f"{kind.decode()} {told}")
@@ -254,17 +253,27 @@ class FtpAlg:
     def _objection(self, listener: Peer, told: Endpoint) -> str:
         """Why `told` may not be announced, or an empty string (RFC 2577 section 3)."""
         own = (self._facts.endpoint(listener).addr, self._facts.visible_addr(listener))
-        if told.port > 65535:
-            return "bad-syntax"
         if told.addr not in own:
             return "bounce"
         return ""
 
 
-def _endpoint(octets: Sequence[int], port: int) -> Endpoint:
-    if max(octets) > 255:
-        return Endpoint(0, 65536)
-    return Endpoint(int.from_bytes(bytes(octets), "big"), port)
+def _number(octets: Sequence[bytes]) -> int | None:
+    """The number whose bytes are written in decimal, highest first; None if one is above 255."""
+    read = [number for octet in octets if (number := read_decimal(octet, 255)) is not None]
+    return int.from_bytes(bytes(read), "big") if len(read) == len(octets) else None
+
+
+def _endpoint(addr: int | None, port: bytes) -> Endpoint | None:
+    """`addr` with a port written in decimal; None if there is no such endpoint."""
+    number = read_decimal(port, 0xFFFF)
+    return None if addr is None or number is None else Endpoint(addr, number)
+
+
+def _endpoint_of_six(octets: Sequence[bytes]) -> Endpoint | None:
+    """h1,h2,h3,h4,p1,p2 of RFC 959 section 4.1.2; None if one of them is above 255."""
+    addr, port = _number(octets[:4]), _number(octets[4:])
+    return None if addr is None or port is None else Endpoint(addr, port)
 
 
 def _text(kind: bytes, shown: Endpoint, found: re.Match[bytes]) -> bytes:

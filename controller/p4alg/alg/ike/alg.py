@@ -11,9 +11,9 @@ not read, so neither Delete payloads nor the SPIs of ESP are known here.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from p4alg.alg.contract import (
     Forward,
@@ -25,13 +25,12 @@ from p4alg.alg.contract import (
     Step,
     format_addr,
 )
+from p4alg.alg.ike.exchange import BOTH_SPOKE, HALF_OPEN, Exchange, ExchangeState
 from p4alg.alg.ike.header import IkeHeader, Malformed, Natt, read_header, read_natt
 
 NATT_PORT = 4500
 """Where IKE floats to and shares the port with ESP (RFC 3947 section 4)."""
 
-_RESPONSE = 0x20
-_COUNTED = {32: "rekey", 36: "rekey", 5: "informational", 37: "informational"}
 _KEYING = (32, 35, 36)
 """What can make SAs of ESP (RFC 2409 section 5.5, RFC 7296 sections 1.2 and 1.3)."""
 
@@ -115,18 +114,6 @@ def _less(counts: Counter[int], key: int) -> None:
         del counts[key]
 
 
-@dataclass(slots=True)
-class _Exchange:
-    begun_by: Peer
-    is_claimed: bool
-    is_resumed: bool
-    last_seen: float
-    speakers: set[Peer] = field(default_factory=set)
-    is_confirmed: bool = False
-    # Of each message id (the last few) its rekey or informational exchange counts once.
-    counted: deque[tuple[int, int, Peer | None]] = field(default_factory=lambda: deque(maxlen=8))
-
-
 class IkeAlg:
     """The ALG of one UDP flow to port 500 or 4500; see `DatagramAlg`.
 
@@ -147,7 +134,7 @@ class IkeAlg:
         self._inside = facts.endpoint(facts.inside).addr
         self._remote = facts.endpoint(facts.inside.other).addr
         self._outside = facts.inside_as_seen_outside.addr
-        self._exchanges: dict[int, _Exchange] = {}
+        self._exchanges: dict[int, Exchange] = {}
         self._keying_at: float | None = None
         # Not yet told by `expire`; what came back meanwhile is none of them.
         self._evicted: list[int] = []
@@ -160,7 +147,7 @@ class IkeAlg:
     @property
     def both_spoke(self) -> bool:
         """Whether an exchange of this flow has been answered."""
-        return any(len(exchange.speakers) == 2 for exchange in self._exchanges.values())
+        return any(exchange.state in BOTH_SPOKE for exchange in self._exchanges.values())
 
     @property
     def keying_at(self) -> float | None:
@@ -185,14 +172,13 @@ class IkeAlg:
             exchange = self._exchanges[read.initiator_spi] = begun
             between = f"{read}: {format_addr(self._inside)} and {format_addr(self._remote)}"
             notices.append(Notice("float" if floats else "exchange", between))
-        exchange.last_seen = now
-        exchange.speakers.add(sender)
-        if exchange.is_resumed or (sender is exchange.begun_by and read.responder_spi):
-            # Who only forged a beginning, or was turned away, does not come back.
-            exchange.is_confirmed |= len(exchange.speakers) == 2
+        exchange.message(sender, read, now)
+        counted = exchange.counts(sender, read)
+        if counted:
+            notices.append(Notice(counted, str(read)))
         if read.exchange_type in _KEYING:
             self._keying_at = now
-        return [*notices, *_count(exchange, sender, read), Forward(len(data), summary=str(read))]
+        return [*notices, Forward(len(data), summary=str(read))]
 
     def tick(self, gateway: Gateway, now: float) -> None:
         """Forget exchanges that were silent too long; see `Lasting`."""
@@ -208,7 +194,7 @@ class IkeAlg:
         silent = self._forget(
             spi
             for spi, exchange in self._exchanges.items()
-            if exchange.last_seen + (idle if exchange.is_confirmed else half_open) <= now
+            if exchange.last_seen + (half_open if exchange.state in HALF_OPEN else idle) <= now
         )
         return (*self._told_evicted(), *silent)
 
@@ -228,7 +214,7 @@ class IkeAlg:
                 self._shared.release(self._outside, self._remote, spi)
         return spis
 
-    def _begin(self, sender: Peer, read: IkeHeader, now: float) -> _Exchange | str:
+    def _begin(self, sender: Peer, read: IkeHeader, now: float) -> Exchange | str:
         """The exchange of an SPI new to this flow, or the reason why there is none.
 
         A message with a responder SPI can be the first one seen: the SPIs of a rekeyed
@@ -253,7 +239,8 @@ class IkeAlg:
             if reason:
                 return reason
         is_resumed = read.responder_spi != 0 and not is_from_outside
-        return _Exchange(sender, not is_served, is_resumed, now)
+        state = ExchangeState.RESUMED if is_resumed else ExchangeState.BEGUN
+        return Exchange(sender, not is_served, now, state)
 
     def _make_room(self, sender: Peer, now: float) -> bool:
         """Whether `sender` may begin one more exchange, for which its oldest may have to go."""
@@ -266,16 +253,3 @@ class IkeAlg:
         # A host that fails and tries again must not shut itself out for hours.
         self._evicted += self._forget((oldest,))
         return True
-
-
-def _count(exchange: _Exchange, sender: Peer, read: IkeHeader) -> list[Step]:
-    """The notice of a rekey or informational exchange, once for all its messages."""
-    event = _COUNTED.get(read.exchange_type)
-    # Both sides count their own requests from zero in IKEv2 (RFC 7296 section 2.2),
-    # while an id of IKEv1 is drawn at random for the exchange (RFC 2408 section 3.1).
-    requester = sender.other if read.flags & _RESPONSE else sender
-    key = (read.exchange_type, read.message_id, requester if read.major == 2 else None)
-    if event is None or key in exchange.counted:
-        return []
-    exchange.counted.append(key)
-    return [Notice(event, str(read))]

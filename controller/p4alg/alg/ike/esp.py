@@ -14,9 +14,11 @@ the wrong host would take all that follow with it.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
+
+from p4alg.alg.ike.pairing import SA_STATES, TURNS, SaEvent, SaState, Turn, TurnEvent
 
 _LOWEST_SPI, _HIGHEST_SPI = 256, 0xFFFFFFFF
 _HEADER = 8
@@ -48,8 +50,8 @@ class Learn:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """Drop the packet for now, as it is the turn of the exchange of another host, `behind`."""
+class Wait:
+    """Drop the packet for now: it is the turn of the inside host `behind`."""
 
     behind: int
 
@@ -61,7 +63,7 @@ class Drop:
     reason: str
 
 
-Decision = Learn | Hold | Drop
+Decision = Learn | Wait | Drop
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +94,16 @@ class EspLimits:
 
 @dataclass(slots=True, eq=False)
 class _Half:
+    """An SA that was learnt at `since`; `mate` is the SA of the other direction, once known."""
+
     sa: Sa
     since: float
+    state: SaState
     mate: _Half | None = None
+
+    def step(self, event: SaEvent) -> None:
+        """Go on to the state that follows."""
+        self.state = SA_STATES[self.state][event]
 
 
 @dataclass(slots=True)
@@ -111,10 +120,26 @@ class _Relation:
 
 @dataclass(slots=True)
 class _Line:
+    """The hosts that talk to one remote through one outside address."""
+
     relations: dict[int, _Relation] = field(default_factory=dict)
     holder: int | None = None
-    # In the order of their turns: the hosts, and when each last sent.
+    # The hosts that wait, in the order of their turns, and when each last sent.
     waiting: dict[int, float] = field(default_factory=dict)
+    # SAs that were PENDING or UNASKED when they were learnt, oldest first.
+    timed: deque[_Half] = field(default_factory=deque)
+
+    def step(self, inside: int, event: TurnEvent, sent_at: float | None = None) -> None:
+        """Give a host the turn that follows; `sent_at` is when it sent, if it did now."""
+        turn = TURNS[Turn((self.holder == inside, inside in self.waiting))][event]
+        if turn.holds:
+            self.holder = inside
+        elif self.holder == inside:
+            self.holder = None
+        if not turn.waits:
+            self.waiting.pop(inside, None)
+        elif sent_at is not None:
+            self.waiting[inside] = sent_at
 
 
 def read_spi(payload: bytes) -> int | Drop:
@@ -185,19 +210,17 @@ class EspTracker:
         relation = self._relate(inside, outside, remote)
         if isinstance(relation, Drop):
             return relation
-        if relation.open_in and now < relation.open_in[0].since + self._limits.pending:
+        if relation.open_in and relation.open_in[0].state is SaState.UNASKED:
             # The remote was the first to use the new SAs: there is nothing to wait for.
             return self._add(relation, sa, relation.open_in.pop(0), now)
         line = self._line(outside, remote, now)
         first = next(iter(line.waiting), inside)
-        # Behind others waits also the holder: it could add exchanges forever.
         if line.holder not in (None, inside) or first != inside:
             if inside not in line.waiting and len(line.waiting) >= self._limits.waiting:
                 return Drop("queue-full")
-            line.waiting[inside] = now
-            return Hold(first if line.holder is None else line.holder)
-        line.waiting.pop(inside, None)
-        line.holder = inside
+            line.step(inside, TurnEvent.SENDS_BEHIND, now)
+            return Wait(first if line.holder is None else line.holder)
+        line.step(inside, TurnEvent.SENDS_FIRST)
         return self._add(relation, sa, None, now)
 
     def inbound(
@@ -233,7 +256,7 @@ class EspTracker:
         if not relation.open_out and len(relation.open_in) >= self._limits.unsolicited:
             # Who forges the remote's address must not use up the host's share.
             return Drop("unsolicited")
-        asked = [half for half in relation.open_out if self._is_pending(half, now)]
+        asked = [half for half in relation.open_out if half.state is SaState.PENDING]
         mate = next(iter(asked or relation.open_out), None)
         if mate is not None:
             relation.open_out.remove(mate)
@@ -256,6 +279,9 @@ class EspTracker:
             return relation
         others = relation.open_out if sa.is_inbound else relation.open_in
         self._add(relation, sa, others.pop(0) if others else None, now - self._limits.pending)
+        half = self._halves[sa]
+        if half.mate is None:
+            half.step(SaEvent.LATE)
         return None
 
     def forget(self, sa: Sa) -> tuple[Sa, ...]:
@@ -265,11 +291,15 @@ class EspTracker:
         once. Without its answer it has to begin a new exchange, and so leaves too.
         """
         half = self._halves.get(sa)
-        if half is None or (half.mate is not None and not sa.is_inbound):
+        if half is None:
+            return ()
+        half.step(SaEvent.IDLE)
+        if half.state is not SaState.GONE:
             return ()
         self._remove(half)
         if half.mate is None:
             return ()
+        half.mate.step(SaEvent.MATE_GONE)
         self._remove(half.mate)
         return (half.mate.sa,)
 
@@ -277,15 +307,16 @@ class EspTracker:
         """Give up what has had its time; returns the SAs that leave the switch, unanswered."""
         withdrawn: list[Sa] = []
         for key, line in list(self._lines.items()):
+            self._settle(line, now)
             for inside, relation in list(line.relations.items()):
-                for half in list(relation.open_out):
+                for half in [h for h in relation.open_out if h.state is SaState.OVERDUE]:
                     if half.since + self._limits.pending + self._limits.retry <= now:
+                        half.step(SaEvent.WITHDRAWN)
                         self._remove(half)
                         withdrawn.append(half.sa)
                 if not self._is_related(relation, now):
                     del line.relations[inside]
                     _less(self._relations_of, inside)
-            self._settle(line, now)
             if not (line.relations or line.waiting):
                 del self._lines[key]
         return tuple(withdrawn)
@@ -314,16 +345,19 @@ class EspTracker:
         return line
 
     def _settle(self, line: _Line, now: float) -> None:
-        """End the turn of a holder without pending exchanges, and the waiting of who gave up."""
-        holder = None if line.holder is None else line.relations.get(line.holder)
-        if holder is None or not any(self._is_pending(half, now) for half in holder.open_out):
-            line.holder = None
+        """Let time pass: for the SAs of a line, then for the turns of its hosts."""
+        while line.timed and line.timed[0].since + self._limits.pending <= now:
+            half = line.timed.popleft()
+            if SaEvent.LATE in SA_STATES[half.state]:
+                half.step(SaEvent.LATE)
+        if line.holder is not None:
+            # A host without a relation has no SAs either.
+            holder = line.relations.get(line.holder) or _Relation()
+            if not any(half.state is SaState.PENDING for half in holder.open_out):
+                line.step(line.holder, TurnEvent.SETTLED)
         for inside, last_sent in list(line.waiting.items()):
             if last_sent + self._limits.waiting_for <= now:
-                del line.waiting[inside]
-
-    def _is_pending(self, half: _Half, now: float) -> bool:
-        return now < half.since + self._limits.pending
+                line.step(inside, TurnEvent.GAVE_UP)
 
     def _is_related(self, relation: _Relation | None, now: float) -> bool:
         if relation is None:
@@ -350,15 +384,19 @@ class EspTracker:
         return relation
 
     def _add(self, relation: _Relation, sa: Sa, mate: _Half | None, now: float) -> Learn:
-        half = self._halves[sa] = _Half(sa, now, mate)
+        state = SaState.UNASKED if sa.is_inbound else SaState.PENDING
+        half = self._halves[sa] = _Half(sa, now, state, mate)
         self._per_host[sa.inside] += 1
         relation.halves[sa.is_inbound] += 1
         if sa.is_inbound:
             self._inbound.setdefault((sa.outside, sa.spi), {})[sa.remote] = half
         if mate is not None:
             mate.mate = half
+            for one in (half, mate):
+                one.step(SaEvent.PAIRED)
         else:
             (relation.open_in if sa.is_inbound else relation.open_out).append(half)
+            self._lines[sa.outside, sa.remote].timed.append(half)
         return Learn(sa, is_rekey=relation.halves[sa.is_inbound] > 1)
 
     def _remove(self, half: _Half) -> None:

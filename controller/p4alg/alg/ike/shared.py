@@ -16,7 +16,7 @@ from p4alg.alg.contract import (
     format_addr,
 )
 from p4alg.alg.ike.alg import IkeExchanges
-from p4alg.alg.ike.esp import Drop, EspTracker, Hold, Learn, Sa, read_spi
+from p4alg.alg.ike.esp import Drop, EspTracker, Learn, Sa, Wait, read_spi
 
 _IKE_PORT = 500
 
@@ -46,7 +46,7 @@ class IkeShared:
             inside = static.addr if static is not None else None
             found = self.esp.inbound(packet.source, packet.outside, spi, now, static=inside)
         match found:
-            case Hold():
+            case Wait():
                 return [Discard("held")]
             case Drop():
                 return [Discard(f"dropped.{found.reason}")]

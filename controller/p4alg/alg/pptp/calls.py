@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from p4alg.alg.contract import GRE, Endpoint, Gateway, Peer, PinholeRequest, Refusal, SessionFacts
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """A call from its request on.
 

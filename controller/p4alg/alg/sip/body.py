@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from p4alg.alg.sip.limits import SipLimits
-from p4alg.alg.sip.message import Header, Message, SipError, header_at
+from p4alg.alg.sip.message import Header, Message, SipError, header_at, read_length
 
 _BOUNDARY = re.compile(
     rb";[ \t\r\n]*boundary[ \t\r\n]*=[ \t\r\n]*(?:\"([^\"\r\n]{1,70})\"|([^\s;,\"]{1,70}))",
@@ -15,17 +16,31 @@ _BOUNDARY = re.compile(
 )
 
 
+_ONCE = (b"content-type", b"content-length")
+"""Headers that a part may have once: with two, who is to say which one its reader takes."""
+
+
+class Length(NamedTuple):
+    """A Content-Length header, and its value in bytes."""
+
+    header: Header
+    value: int
+
+
 @dataclass(frozen=True, slots=True)
 class SdpPart:
-    """Where SDP is, and the Content-Length values that count its bytes (innermost first)."""
+    """Where SDP is, and every Content-Length that counts its bytes: its own, then outer ones."""
 
     start: int
     end: int
-    lengths: tuple[Header, ...] = ()
+    lengths: tuple[Length, ...] = ()
 
 
 def find_sdp(message: Message, limits: SipLimits) -> list[SdpPart]:
-    """Every SDP body in a message; raises `SipError` at a limit. Encoded ones are not read."""
+    """Every SDP body in a message, but for encoded ones.
+
+    Raises `SipError` at a limit, and for a part whose Content-Length is no number.
+    """
     start, end = message.body
     if start == end:
         return []
@@ -45,9 +60,10 @@ def _search(
     found: list[SdpPart],
 ) -> None:
     known = {header.name: header for header in headers}
-    encoding = known.get(b"content-encoding")
-    if encoding is not None and data[encoding.start : encoding.end].lower() != b"identity":
-        return
+    for header in headers:
+        encoding = data[header.start : header.end].lower()
+        if header.name == b"content-encoding" and encoding != b"identity":
+            return
     kind = known.get(b"content-type")
     if kind is None:
         return
@@ -58,7 +74,8 @@ def _search(
     if name == b"application/sdp":
         if len(found) >= limits.parts:
             raise SipError("too-many-parts")
-        found.append(SdpPart(start, end, lengths))
+        counted = tuple(Length(header, read_length(data, header)) for header in lengths)
+        found.append(SdpPart(start, end, counted))
     elif name.startswith(b"multipart/"):
         boundary = _BOUNDARY.search(value)
         if boundary is None:
@@ -110,7 +127,10 @@ def _part(
             stop = data.find(b"\r\n", stop + 2, end)
         if stop < 0 or len(headers) >= limits.headers:
             raise SipError("bad-multipart")
-        headers.append(header_at(data, at, stop))
+        header = header_at(data, at, stop)
+        if header.name in _ONCE and any(other.name == header.name for other in headers):
+            raise SipError("twice")
+        headers.append(header)
         at = stop + 2
     if at < end:
         _search(data, at + 2, end, tuple(headers), lengths, limits, depth - 1, found)

@@ -19,9 +19,10 @@ from p4alg.alg.contract import (
     Step,
     format_addr,
 )
+from p4alg.alg.sip.body import Length
 from p4alg.alg.sip.calls import SipCalls
 from p4alg.alg.sip.headers import Contact, Via, contacts, vias
-from p4alg.alg.sip.message import Header, Message, SipError
+from p4alg.alg.sip.message import Message, SipError
 from p4alg.alg.sip.records import Call, TransactionKey
 
 _SUMMARY = 240
@@ -57,7 +58,9 @@ class Exchange:
         self.new_call: Call | None = None
         self.is_new = False
         """Whether the request is no copy of one that was seen."""
-        self._longer: dict[Header, int] = {}
+        # By how many bytes what a Content-Length counts grows, and the lengths around that one.
+        self._longer: dict[Length, int] = {}
+        self._around: dict[Length, tuple[Length, ...]] = {}
         limits = self.settings.limits
         self.vias: list[Via] = vias(message, limits)
         self.contacts: list[Contact] = contacts(message, limits)
@@ -95,11 +98,12 @@ class Exchange:
         if self.message.data[start:end] != text:
             self.edits.append(Edit(start, end, text))
 
-    def edit_body(self, start: int, end: int, text: bytes, lengths: tuple[Header, ...]) -> None:
-        """Replace a span of the body, which `lengths` count."""
+    def edit_body(self, start: int, end: int, text: bytes, lengths: tuple[Length, ...]) -> None:
+        """Replace a span of the body, which `lengths` count (innermost first)."""
         self.edit(start, end, text)
-        for header in lengths:
-            self._longer[header] = self._longer.get(header, 0) + len(text) - (end - start)
+        for index, length in enumerate(lengths):
+            self._longer[length] = self._longer.get(length, 0) + len(text) - (end - start)
+            self._around[length] = lengths[index + 1 :]
 
     def check_port(self, port: int) -> None:
         """Refuse a message early that asks for a port to which nothing may lead (G7)."""
@@ -117,15 +121,28 @@ class Exchange:
 
     def forward(self, length: int) -> list[Step]:
         """The steps of a message that goes on."""
-        for header, longer in self._longer.items():
-            if longer:
-                length_now = int(self.message.text(header)) + longer
-                self.edit(header.start, header.end, b"%d" % max(0, length_now))
+        self._edit_lengths()
         self._end(self.ended)
         granted = [*self.pinholes, *self.calls.ledger.granted]
         edits = tuple(sorted(self.edits, key=lambda edit: (edit.start, edit.end)))
         pinholes = tuple(dict.fromkeys(granted))
         return [*self.notices, Forward(length, edits, self._summary(), pinholes)]
+
+    def _edit_lengths(self) -> None:
+        """Have every Content-Length count what is edited behind it.
+
+        The length of a part is itself within the parts around it, which grow when it needs
+        one digit more.
+        """
+        for length in sorted(self._longer, key=lambda inner: -len(self._around[inner])):
+            longer = self._longer[length]
+            if longer == 0:
+                continue
+            start, end = length.header.start, length.header.end
+            said = b"%d" % max(0, length.value + longer)
+            self.edit(start, end, said)
+            for outer in self._around[length]:
+                self._longer[outer] += len(said) - (end - start)
 
     def refuse(self, length: int, reason: str) -> list[Step]:
         """The steps of a message that may not take effect: what it took is given back."""

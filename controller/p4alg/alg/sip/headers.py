@@ -21,6 +21,7 @@ from p4alg.alg.sip.uri import (
     read_value,
     split,
 )
+from p4alg.alg.wire import read_decimal
 
 _SENT_PROTOCOL = re.compile(
     rb"[ \t\r\n]*SIP[ \t\r\n]*/[ \t\r\n]*2\.0[ \t\r\n]*/[ \t\r\n]*([A-Za-z-]{1,16})[ \t\r\n]+",
@@ -158,7 +159,8 @@ def seconds(text: bytes) -> int | None:
     text = text.strip(b" \t\r\n")
     if not text.isdigit():
         return None
-    return _MAX_EXPIRES if len(text) > 10 else min(int(text), _MAX_EXPIRES)
+    number = read_decimal(text, _MAX_EXPIRES)
+    return _MAX_EXPIRES if number is None else number
 
 
 def aor(message: Message, name: bytes) -> bytes:

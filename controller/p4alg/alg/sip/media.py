@@ -235,9 +235,9 @@ def _is_held(streams: Streams) -> bool:
 
 
 def _open(x: Exchange, user: User, mine: Stream, theirs: Stream, held: bool) -> set[Key]:
-    """Open the pinholes of one stream; what they are kept by."""
-    assert mine.media is not None
-    assert theirs.media is not None
+    """Open the pinholes of one stream, if both ends listen; what they are kept by."""
+    if mine.media is None or theirs.media is None:
+        return set()
     wanted = [(mine.media, theirs.media.addr, "rtp" if mine.is_rtp else "media", _MEDIA_FLOWS)]
     if mine.rtcp is not None and not (mine.has_mux and theirs.has_mux):
         addr = theirs.rtcp.addr if theirs.rtcp is not None else theirs.media.addr

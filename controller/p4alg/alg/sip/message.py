@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 from p4alg.alg.sip.limits import SipLimits
+from p4alg.alg.wire import read_decimal
 
 _TOKEN = rb"[A-Za-z0-9.!%*_+`'~-]"
 _REQUEST = re.compile(rb"(" + _TOKEN + rb"{1,32}) ([^\s<>\"]++) SIP/2\.0", re.IGNORECASE)
@@ -19,10 +20,10 @@ _STATUS = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2})(?: .*)?", re.IGNORECASE | re.DO
 _PREFIX = re.compile(_TOKEN + rb"{1,32}+(?:[ /]|\Z)")
 _HEADER = re.compile(rb"(" + _TOKEN + rb"{1,64}+)[ \t]*+:")
 _CSEQ = re.compile(rb"([0-9]{1,10})[ \t\r\n]+(" + _TOKEN + rb"{1,32})")
-_LENGTH = re.compile(rb"[0-9]{1,9}")
 _TAG = re.compile(rb";[ \t\r\n]*tag[ \t\r\n]*=[ \t\r\n]*([^;,\s\"<>]*)", re.IGNORECASE)
 _SPACE = b" \t\r\n"
 _LARGEST_CSEQ = (1 << 31) - 1
+_LARGEST_LENGTH = 999_999_999
 
 _COMPACT = {
     b"b": b"referred-by",
@@ -143,16 +144,13 @@ def parse_head(data: bytes, limits: SipLimits) -> Head:
     if request is not None:
         method, uri, code = request[1], request.span(2), 0
     elif status is not None:
-        method, uri, code = b"", None, int(status[1])
+        method, uri, code = b"", None, read_decimal(status[1], 699) or 0
     else:
         raise SipError("bad-start")
     length = None
     for header in headers:
         if header.name == b"content-length":
-            value = data[header.start : header.end]
-            if _LENGTH.fullmatch(value) is None:
-                raise SipError("bad-length")
-            length = int(value)
+            length = read_length(data, header)
             if length > limits.message:
                 raise SipError("body-too-long")
     return Head(method, uri, code, headers, end + 4, length)
@@ -195,6 +193,14 @@ def header_at(data: bytes, at: int, end: int) -> Header:
     return Header(_COMPACT.get(name, name), start, end)
 
 
+def read_length(data: bytes, header: Header) -> int:
+    """The value of a Content-Length, of a message or of a part; raises `SipError`."""
+    length = read_decimal(data[header.start : header.end], _LARGEST_LENGTH)
+    if length is None:
+        raise SipError("bad-length")
+    return length
+
+
 def parse_message(data: bytes, limits: SipLimits) -> Message:
     """Read a whole message; raises `SipError`.
 
@@ -210,7 +216,8 @@ def parse_message(data: bytes, limits: SipLimits) -> Message:
     if any(name not in known for name in _REQUIRED):
         raise SipError("missing-header")
     cseq = _CSEQ.fullmatch(data, known[b"cseq"].start, known[b"cseq"].end)
-    if cseq is None or int(cseq[1]) > _LARGEST_CSEQ or (head.uri and cseq[2] != head.method):
+    number = None if cseq is None else read_decimal(cseq[1], _LARGEST_CSEQ)
+    if cseq is None or number is None or (head.uri and cseq[2] != head.method):
         raise SipError("bad-cseq")
     if known[b"call-id"].start == known[b"call-id"].end:
         raise SipError("missing-header")
@@ -222,7 +229,7 @@ def parse_message(data: bytes, limits: SipLimits) -> Message:
         head.headers,
         (head.body, end),
         known[b"call-id"],
-        int(cseq[1]),
+        number,
         _tag(data, known[b"from"]),
         _tag(data, known[b"to"]),
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from p4alg.alg.contract import TCP, UDP
 from p4alg.alg.sip.message import SipError
+from p4alg.alg.wire import read_decimal
 
 _SPACE = rb"[ \t\r\n]*+"
 _QUOTED = rb"\"(?:[^\"\\]|\\.)*+(?:\"|\Z)"
@@ -74,15 +75,17 @@ def read_addr(text: bytes) -> int | None:
     tell whether they mean octal."""
     if _DOTTED.fullmatch(text) is None:
         return None
-    octets = [int(part) for part in text.split(b".")]
-    return int.from_bytes(bytes(octets), "big") if max(octets) <= 255 else None
+    read = [read_decimal(part, 255) for part in text.split(b".")]
+    octets = [octet for octet in read if octet is not None]
+    return int.from_bytes(bytes(octets), "big") if len(octets) == len(read) else None
 
 
 def read_port(text: bytes) -> int:
-    """A port number, 0 to 65535; raises `SipError` for anything larger."""
-    if len(text) > 5 or int(text) > 0xFFFF:
+    """A port number, 0 to 65535; raises `SipError` for anything else."""
+    number = read_decimal(text, 0xFFFF)
+    if number is None:
         raise SipError("bad-port")
-    return int(text)
+    return number
 
 
 def read_uri(data: bytes, start: int, end: int) -> Uri | None:

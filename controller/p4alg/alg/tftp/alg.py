@@ -27,9 +27,11 @@ from p4alg.alg.contract import (
     Step,
     Watch,
 )
+from p4alg.alg.wire import read_decimal
 
 _MODES = (b"netascii", b"octet", b"mail")
 _BLOCK = 512
+_SMALLEST_BLOCK, _LARGEST_BLOCK = 8, 65464
 _HEAD = 4
 """Bytes before the data of a block, and of a whole acknowledgement."""
 _LONGEST_REQUEST = 512
@@ -214,10 +216,8 @@ def _options(data: bytes) -> dict[bytes, bytes] | None:
 
 def _number(value: bytes | None, default: int) -> int:
     """A block size of RFC 2348 (8 to 65464), or the default if there is none that is right."""
-    if value is None or not value.isdigit() or len(value) > 5:
-        return default
-    number = int(value)
-    return number if 8 <= number <= 65464 else default
+    number = None if value is None else read_decimal(value, _LARGEST_BLOCK)
+    return number if number is not None and number >= _SMALLEST_BLOCK else default
 
 
 def _said(options: dict[bytes, bytes]) -> str:

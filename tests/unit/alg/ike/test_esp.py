@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p4alg.alg.ike.esp import Decision, Drop, EspLimits, EspTracker, Hold, Learn, Sa, read_spi
+from p4alg.alg.ike.esp import Decision, Drop, EspLimits, EspTracker, Learn, Sa, Wait, read_spi
 
 A, B, C = 0x0A00000B, 0x0A00000C, 0x0A00000D
 OUTSIDE, REMOTE, OTHER = 0xCB007102, 0xC6336401, 0xC6336402
@@ -43,7 +43,7 @@ def test_K2_the_first_unknown_spi_coming_back_answers_the_pending_exchange() -> 
 def test_K2_a_second_host_waits_until_the_exchange_before_it_is_answered() -> None:
     line = Line(A, B)
     line.out(A, 0x1000)
-    assert line.out(B, 0x1001, 1.0) == Hold(A)
+    assert line.out(B, 0x1001, 1.0) == Wait(A)
     assert line.back(0x2000, 1.5) == Learn(received(A, 0x2000))
     assert line.out(B, 0x1001, 2.0) == Learn(sent(B, 0x1001))
     assert line.back(0x2001, 2.5) == Learn(received(B, 0x2001))
@@ -56,8 +56,8 @@ def test_K2_waiting_hosts_have_their_turns_in_the_order_of_their_first_packets()
     line.out(C, 0x1002)
     line.out(B, 0x1001)
     line.back(0x2000, 1.0)
-    assert line.out(C, 0x1002, 1.0) == Hold(B)
-    assert line.out(A, 0x1003, 1.0) == Hold(B)
+    assert line.out(C, 0x1002, 1.0) == Wait(B)
+    assert line.out(A, 0x1003, 1.0) == Wait(B)
     assert line.out(B, 0x1001, 1.0) == Learn(sent(B, 0x1001))
 
 
@@ -83,7 +83,7 @@ def test_K2_a_host_with_many_exchanges_gets_in_line_when_others_wait() -> None:
     line.out(A, 0x1000)
     assert line.out(A, 0x1001) == Learn(sent(A, 0x1001), is_rekey=True)
     line.out(B, 0x1002)
-    assert line.out(A, 0x1003) == Hold(A)
+    assert line.out(A, 0x1003) == Wait(A)
     assert [line.back(0x2000), line.back(0x2001)] == [
         Learn(received(A, 0x2000)),
         Learn(received(A, 0x2001), is_rekey=True),
@@ -105,9 +105,9 @@ def test_K2_exchanges_with_different_remotes_or_outside_addresses_do_not_wait() 
 def test_K2_a_full_queue_refuses() -> None:
     line = Line(A, B, C, limits=EspLimits(waiting=1))
     line.out(A, 0x1000)
-    assert line.out(B, 0x1001) == Hold(A)
+    assert line.out(B, 0x1001) == Wait(A)
     assert line.out(C, 0x1002) == Drop("queue-full")
-    assert line.out(B, 0x1001) == Hold(A)
+    assert line.out(B, 0x1001) == Wait(A)
 
 
 def test_K2_a_packet_that_overtook_the_tables_begins_nothing_new() -> None:
@@ -222,7 +222,7 @@ def test_K1_esp_without_ike_before_it_is_refused() -> None:
 def test_K1_ike_is_not_asked_for_when_switched_off() -> None:
     tracker = EspTracker(require_ike=False)
     assert tracker.outbound(A, OUTSIDE, REMOTE, 0x1000, 0.0) == Learn(sent(A, 0x1000))
-    assert tracker.outbound(B, OUTSIDE, REMOTE, 0x1001, 0.0) == Hold(A)
+    assert tracker.outbound(B, OUTSIDE, REMOTE, 0x1001, 0.0) == Wait(A)
     assert tracker.inbound(REMOTE, OUTSIDE, 0x2000, 0.0) == Learn(received(A, 0x2000))
 
 
@@ -261,7 +261,7 @@ def test_K3_a_rekey_is_a_new_pair_beside_the_old_one() -> None:
 def test_K3_an_unanswered_exchange_gives_way_and_is_withdrawn_to_begin_anew() -> None:
     line = Line(A, B)
     line.out(A, 0x1000)
-    assert line.out(B, 0x1001, 9.9) == Hold(A)
+    assert line.out(B, 0x1001, 9.9) == Wait(A)
     assert line.out(B, 0x1001, 10.0) == Learn(sent(B, 0x1001))
     assert line.back(0x2001, 10.0) == Learn(received(B, 0x2001), contested=A)
     assert line.tracker.expire(69.9) == ()
