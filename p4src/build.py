@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Compile the P4 program and keep the manifest of its artifacts.
+"""Compile the P4 program and keep what is made of its sources.
 
-``build.py`` compiles (needs p4c-bm2-ss on PATH) and writes the manifest;
-``build.py --check`` only tells whether sources, artifacts and manifest agree.
+``build.py`` writes the Python constants, compiles (needs p4c-bm2-ss on PATH) and
+writes the manifest; ``build.py --constants`` writes the Python constants only;
+``build.py --check`` only tells whether sources, constants, artifacts and manifest
+agree. Neither of the two needs a compiler.
 Uses nothing but the standard library, so that it runs before any set-up.
 """
 
@@ -15,6 +17,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import python_constants
 
 P4SRC = Path(__file__).resolve().parent
 ARTIFACTS = P4SRC / "artifacts" / "v1model"
@@ -86,14 +90,24 @@ def problems() -> list[str]:
 
 
 def main() -> int:
-    """Compile or check; 0 done, 1 failed."""
+    """Compile, generate or check; 0 done, 1 failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only compare with the manifest")
-    if parser.parse_args().check:
-        found = problems()
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--check", action="store_true", help="only tell what is out of date")
+    only.add_argument("--constants", action="store_true", help="only write the Python constants")
+    args = parser.parse_args()
+    if args.check:
+        found = [*problems(), *python_constants.problems()]
         if found:
             print(f"p4src: {'; '.join(found)}; run make p4", file=sys.stderr)
         return 1 if found else 0
+    try:
+        python_constants.write()
+    except python_constants.SourceError as error:
+        print(f"p4src: {error}", file=sys.stderr)
+        return 1
+    if args.constants:
+        return 0
     if shutil.which(COMPILER) is None:
         print(
             f"p4src: {COMPILER} is not on PATH; install p4c (README, For P4 users)",

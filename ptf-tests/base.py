@@ -10,7 +10,6 @@ import functools
 import ipaddress
 import queue
 import threading
-from enum import IntEnum
 from pathlib import Path
 
 import p4runtime_sh.shell as sh
@@ -21,6 +20,9 @@ from ptf.base_tests import BaseTest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import Ether
 
+from program import Drop, FilterMode, Punt, SessionFlags, Side
+from program import PacketOutFlags as Out
+
 ROUTER = "02:00:00:00:00:aa"
 HOST = "02:00:00:00:00:01"
 SERVER = "02:00:00:00:00:02"
@@ -30,47 +32,6 @@ MTU = 1500
 TCP_PROTO, UDP_PROTO, ICMP_PROTO = 6, 17, 1
 WAIT = 3.0
 """Seconds to wait for what must come."""
-
-
-class Punt(IntEnum):
-    """Reasons of a packet-in: PUNT_* of p4src/shared/constants.p4."""
-
-    NEW_FLOW = 1
-    ALG = 2
-    ARP = 3
-    FRAGMENT = 4
-    LOCAL = 5
-    TTL = 6
-    MTU = 7
-    NEIGHBOUR = 8
-
-
-class Drop(IntEnum):
-    """Indexes of the drop counter: DROP_* of p4src/shared/constants.p4."""
-
-    PARSE = 1
-    CHECKSUM = 2
-    NO_ZONE = 3
-    NOT_FOR_US = 4
-    ETHERTYPE = 5
-    POLICY = 6
-    NO_MAPPING = 7
-    FILTERED = 8
-    NO_SESSION = 9
-    METER = 10
-    NO_ROUTE = 11
-    TTL = 12
-    PROTOCOL = 13
-    FRAGMENT = 14
-
-
-class Out(IntEnum):
-    """Flags of a packet-out: OUT_* of p4src/shared/constants.p4."""
-
-    PIPELINE = 1
-    SEQUENCE_FINAL = 2
-    HAIRPIN = 4
-
 
 _connected = False
 
@@ -113,7 +74,7 @@ class GatewayTest(BaseTest):
         _connect()
         self._entries = []
         self._drain()
-        for port, side in ((INSIDE, 0), (OUTSIDE, 1)):
+        for port, side in ((INSIDE, Side.INSIDE), (OUTSIDE, Side.OUTSIDE)):
             self.add("port_zone", {"port": port, "vlan_id": 0}, "set_zone", zone=port, side=side,
                      mac=ROUTER)  # fmt: skip
         self.add("route", {"addr": "10.0.0.0/8"}, "via", next_hop=1)
@@ -136,9 +97,9 @@ class GatewayTest(BaseTest):
         """Insert an entry that tearDown deletes; returns it."""
         entry = sh.TableEntry(_full_names()[table])(action=action)
         for name, value in match.items():
-            entry.match[name] = str(value)
+            entry.match[name] = _text(value)
         for name, value in parameters.items():
-            entry.action[name] = str(value)
+            entry.action[name] = _text(value)
         if priority:
             entry.priority = priority
         entry.insert()
@@ -151,7 +112,7 @@ class GatewayTest(BaseTest):
         counter.table_entry = entry
         return next(iter(counter.read())).packet_count
 
-    def add_mapping(self, proto, inside_id, outside_id, filter_mode=0):
+    def add_mapping(self, proto, inside_id, outside_id, filter_mode=FilterMode.ADDRESS_AND_PORT):
         """Map the client's endpoint to one of the pool, both ways."""
         self.add("map_out", {"proto": proto, "inside_addr": CLIENT_IP, "inside_id": inside_id},
                  "set_outside", outside_addr=POOL_IP, outside_id=outside_id)  # fmt: skip
@@ -217,7 +178,7 @@ class GatewayTest(BaseTest):
         assert _matched(told) == _matched(entry.msg())
 
     def dropped(self, reason):
-        """How many packets were dropped for a reason (DROP_* of constants.p4)."""
+        """How many packets were dropped for a reason (a `Drop`)."""
         counter = sh.CounterEntry("drop_counter")
         counter.index = int(reason)
         return next(iter(counter.read())).packet_count
@@ -234,6 +195,11 @@ class GatewayTest(BaseTest):
 def _full_names():
     """The full name of each table by its short one: direct counters want the full one."""
     return {table.preamble.alias: table.name for table in sh.P4Objects(sh.P4Type.table)}
+
+
+def _text(value):
+    """A value as p4runtime-shell reads it; a member of an enumeration is its number."""
+    return str(int(value)) if isinstance(value, int) else str(value)
 
 
 def _matched(entry):
@@ -273,4 +239,16 @@ def inward_translated(l4, **ip):
     return fresh(Ether(src=ROUTER, dst=HOST) / IP(src=SERVER_IP, dst=CLIENT_IP, **ip) / l4)
 
 
-__all__ = ["ICMP", "IP", "TCP", "UDP", "Ether"]
+__all__ = [
+    "ICMP",
+    "IP",
+    "TCP",
+    "UDP",
+    "Drop",
+    "Ether",
+    "FilterMode",
+    "Out",
+    "Punt",
+    "SessionFlags",
+    "Side",
+]

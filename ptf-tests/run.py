@@ -17,12 +17,13 @@ import sys
 import time
 from pathlib import Path
 
+from program import CPU_PORT
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PREFIX = "p4algptf-"
 PORTS = (1, 2)
 GRPC = "127.0.0.1:9559"
-CPU_PORT = "510"
 START_SECONDS = 30.0
 OFFLOADS = ("tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off")
 
@@ -66,9 +67,9 @@ def target_command(target: str, python: str) -> list[str]:
     """The command of the switch."""
     ports = [word for n in PORTS for word in ("-i", f"{n}@sw{n}")]
     if target == "embedded":
-        served = ["--grpc", GRPC, "--device-id", "1", "--cpu-port", CPU_PORT]
+        served = ["--grpc", GRPC, "--device-id", "1", "--cpu-port", str(CPU_PORT)]
         return [python, "-m", "p4softswitch", *ports, *served]
-    served = ["--", "--grpc-server-addr", GRPC, "--cpu-port", CPU_PORT]
+    served = ["--", "--grpc-server-addr", GRPC, "--cpu-port", str(CPU_PORT)]
     return ["simple_switch_grpc", "--no-p4", "--device-id", "1", *ports, *served]
 
 

@@ -7,6 +7,7 @@ from base import (
     POOL_IP,
     UDP,
     Drop,
+    FilterMode,
     GatewayTest,
     Punt,
     inward,
@@ -15,11 +16,9 @@ from base import (
     outward_translated,
 )
 
-FILTER_ENDPOINT_INDEPENDENT = 2
-
 
 class _AddressMap(GatewayTest):
-    def map_address(self, filter_mode=0):
+    def map_address(self, filter_mode=FilterMode.ADDRESS_AND_PORT):
         out = self.add("addr_map_out", {"inside_addr": CLIENT_IP}, "set_outside_addr",
                        outside_addr=POOL_IP)  # fmt: skip
         into = self.add("addr_map_in", {"outside_addr": POOL_IP}, "set_inside_addr",
@@ -52,13 +51,13 @@ class AnEndpointsOwnMappingComesFirst(_AddressMap):
 
 class ItsFilterIsKept(_AddressMap):
     def runTest(self):
-        self.map_address(filter_mode=0)
+        self.map_address(filter_mode=FilterMode.ADDRESS_AND_PORT)
         self.expect_drop(Drop.FILTERED, OUTSIDE, inward(UDP(sport=53, dport=5000)))
 
 
 class AnOpenOneAsks(_AddressMap):
     def runTest(self):
-        self.map_address(filter_mode=FILTER_ENDPOINT_INDEPENDENT)
+        self.map_address(filter_mode=FilterMode.ENDPOINT_INDEPENDENT)
         packet = inward(UDP(sport=53, dport=5000))
         self.send(OUTSIDE, packet)
         self.expect_punt(Punt.NEW_FLOW, packet, port=OUTSIDE)

@@ -2,16 +2,14 @@
 
 import p4runtime_sh.shell as sh
 
-from base import INSIDE, OUTSIDE, TCP, GatewayTest, inward, outward
-
-CORRECT_SEQUENCE = 2
+from base import INSIDE, OUTSIDE, TCP, GatewayTest, SessionFlags, inward, outward
 
 
 class EveryEntryOnThePathCounts(GatewayTest):
     def runTest(self):
         self.add("policy", {"proto": "6&&&0xff"}, "translate", priority=1)
         self.add_mapping(6, 5000, 40000)
-        self.add_session(6, 5000, 80, flags=CORRECT_SEQUENCE)
+        self.add_session(6, 5000, 80, flags=SessionFlags.CORRECT_SEQUENCE)
         self.add("sequence", self.flow(6, 5000, 80), "correct", out_position=0, out_before=0,
                  out_after=0, in_position=0, in_before=0, in_after=0)  # fmt: skip
         for _ in range(3):

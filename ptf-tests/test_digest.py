@@ -7,6 +7,7 @@ from base import (
     SERVER_IP,
     TCP,
     GatewayTest,
+    SessionFlags,
     inward,
     inward_translated,
     outward,
@@ -15,7 +16,6 @@ from base import (
 
 FIN, RST, ACK = 0x01, 0x04, 0x10
 OUTBOUND, INBOUND = 1, 0
-NOTIFY_ESTABLISHED = 1
 
 
 class _Digest(GatewayTest):
@@ -53,7 +53,7 @@ class RstIsTold(_Digest):
 
 
 class TheEndOfTheHandshakeIsToldOnRequest(_Digest):
-    flags = NOTIFY_ESTABLISHED
+    flags = SessionFlags.NOTIFY_ESTABLISHED
 
     def runTest(self):
         self.from_client("S")

@@ -12,6 +12,7 @@ from base import (
     UDP,
     Drop,
     Ether,
+    FilterMode,
     GatewayTest,
     fresh,
     inward,
@@ -35,7 +36,8 @@ class _SharedPort(GatewayTest):
         self.add("map_out", {"proto": 17, **inside}, "set_outside", outside_addr=POOL_IP,
                  outside_id=IKE)  # fmt: skip
         self.add("ike_in", {"outside_addr": POOL_IP, "initiator_spi": spi}, "set_inside",
-                 inside_addr=addr, inside_id=IKE, filter_mode=0)  # fmt: skip
+                 inside_addr=addr, inside_id=IKE,
+                 filter_mode=FilterMode.ADDRESS_AND_PORT)  # fmt: skip
         key = {"proto": 17, **inside, "remote_addr": SERVER_IP, "remote_id": IKE}
         self.add("session", key, "allow", alg_id=0, flags=0, watch_below=0)
 

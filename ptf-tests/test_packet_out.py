@@ -12,15 +12,15 @@ from base import (
     UDP,
     Drop,
     Ether,
+    FilterMode,
     GatewayTest,
     Out,
     Punt,
+    SessionFlags,
     fresh,
     outward,
     outward_translated,
 )
-
-CORRECT_SEQUENCE = 2
 
 
 class DirectLeavesAsItIs(GatewayTest):
@@ -44,7 +44,7 @@ class _Resized(GatewayTest):
     def setUp(self):
         super().setUp()
         self.add_mapping(6, 5000, 40000)
-        self.add_session(6, 5000, 21, alg_id=3, flags=CORRECT_SEQUENCE)
+        self.add_session(6, 5000, 21, alg_id=3, flags=SessionFlags.CORRECT_SEQUENCE)
         self.add("sequence", self.flow(6, 5000, 21), "correct", out_position=0, out_before=0,
                  out_after=10, in_position=0, in_before=0, in_after=0)  # fmt: skip
         self.packet = outward(TCP(sport=5000, dport=21, flags="PA", seq=100, ack=1) / b"NOOP\r\n")
@@ -69,7 +69,7 @@ class HairpinEntersFromOutside(GatewayTest):
 
     def setUp(self):
         super().setUp()
-        self.add_mapping(17, 6000, 41000, filter_mode=2)
+        self.add_mapping(17, 6000, 41000, filter_mode=FilterMode.ENDPOINT_INDEPENDENT)
         frame = Ether(src=HOST, dst=ROUTER) / IP(src=POOL_IP, dst=POOL_IP)
         self.packet = fresh(frame / UDP(sport=40000, dport=41000) / b"x")
 

@@ -10,6 +10,7 @@ from base import (
     UDP,
     Drop,
     Ether,
+    FilterMode,
     GatewayTest,
     Punt,
     inward,
@@ -59,13 +60,13 @@ class FromOutsideToNoMappingIsDropped(GatewayTest):
 
 class AddressAndPortFilterRefuses(GatewayTest):
     def runTest(self):
-        self.add_mapping(17, 5000, 40000, filter_mode=0)
+        self.add_mapping(17, 5000, 40000, filter_mode=FilterMode.ADDRESS_AND_PORT)
         self.expect_drop(Drop.FILTERED, OUTSIDE, inward(UDP(sport=53, dport=40000)))
 
 
 class EndpointIndependentFilterAsks(GatewayTest):
     def runTest(self):
-        self.add_mapping(17, 5000, 40000, filter_mode=2)
+        self.add_mapping(17, 5000, 40000, filter_mode=FilterMode.ENDPOINT_INDEPENDENT)
         packet = inward(UDP(sport=53, dport=40000))
         self.send(OUTSIDE, packet)
         self.expect_punt(Punt.NEW_FLOW, packet, port=OUTSIDE)

@@ -5,19 +5,19 @@ from base import (
     OUTSIDE,
     TCP,
     GatewayTest,
+    SessionFlags,
     inward,
     inward_translated,
     outward,
     outward_translated,
 )
 
-CORRECT_SEQUENCE = 2
 NOTHING = {"out_position": 0, "out_before": 0, "out_after": 0,
            "in_position": 0, "in_before": 0, "in_after": 0}  # fmt: skip
 
 
 class _Sequence(GatewayTest):
-    def correct(self, flags=CORRECT_SEQUENCE, **deltas):
+    def correct(self, flags=SessionFlags.CORRECT_SEQUENCE, **deltas):
         self.add_mapping(6, 5000, 40000)
         self.add_session(6, 5000, 21, flags=flags)
         self.add("sequence", self.flow(6, 5000, 21), "correct", **{**NOTHING, **deltas})

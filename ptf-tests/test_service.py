@@ -1,6 +1,6 @@
 """Which ALG a new flow gets: by its protocol, and the server's port as the server has it."""
 
-from base import INSIDE, OUTSIDE, TCP, UDP, GatewayTest, Punt, inward, outward
+from base import INSIDE, OUTSIDE, TCP, UDP, FilterMode, GatewayTest, Punt, inward, outward
 
 FTP, OTHER = 3, 4
 
@@ -40,7 +40,7 @@ class TheProtocolCounts(_Service):
 class AServerInsideIsKnownByItsInsidePort(_Service):
     def runTest(self):
         self.bind({"proto": "6&&&0xff", "server_id": "21&&&0xffffffff"}, FTP, 1)
-        self.add_mapping(6, 21, 2121, filter_mode=2)
+        self.add_mapping(6, 21, 2121, filter_mode=FilterMode.ENDPOINT_INDEPENDENT)
         self.ask(inward(TCP(sport=6000, dport=2121, flags="S")), FTP, port=OUTSIDE)
 
 

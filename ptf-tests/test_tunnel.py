@@ -17,10 +17,10 @@ from base import (
     outward,
     outward_translated,
 )
+from program import CALL_FLAG
 
 GRE, ESP, AH, SCTP = 47, 50, 51, 132
 PPP = 0x880B
-CALL = 0x10000
 """In a key, what tells a call id (which may be 0) from none."""
 
 
@@ -47,7 +47,7 @@ class _Tunnel(GatewayTest):
 
 class GreCallsAreTranslatedForTheirReceiver(_Tunnel):
     def runTest(self):
-        self.open(GRE, CALL | 7, CALL | 1007, CALL | 99)
+        self.open(GRE, CALL_FLAG | 7, CALL_FLAG | 1007, CALL_FLAG | 99)
         self.send(INSIDE, outward(call(99), proto=GRE))
         self.expect(OUTSIDE, outward_translated(call(99), proto=GRE))
         self.send(OUTSIDE, inward(call(1007), proto=GRE))
@@ -56,13 +56,13 @@ class GreCallsAreTranslatedForTheirReceiver(_Tunnel):
 
 class AnotherGreCallIsNotOurs(_Tunnel):
     def runTest(self):
-        self.open(GRE, CALL | 7, CALL | 1007, CALL | 99)
+        self.open(GRE, CALL_FLAG | 7, CALL_FLAG | 1007, CALL_FLAG | 99)
         self.expect_drop(Drop.NO_MAPPING, OUTSIDE, inward(call(1008), proto=GRE))
 
 
 class PlainGreIsNotMistakenForCallZero(_Tunnel):
     def runTest(self):
-        self.open(GRE, CALL, CALL, CALL)
+        self.open(GRE, CALL_FLAG, CALL_FLAG, CALL_FLAG)
         self.send(INSIDE, outward(call(0), proto=GRE))
         self.expect(OUTSIDE, outward_translated(call(0), proto=GRE))
         self.send(OUTSIDE, inward(call(0), proto=GRE))

@@ -17,6 +17,7 @@ from base import (
     Ether,
     GatewayTest,
     Punt,
+    Side,
     fresh,
     outward,
 )
@@ -27,8 +28,8 @@ VLAN, OTHER_VLAN = 30, 40
 class _Vlan(GatewayTest):
     def setUp(self):
         super().setUp()
-        self.add("port_zone", {"port": INSIDE, "vlan_id": VLAN}, "set_zone", zone=3, side=0,
-                 mac=ROUTER)  # fmt: skip
+        self.add("port_zone", {"port": INSIDE, "vlan_id": VLAN}, "set_zone", zone=3,
+                 side=Side.INSIDE, mac=ROUTER)  # fmt: skip
         self.add_mapping(17, 5000, 40000)
         self.add_session(17, 5000, 53)
 

@@ -1,9 +1,18 @@
 """Watched sessions: the ALG sees short datagrams of one side, the switch forwards the rest."""
 
-from base import INSIDE, OUTSIDE, UDP, GatewayTest, Punt, inward, inward_translated, outward
+from base import (
+    INSIDE,
+    OUTSIDE,
+    UDP,
+    GatewayTest,
+    Punt,
+    SessionFlags,
+    inward,
+    inward_translated,
+    outward,
+)
 from base import outward_translated as out
 
-WATCH_INSIDE, WATCH_OUTSIDE = 4, 8
 UDP_HEADER = 8
 FULL = bytes(100)
 
@@ -17,7 +26,7 @@ class _Watch(GatewayTest):
 
 class AShortDatagramFromOutsideIsPunted(_Watch):
     def runTest(self):
-        self.watch(WATCH_OUTSIDE)
+        self.watch(SessionFlags.WATCH_OUTSIDE)
         self.send(OUTSIDE, inward(UDP(sport=4711, dport=40000) / FULL))
         self.expect(INSIDE, inward_translated(UDP(sport=4711, dport=5000) / FULL))
         self.send(INSIDE, outward(UDP(sport=5000, dport=4711) / b"ack"))
@@ -29,7 +38,7 @@ class AShortDatagramFromOutsideIsPunted(_Watch):
 
 class AShortDatagramFromInsideIsPunted(_Watch):
     def runTest(self):
-        self.watch(WATCH_INSIDE)
+        self.watch(SessionFlags.WATCH_INSIDE)
         self.send(INSIDE, outward(UDP(sport=5000, dport=4711) / FULL))
         self.expect(OUTSIDE, out(UDP(sport=40000, dport=4711) / FULL))
         self.send(OUTSIDE, inward(UDP(sport=4711, dport=40000) / b"ack"))
@@ -41,6 +50,6 @@ class AShortDatagramFromInsideIsPunted(_Watch):
 
 class WhatTheAlgHandsBackPasses(_Watch):
     def runTest(self):
-        self.watch(WATCH_OUTSIDE)
+        self.watch(SessionFlags.WATCH_OUTSIDE)
         self.packet_out(inward(UDP(sport=4711, dport=40000) / b"end"), port=OUTSIDE)
         self.expect(INSIDE, inward_translated(UDP(sport=4711, dport=5000) / b"end"))

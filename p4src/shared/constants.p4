@@ -68,8 +68,8 @@ const filter_mode_t FILTER_ADDRESS              = 1;
 const filter_mode_t FILTER_ENDPOINT_INDEPENDENT = 2;
 
 // flags of a session entry
-const bit<8> SESSION_NOTIFY_ESTABLISHED = 1;
-const bit<8> SESSION_CORRECT_SEQUENCE   = 2;
+const bit<8> SESSION_NOTIFY_ESTABLISHED = 1;  // report the packet that proves the handshake
+const bit<8> SESSION_CORRECT_SEQUENCE   = 2;  // the session has an entry in `sequence`
 const bit<8> SESSION_WATCH_INSIDE       = 4;  // short datagrams from inside go to the ALG
 const bit<8> SESSION_WATCH_OUTSIDE      = 8;  // ... from outside; no other packet does
 

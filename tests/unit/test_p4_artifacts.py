@@ -1,18 +1,92 @@
-"""The committed artifacts are those of the committed P4 sources."""
+"""The committed artifacts and Python constants are those of the committed P4 sources."""
 
+import ast
 import importlib.util
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from p4alg import p4constants, protocols
+from p4alg.driver.gauges import DROPS, METERS, PUNTS
+
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "p4src"))
+import python_constants  # noqa: E402
+
 spec = importlib.util.spec_from_file_location("p4build", ROOT / "p4src" / "build.py")
 assert spec is not None
 assert spec.loader is not None
 build = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(build)
+
+
+def check(**environment):
+    command = [sys.executable, str(ROOT / "p4src" / "build.py"), "--check"]
+    env = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+
+
+def test_check_needs_no_compiler(tmp_path):
+    done = check(PATH=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_python_constants_are_those_of_the_sources():
+    assert python_constants.problems() == []
+
+
+def test_changed_constants_are_noticed(monkeypatch, tmp_path):
+    changed = tmp_path / "p4constants.py"
+    changed.write_text(python_constants.generate().replace("CPU_PORT = 510", "CPU_PORT = 255"))
+    monkeypatch.setattr(python_constants, "MODULE", changed)
+    assert python_constants.problems() == ["p4constants.py is not that of the sources"]
+    changed.unlink()
+    assert python_constants.problems() == ["p4constants.py is not that of the sources"]
+
+
+def test_every_constant_of_the_sources_has_a_rule():
+    numbers = python_constants.read("const bit<8> NEW_THING = 1;  // what it is\n")
+    with pytest.raises(python_constants.SourceError, match="NEW_THING: name a rule"):
+        python_constants.render(numbers)
+
+
+def test_a_constant_that_cannot_be_read_is_told_with_its_line():
+    with pytest.raises(python_constants.SourceError, match="line 2 is not a number"):
+        python_constants.read("#define GUARD\n#define SIZE_A (1 << 4)\n")
+
+
+def test_numbers_groups_and_comments_are_carried_over():
+    text = python_constants.render(
+        python_constants.read(
+            "#define SIZE_A 0x10  // of a\nconst punt_t PUNT_SOME = 3;\n"
+            "const bit<8> OUT_FLAG = 2;  // why\nconst bit<8> PROTO_X = 9;\n"
+        )
+    )
+    assert "\nSIZE_A = 0x10  # of a\n" in text
+    assert "    SOME = 3\n" in text
+    assert "    NONE = 0\n    FLAG = 2  # why\n" in text
+    assert "PROTO" not in text
+    ast.parse(text)
+
+
+def test_ip_protocols_are_those_of_the_program():
+    text = (ROOT / "p4src" / "shared" / "constants.p4").read_text()
+    found = {n.name: int(n.value, 0) for n in python_constants.read(text)}
+    for name in ("ICMP", "TCP", "UDP", "GRE", "ESP"):
+        assert found[f"PROTO_{name}"] == getattr(protocols, name)
+
+
+def test_every_punt_and_drop_has_its_place_and_its_word():
+    assert max(p4constants.Punt) < p4constants.PUNT_CLASSES
+    assert max(p4constants.Drop) < p4constants.DROP_REASONS
+    assert set(METERS) == set(PUNTS) == set(p4constants.Punt) - {p4constants.Punt.NONE}
+    assert DROPS[p4constants.Drop.NOT_FOR_US] == "not-for-us"
+    assert set(DROPS) == set(p4constants.Drop) - {p4constants.Drop.NONE}
 
 
 def test_manifest_describes_sources_and_artifacts():

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
+from p4alg import p4constants
 from p4alg.config.source import Item
 from p4alg.engine.settings import Limits, Timers
 
 _LONGEST = 7 * 86400.0
 _CEILINGS = {
-    # What the tables of the program hold (p4src/shared/sizes.p4).
-    "bindings": 131072,
-    "bindings_per_subscriber": 131072,
-    "sessions": 262144,
-    "sessions_per_subscriber": 262144,
-    "pinholes": 8192,
-    "pinholes_per_subscriber": 8192,
-    "pinholes_per_control": 8192,
-    "controls_per_subscriber": 16384,
-    "grants_per_message": 8192,
+    # What the tables of the program hold.
+    "bindings": p4constants.SIZE_MAPPING,
+    "bindings_per_subscriber": p4constants.SIZE_MAPPING,
+    "sessions": p4constants.SIZE_SESSION,
+    "sessions_per_subscriber": p4constants.SIZE_SESSION,
+    "pinholes": p4constants.SIZE_PINHOLE,
+    "pinholes_per_subscriber": p4constants.SIZE_PINHOLE,
+    "pinholes_per_control": p4constants.SIZE_PINHOLE,
+    "controls_per_subscriber": p4constants.SIZE_SEQUENCE,
+    "grants_per_message": p4constants.SIZE_PINHOLE,
     "message": 65536,
     "stream": 1 << 20,
 }

@@ -8,9 +8,10 @@ from ipaddress import IPv4Interface, IPv4Network
 from p4alg.config.source import Item
 from p4alg.engine.settings import Prefix, StaticRoute, Zone
 from p4alg.engine.tables import Side
+from p4alg.p4constants import CPU_PORT
 
 MAX_ZONES = 64
-_MAX_PORT = 509  # 510 is the CPU port, 511 drops
+_MAX_PORT = CPU_PORT - 1
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 SIDES = {"inside": Side.INSIDE, "outside": Side.OUTSIDE}
 

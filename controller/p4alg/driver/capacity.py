@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-import finsy as fy
-
-from p4alg.driver import codec
 from p4alg.driver.link import Artifacts
+from p4alg.engine.declaration import declarations
 from p4alg.engine.tables import Entry
 
 
@@ -18,10 +16,9 @@ def overflow(entries: Iterable[Entry], artifacts: Artifacts) -> str | None:
     Raises `LinkError` if the artifacts cannot be read.
     """
     artifacts.verify()
-    schema = fy.P4Schema(artifacts.p4info)
-    needed = Counter(codec.encode(entry).table_id for entry in entries)
+    needed = Counter(entry.declaration.table for entry in entries)
     for table, number in sorted(needed.items()):
-        size = schema.tables[table].size
+        size = declarations()[table].size
         if number > size:
             return (
                 f"needs {number} entries of table '{table}', which holds {size}: "

@@ -1,41 +1,24 @@
-"""The program's punt meters and its counters of punts and drops.
-
-Indices and words are those of p4src/shared/constants.p4.
-"""
+"""The program's punt meters, and the words for its punts and drops."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import IntEnum
 
-PUNTS = {
-    1: "new-flow",
-    2: "alg",
-    3: "arp",
-    4: "fragment",
-    5: "local",
-    6: "ttl",
-    7: "mtu",
-    8: "neighbour",
-}
-"""Punt classes by index, of `punt_meter` and `punt_counter`."""
+from p4alg.p4constants import Drop, Punt
 
-DROPS = {
-    1: "parse",
-    2: "checksum",
-    3: "no-zone",
-    4: "not-for-us",
-    5: "ethertype",
-    6: "policy",
-    7: "no-mapping",
-    8: "filtered",
-    9: "no-session",
-    10: "meter",
-    11: "no-route",
-    12: "ttl",
-    13: "protocol",
-    14: "fragment",
-}
-"""Reasons by index of `drop_counter`."""
+
+def _words(members: Iterable[IntEnum]) -> dict[int, str]:
+    """By index, the words of all members but NONE."""
+    return {int(m): m.name.lower().replace("_", "-") for m in members if m}
+
+
+PUNTS = _words(Punt)
+"""Punt classes by index, of `punt_meter` and `punt_counter`: "new-flow" and so on."""
+
+DROPS = _words(Drop)
+"""Reasons by index of `drop_counter`: "not-for-us" and so on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +30,13 @@ class Rate:
 
 
 METERS = {
-    1: Rate(4000, 4000),
-    2: Rate(8000, 4000),
-    3: Rate(500, 500),
-    4: Rate(1000, 1000),
-    5: Rate(200, 200),
-    6: Rate(200, 200),
-    7: Rate(500, 500),
-    8: Rate(500, 500),
+    Punt.NEW_FLOW: Rate(4000, 4000),
+    Punt.ALG: Rate(8000, 4000),
+    Punt.ARP: Rate(500, 500),
+    Punt.FRAGMENT: Rate(1000, 1000),
+    Punt.LOCAL: Rate(200, 200),
+    Punt.TTL: Rate(200, 200),
+    Punt.MTU: Rate(500, 500),
+    Punt.NEIGHBOUR: Rate(500, 500),
 }
 """What each punt class may bring the controller, so that none crowds out another."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,11 @@ from p4alg.driver import codec
 from p4alg.driver.gauges import DROPS, METERS, PUNTS
 from p4alg.engine import events as ev
 from p4alg.engine.actions import PacketOut
-from p4alg.engine.tables import Entry, Op, PinholeEntry, Update
+from p4alg.engine.reconcile import EntryKey, entry_key
+from p4alg.engine.tables import Entry, Fragment, Op, PinholeEntry, Session, Update
+from p4alg.p4constants import PacketOutFlags
 
 _NOT_PRIMARY = "another controller is primary; stop it first"
-_PIPELINE, _FINAL, _HAIRPIN = 1, 2, 4
 # finsy drops what does not fit its reader queues; the punt meters of the
 # program keep bursts below this.
 _QUEUE = 65536
@@ -74,7 +75,7 @@ class SwitchLink:
 
     def __init__(self, switch: fy.Switch) -> None:
         self._switch = switch
-        self._pinhole_ids: dict[tuple[object, ...], int] = {}
+        self._pinhole_ids: dict[EntryKey, int] = {}
         # gRPC fails the whole stream when two messages are being sent on it at once.
         self._sending = asyncio.Lock()
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -154,12 +155,12 @@ class SwitchLink:
             [
                 ~fy.P4MeterEntry(
                     "punt_meter",
-                    index=index,
+                    index=int(punt),
                     config=fy.P4MeterConfig(
                         cir=rate.packets, cburst=rate.burst, pir=rate.packets, pburst=rate.burst
                     ),
                 )
-                for index, rate in METERS.items()
+                for punt, rate in METERS.items()
             ]
         )
 
@@ -228,7 +229,7 @@ class SwitchLink:
                 if event is not None:
                     yield event
 
-    async def _digests(self, name: str) -> AsyncIterator[dict[str, Any]]:
+    async def _digests(self, name: str) -> AsyncIterator[dict[str, int]]:
         async for digests in self._switch.read_digests(name, queue_size=_QUEUE):
             for data in digests:
                 assert isinstance(data, dict)
@@ -237,22 +238,19 @@ class SwitchLink:
                 await self._switch.write([digests.ack()])
 
     def _idle_event(self, wire: fy.P4TableEntry) -> ev.Event | None:
-        match = codec.plain(wire.match or {})
-        if wire.table_id == "session":
-            return ev.SessionIdle(codec.decode_flow(match))
-        if wire.table_id == "fragment":
-            return ev.FragmentIdle(
-                match["src_addr"], match["dst_addr"], match["proto"], match["ident"]
-            )
-        if wire.table_id == "pinhole":
-            # BMv2 reports the match without the action that names the pinhole.
-            pinhole_id = self._pinhole_ids.get(_wire_key(wire.priority, match))
-            return None if pinhole_id is None else ev.PinholeIdle(pinhole_id)
-        return None
+        # BMv2 reports the key without the action, so a pinhole is not named.
+        key = codec.decode_key(wire)
+        table, fields = key
+        if table is Session:
+            return ev.SessionIdle(fields)
+        if table is Fragment:
+            return ev.FragmentIdle(*fields)
+        pinhole_id = self._pinhole_ids.get(key)
+        return None if pinhole_id is None else ev.PinholeIdle(pinhole_id)
 
     def _remember(self, op: Op, entry: Entry) -> None:
         if isinstance(entry, PinholeEntry):
-            key = _wire_key(entry.priority, codec.plain(codec.encode(entry).match or {}))
+            key = entry_key(entry)
             if op is Op.DELETE:
                 self._pinhole_ids.pop(key, None)
             else:
@@ -325,11 +323,6 @@ async def _refuse_other_program(
         ) from None
 
 
-def _wire_key(priority: int, match: Mapping[str, Any]) -> tuple[object, ...]:
-    """What identifies a pinhole in a notice that does not name its action."""
-    return (priority, *sorted(match.items()))
-
-
 def _first_line(text: str) -> str:
     return text.strip().splitlines()[0] if text.strip() else "no reason given"
 
@@ -347,7 +340,9 @@ def _wire_update(update: Update) -> Any:
 def _wire_packet(packet: PacketOut) -> fy.P4PacketOut:
     if packet.egress_port is not None:
         return fy.P4PacketOut(packet.frame, port=packet.egress_port, flags=0)
-    flags = _PIPELINE
-    flags |= _FINAL if packet.sequence_is_final else 0
-    flags |= _HAIRPIN if packet.hairpin else 0
-    return fy.P4PacketOut(packet.frame, port=packet.ingress_port, flags=flags)
+    flags = PacketOutFlags.PIPELINE
+    if packet.sequence_is_final:
+        flags |= PacketOutFlags.SEQUENCE_FINAL
+    if packet.hairpin:
+        flags |= PacketOutFlags.HAIRPIN
+    return fy.P4PacketOut(packet.frame, port=packet.ingress_port, flags=int(flags))

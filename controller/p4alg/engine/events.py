@@ -6,22 +6,9 @@ Timers are events too (`Tick`), so that the engine owns no clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 from p4alg.engine.tables import FlowKey
-
-
-class Reason(IntEnum):
-    """Why the switch punted a packet; also the index of its meter (`punt_t`)."""
-
-    NEW_FLOW = 1
-    ALG = 2
-    ARP = 3
-    FRAGMENT = 4
-    LOCAL = 5
-    TTL = 6
-    MTU = 7
-    NEIGHBOUR = 8
+from p4alg.p4constants import Punt as Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +106,17 @@ Event = (
     | TransactionFailed
     | Tick
 )
+
+__all__ = [
+    "Event",
+    "FragmentIdle",
+    "PacketIn",
+    "PinholeHit",
+    "PinholeIdle",
+    "Reason",
+    "SessionIdle",
+    "TcpEvent",
+    "Tick",
+    "TransactionDone",
+    "TransactionFailed",
+]

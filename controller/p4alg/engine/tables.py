@@ -1,8 +1,9 @@
-"""The switch tables as the engine sees them: one frozen dataclass per table entry.
+"""The switch tables as the engine sees them: each class declares a table and is its entry.
 
-These classes are the interface between engine and data plane. The switch
-driver turns them into P4Runtime entities and back (`driver/codec.py`). Field
-names are those of the P4 program (p4src/).
+These classes are the interface between engine and data plane, and the only place that says
+what a table holds: key, parameters, widths, action, priority and ageing (see
+`declaration.py`; docs/targets.md says how to add one). Field names are those of the P4
+program (p4src/).
 
 Addresses are IPv4 addresses as integers; ids are the 32-bit identifiers of the
 normalised flow key (port, ICMP query id, call id or SPI). Timeouts are in
@@ -12,76 +13,65 @@ seconds, 0 meaning that the entry does not age.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, IntEnum, IntFlag
-from typing import ClassVar, NamedTuple
+from enum import Enum
+from typing import Annotated, NamedTuple
+
+from p4alg import p4constants as p4
+from p4alg.engine.declaration import (
+    ACTION,
+    IDLE_TIMEOUT,
+    IPV4,
+    MAC,
+    PREFIX_LENGTH,
+    PRIORITY,
+    Exact,
+    Lpm,
+    Param,
+    Prefixed,
+    Ternary,
+    Unless0,
+    table,
+)
+from p4alg.engine.declaration import Entry as Entry
+from p4alg.p4constants import FilterMode as FilterMode
+from p4alg.p4constants import SessionFlags as SessionFlags
+from p4alg.p4constants import Side as Side
 
 
 class FlowKey(NamedTuple):
     """A flow by its inside and remote ends, whichever sent the packet."""
 
-    proto: int
-    inside_addr: int
-    inside_id: int
-    remote_addr: int
-    remote_id: int
+    proto: Annotated[int, Exact(8)]
+    inside_addr: Annotated[int, Exact(32, IPV4)]
+    inside_id: Annotated[int, Exact(32)]
+    remote_addr: Annotated[int, Exact(32, IPV4)]
+    remote_id: Annotated[int, Exact(32)]
 
 
-class Side(IntEnum):
-    """Which side of the translation a zone is on (`side_t` in the program)."""
-
-    INSIDE = 0
-    OUTSIDE = 1
-
-
-class FilterMode(IntEnum):
-    """Who may open a flow to a mapping from outside (RFC 4787 section 5)."""
-
-    ADDRESS_AND_PORT = 0
-    ADDRESS = 1
-    ENDPOINT_INDEPENDENT = 2
-
-
-class SessionFlags(IntFlag):
-    """`flags` of a session entry."""
-
-    NONE = 0
-    NOTIFY_ESTABLISHED = 1
-    """Report the first packet that proves the handshake, by digest."""
-    CORRECT_SEQUENCE = 2
-    """The session has an entry in `sequence`."""
-    WATCH_INSIDE = 4
-    """Of the packets from inside, datagrams below `watch_below` go to the ALG, no others."""
-    WATCH_OUTSIDE = 8
-    """The same for packets from outside."""
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
+@table("port_zone", size=p4.SIZE_PORT_ZONE, action="set_zone")
+class Port(Entry):
     """`port_zone`: the zone and router MAC of a switch port and VLAN (0: untagged)."""
 
-    TABLE: ClassVar[str] = "port_zone"
-    port: int
-    vlan_id: int
-    zone: int
-    side: Side
-    mac: int
+    port: Annotated[int, Exact(16)]
+    vlan_id: Annotated[int, Exact(12)]
+    zone: Annotated[int, Param(8)]
+    side: Annotated[Side, Param(1)]
+    mac: Annotated[int, Param(48, MAC)]
 
 
-@dataclass(frozen=True, slots=True)
-class Local:
+@table("local_addr", size=p4.SIZE_LOCAL_ADDR, action="is_local")
+class Local(Entry):
     """`local_addr`: an address of the gateway itself; its packets are punted."""
 
-    TABLE: ClassVar[str] = "local_addr"
-    addr: int
+    addr: Annotated[int, Exact(32, IPV4)]
 
 
-@dataclass(frozen=True, slots=True)
-class PoolPrefix:
+@table("pool", size=p4.SIZE_POOL, action="in_pool")
+class PoolPrefix(Entry):
     """`pool`: a prefix of outside addresses of the gateway (for hairpinning)."""
 
-    TABLE: ClassVar[str] = "pool"
-    addr: int
-    prefix_len: int
+    addr: Annotated[int, Lpm(32, "prefix_len", IPV4)]
+    prefix_len: Annotated[int, PREFIX_LENGTH]
 
 
 class PolicyAction(Enum):
@@ -92,89 +82,82 @@ class PolicyAction(Enum):
     DENY = "deny"
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+@table("policy", size=p4.SIZE_POLICY)
+class Policy(Entry):
     """`policy`: an ordered rule; each field is (value, mask), mask 0 matching all."""
 
-    TABLE: ClassVar[str] = "policy"
-    priority: int
-    action: PolicyAction
-    side: tuple[int, int] = (0, 0)
-    proto: tuple[int, int] = (0, 0)
-    src_addr: tuple[int, int] = (0, 0)
-    dst_addr: tuple[int, int] = (0, 0)
-    dst_id: tuple[int, int] = (0, 0)
+    priority: Annotated[int, PRIORITY]
+    action: Annotated[PolicyAction, ACTION]
+    side: Annotated[tuple[int, int], Ternary(1)] = (0, 0)
+    proto: Annotated[tuple[int, int], Ternary(8)] = (0, 0)
+    src_addr: Annotated[tuple[int, int], Ternary(32, IPV4)] = (0, 0)
+    dst_addr: Annotated[tuple[int, int], Ternary(32, IPV4)] = (0, 0)
+    dst_id: Annotated[tuple[int, int], Ternary(32)] = (0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class MapOut:
+@table("map_out", size=p4.SIZE_MAPPING, action="set_outside")
+class MapOut(Entry):
     """`map_out`: inside endpoint to outside endpoint."""
 
-    TABLE: ClassVar[str] = "map_out"
-    proto: int
-    inside_addr: int
-    inside_id: int
-    outside_addr: int
-    outside_id: int
+    proto: Annotated[int, Exact(8)]
+    inside_addr: Annotated[int, Exact(32, IPV4)]
+    inside_id: Annotated[int, Exact(32)]
+    outside_addr: Annotated[int, Param(32, IPV4)]
+    outside_id: Annotated[int, Param(32)]
 
 
-@dataclass(frozen=True, slots=True)
-class MapIn:
+@table("map_in", size=p4.SIZE_MAPPING, action="set_inside")
+class MapIn(Entry):
     """`map_in`: outside endpoint to inside endpoint, and who may use it."""
 
-    TABLE: ClassVar[str] = "map_in"
-    proto: int
-    outside_addr: int
-    outside_id: int
-    inside_addr: int
-    inside_id: int
-    filter_mode: FilterMode
+    proto: Annotated[int, Exact(8)]
+    outside_addr: Annotated[int, Exact(32, IPV4)]
+    outside_id: Annotated[int, Exact(32)]
+    inside_addr: Annotated[int, Param(32, IPV4)]
+    inside_id: Annotated[int, Param(32)]
+    filter_mode: Annotated[FilterMode, Param(2)]
 
 
-@dataclass(frozen=True, slots=True)
-class IkeIn:
+@table("ike_in", size=p4.SIZE_IKE, action="set_inside")
+class IkeIn(Entry):
     """`ike_in`: whose exchange it is, of hosts that all keep port 500 of an outside address."""
 
-    TABLE: ClassVar[str] = "ike_in"
-    outside_addr: int
-    initiator_spi: int
-    inside_addr: int
-    inside_id: int
-    filter_mode: FilterMode
+    outside_addr: Annotated[int, Exact(32, IPV4)]
+    initiator_spi: Annotated[int, Exact(64)]
+    inside_addr: Annotated[int, Param(32, IPV4)]
+    inside_id: Annotated[int, Param(32)]
+    filter_mode: Annotated[FilterMode, Param(2)]
 
 
-@dataclass(frozen=True, slots=True)
-class AddrMapOut:
+@table("addr_map_out", size=p4.SIZE_ADDR_MAP, action="set_outside_addr")
+class AddrMapOut(Entry):
     """`addr_map_out`: a whole inside address to an outside address (1:1)."""
 
-    TABLE: ClassVar[str] = "addr_map_out"
-    inside_addr: int
-    outside_addr: int
+    inside_addr: Annotated[int, Exact(32, IPV4)]
+    outside_addr: Annotated[int, Param(32, IPV4)]
 
 
-@dataclass(frozen=True, slots=True)
-class AddrMapIn:
+@table("addr_map_in", size=p4.SIZE_ADDR_MAP, action="set_inside_addr")
+class AddrMapIn(Entry):
     """`addr_map_in`: a whole outside address to an inside address (1:1)."""
 
-    TABLE: ClassVar[str] = "addr_map_in"
-    outside_addr: int
-    inside_addr: int
-    filter_mode: FilterMode
+    outside_addr: Annotated[int, Exact(32, IPV4)]
+    inside_addr: Annotated[int, Param(32, IPV4)]
+    filter_mode: Annotated[FilterMode, Param(2)]
 
 
-@dataclass(frozen=True, slots=True)
-class PeerEntry:
+@table("peer", size=p4.SIZE_PEER, action="peer_known")
+class PeerEntry(Entry):
     """`peer`: a remote address an inside endpoint has sent to (address-dependent filtering)."""
 
-    TABLE: ClassVar[str] = "peer"
-    proto: int
-    inside_addr: int
-    inside_id: int
-    remote_addr: int
+    proto: Annotated[int, Exact(8)]
+    inside_addr: Annotated[int, Exact(32, IPV4)]
+    inside_id: Annotated[int, Exact(32)]
+    remote_addr: Annotated[int, Exact(32, IPV4)]
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+@table("session", size=p4.SIZE_SESSION, action="allow")
+class Session(Entry):
     """`session`: a flow allowed in both directions.
 
     A non-zero `alg_id` sends its payload-bearing packets (TCP: also SYN, FIN
@@ -182,32 +165,30 @@ class Session:
     than `watch_below` bytes (UDP header included).
     """
 
-    TABLE: ClassVar[str] = "session"
     flow: FlowKey
-    alg_id: int = 0
-    flags: SessionFlags = SessionFlags.NONE
-    idle_timeout: float = 0.0
-    watch_below: int = 0
+    alg_id: Annotated[int, Param(8)] = 0
+    flags: Annotated[SessionFlags, Param(8)] = SessionFlags.NONE
+    idle_timeout: Annotated[float, IDLE_TIMEOUT] = 0.0
+    watch_below: Annotated[int, Param(16)] = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PinholeEntry:
+@table("pinhole", size=p4.SIZE_PINHOLE, action=Unless0("alg_id", "inspect", otherwise="permit"))
+class PinholeEntry(Entry):
     """`pinhole`: flows that may begin without a session; hits are forwarded and reported.
 
     `remote_id` None is a wildcard. Higher `priority` wins. With an `alg_id` the
     first packet is not forwarded but given to the ALG, as a new flow's.
     """
 
-    TABLE: ClassVar[str] = "pinhole"
-    proto: int
-    inside_addr: int
-    inside_id: int
-    remote_addr: int | None
-    remote_id: int | None
-    pinhole_id: int
-    priority: int = 10
-    idle_timeout: float = 0.0
-    alg_id: int = 0
+    proto: Annotated[int, Ternary(8)]
+    inside_addr: Annotated[int, Ternary(32, IPV4)]
+    inside_id: Annotated[int, Ternary(32)]
+    remote_addr: Annotated[int | None, Ternary(32, IPV4)]
+    remote_id: Annotated[int | None, Ternary(32)]
+    pinhole_id: Annotated[int, Param(32)]
+    priority: Annotated[int, PRIORITY] = 10
+    idle_timeout: Annotated[float, IDLE_TIMEOUT] = 0.0
+    alg_id: Annotated[int, Param(8)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,88 +199,62 @@ class Correction:
     `after`, those before it by `before` (both signed).
     """
 
-    position: int
-    before: int
-    after: int
+    position: Annotated[int, Param(32)]
+    before: Annotated[int, Param(32, signed=True)]
+    after: Annotated[int, Param(32, signed=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+@table("sequence", size=p4.SIZE_SEQUENCE, action="correct")
+class Sequence(Entry):
     """`sequence`: corrections of a connection; `outbound` is inside to outside."""
 
-    TABLE: ClassVar[str] = "sequence"
     flow: FlowKey
-    outbound: Correction
-    inbound: Correction
+    outbound: Annotated[Correction, Prefixed("out_")]
+    inbound: Annotated[Correction, Prefixed("in_")]
 
 
-@dataclass(frozen=True, slots=True)
-class Fragment:
+@table("fragment", size=p4.SIZE_FRAGMENT, action="set_ids")
+class Fragment(Entry):
     """`fragment`: the transport identifiers of a fragmented datagram (RFC 4787 REQ-14)."""
 
-    TABLE: ClassVar[str] = "fragment"
-    src_addr: int
-    dst_addr: int
-    proto: int
-    ident: int
-    src_id: int
-    dst_id: int
-    idle_timeout: float = 0.0
+    src_addr: Annotated[int, Exact(32, IPV4)]
+    dst_addr: Annotated[int, Exact(32, IPV4)]
+    proto: Annotated[int, Exact(8)]
+    ident: Annotated[int, Exact(16)]
+    src_id: Annotated[int, Param(32)]
+    dst_id: Annotated[int, Param(32)]
+    idle_timeout: Annotated[float, IDLE_TIMEOUT] = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+@table("alg_service", size=p4.SIZE_ALG_SERVICE, action="bind_alg")
+class Service(Entry):
     """`alg_service`: new flows to this server port belong to an ALG; (value, mask) pairs."""
 
-    TABLE: ClassVar[str] = "alg_service"
-    proto: int
-    server_id: tuple[int, int]
-    alg_id: int
-    priority: int = 10
+    proto: Annotated[int, Ternary(8)]
+    server_id: Annotated[tuple[int, int], Ternary(32)]
+    alg_id: Annotated[int, Param(8)]
+    priority: Annotated[int, PRIORITY] = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+@table("route", size=p4.SIZE_ROUTE, action="via")
+class Route(Entry):
     """`route`: longest prefix to a next hop; `next_hop` 0 means not resolved yet (punted)."""
 
-    TABLE: ClassVar[str] = "route"
-    addr: int
-    prefix_len: int
-    next_hop: int
+    addr: Annotated[int, Lpm(32, "prefix_len", IPV4)]
+    prefix_len: Annotated[int, PREFIX_LENGTH]
+    next_hop: Annotated[int, Param(32)]
 
 
-@dataclass(frozen=True, slots=True)
-class NextHop:
+@table("next_hop", size=p4.SIZE_NEXT_HOP, action="leave")
+class NextHop(Entry):
     """`next_hop`: how packets leave; `mtu` in bytes of IP packet, `vlan_id` 0: untagged."""
 
-    TABLE: ClassVar[str] = "next_hop"
-    next_hop: int
-    port: int
-    vlan_id: int
-    src_mac: int
-    dst_mac: int
-    mtu: int
-
-
-Entry = (
-    Port
-    | Local
-    | PoolPrefix
-    | Policy
-    | MapOut
-    | MapIn
-    | IkeIn
-    | AddrMapOut
-    | AddrMapIn
-    | PeerEntry
-    | Session
-    | PinholeEntry
-    | Sequence
-    | Fragment
-    | Service
-    | Route
-    | NextHop
-)
+    next_hop: Annotated[int, Exact(32)]
+    port: Annotated[int, Param(9)]
+    vlan_id: Annotated[int, Param(12)]
+    src_mac: Annotated[int, Param(48, MAC)]
+    dst_mac: Annotated[int, Param(48, MAC)]
+    mtu: Annotated[int, Param(16)]
 
 
 class Op(Enum):

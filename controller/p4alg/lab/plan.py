@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from p4alg.lab.topology import SWITCH, Host, Topology
+from p4alg.p4constants import CPU_PORT
 
 GRPC = "127.0.0.1:9559"
 """Where the switch serves P4Runtime, inside its own namespace."""
 DEVICE_ID = 1
-CPU_PORT = 510
 TARGETS = ("embedded", "bmv2")
 
 Command = list[str]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import struct
 
+from p4alg import p4constants
 from p4alg.packet.icmp import is_query
 from p4alg.packet.ipv4 import Ipv4
 from p4alg.protocols import ESP, GRE, ICMP, TCP, UDP
 
 _CALL = struct.Struct("!HHHH")
-CALL_FLAG = 0x10000
-"""Is set in the identifier of every GRE call, whose call id may be 0; 0 alone means none.
-
-The P4 program has the same constant.
-"""
+CALL_FLAG = p4constants.CALL_FLAG
+"""Is set in the identifier of every GRE call, whose call id may be 0; 0 alone means none."""
 _VERSION, _ENHANCED, _PPP = 0x2007, 0x2001, 0x880B
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from p4alg.driver import codec
 from p4alg.engine import tables as t
+from p4alg.engine.declaration import declarations
+from p4alg.engine.reconcile import entry_key
 
 P4INFO = Path(__file__).resolve().parents[3] / "p4src/artifacts/v1model/p4alg.p4info.txtpb"
 FLOW = t.FlowKey(6, 0x0A00000B, 40000, 0xC6336416, 21)
@@ -46,22 +48,75 @@ def schema():
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: type(e).__name__)
 def test_entry_survives_the_round_trip(schema, entry):
     wire = codec.encode(entry).encode(schema)
-    assert codec.decode(fy.P4TableEntry.decode(wire, schema)) == entry
+    decoded = codec.decode(fy.P4TableEntry.decode(wire, schema))
+    assert decoded == entry
+    assert repr(decoded) == repr(entry)
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: type(e).__name__)
 def test_key_names_the_same_entry_without_its_action(schema, entry):
     full = codec.encode(entry).encode(schema).table_entry
-    key = codec.encode_key(entry).encode(schema).table_entry
-    assert list(key.match) == list(full.match)
-    assert key.priority == full.priority
-    assert not key.HasField("action")
+    key = codec.encode_key(entry).encode(schema)
+    assert list(key.table_entry.match) == list(full.match)
+    assert key.table_entry.priority == full.priority
+    assert not key.table_entry.HasField("action")
+    assert codec.decode_key(fy.P4TableEntry.decode(key, schema)) == entry_key(entry)
 
 
 def test_every_table_of_the_program_is_covered(schema):
-    assert {table.alias for table in schema.tables} == {e.TABLE for e in ENTRIES}
+    tables = {table.alias for table in schema.tables}
+    assert tables == {entry.declaration.table for entry in ENTRIES} == set(declarations())
+
+
+def test_a_negative_shift_is_carried_as_twos_complement():
+    entry = t.Sequence(FLOW, t.Correction(1, -3, 2), t.Correction(5, 0, -1))
+    args = codec.encode(entry).action.args
+    assert (args["out_before"], args["out_after"], args["in_after"]) == (2**32 - 3, 2, 2**32 - 1)
+
+
+def test_what_matches_everything_is_left_out():
+    assert codec.encode(t.Route(0, 0, 3)).match == {}
+    assert codec.encode(t.Policy(1, t.PolicyAction.DENY, proto=(6, 0xFF))).match == {
+        "proto": (6, 0xFF)
+    }
+    assert set(codec.encode(t.PinholeEntry(17, 1, 2, None, 5, 8)).match) == {
+        *("proto", "inside_addr", "inside_id", "remote_id")
+    }
 
 
 def test_default_entry_is_nobodys():
     entry = fy.P4TableEntry("session", action=fy.Action("no_session"), is_default_action=True)
     assert codec.decode(entry) is None
+
+
+@pytest.mark.parametrize(
+    ("wire", "reason"),
+    [
+        (fy.P4TableEntry("nosuch", action=fy.Action("is_local")), "not one of the program's"),
+        (fy.P4TableEntry("local_addr", match=fy.Match(addr=1)), "unexpected action"),
+        (
+            fy.P4TableEntry("local_addr", match=fy.Match(addr=1), action=fy.Action("deny")),
+            "unexpected action",
+        ),
+        (fy.P4TableEntry("local_addr", action=fy.Action("is_local")), r"cannot be read \('addr'\)"),
+        (
+            fy.P4TableEntry(
+                "addr_map_in",
+                match=fy.Match(outside_addr=1),
+                action=fy.Action("set_inside_addr", inside_addr=2, filter_mode=3),
+            ),
+            "3 is not a valid FilterMode",
+        ),
+        (
+            fy.P4TableEntry(
+                "alg_service",
+                match=fy.Match(proto=(6, 0x0F)),
+                action=fy.Action("bind_alg", alg_id=1),
+            ),
+            "proto is masked",
+        ),
+    ],
+)
+def test_an_entry_no_controller_writes_is_refused(wire, reason):
+    with pytest.raises(codec.CodecError, match=reason):
+        codec.decode(wire)
