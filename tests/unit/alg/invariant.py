@@ -32,6 +32,8 @@ from p4alg.alg.contract import (
     Watch,
     apply_edits,
 )
+from p4alg.engine.safety import Safety
+from p4alg.engine.settings import Limits
 
 _WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
@@ -41,6 +43,10 @@ HOSTILE_NUMBERS = [
     b"65535", b"65536", b"99999", b"4294967296", b"9" * 20, b"9" * 4400, b"0" * 4400 + b"7",
 ]  # fmt: skip
 """What a peer may write where a number has to be; Python's `int` refuses some by raising."""
+
+
+SAFETY = Safety(Limits(), frozenset({6000}))
+"""The rules of the engine itself."""
 
 
 @dataclass
@@ -58,8 +64,14 @@ class Gateway:
     was_reserved: set[int] = field(default_factory=set)
     ports: dict[tuple[int, Endpoint], Endpoint] = field(default_factory=dict)
 
+    def objection(self, proto: int, listen: Endpoint) -> str:
+        inside_addr = self.facts.endpoint(self.facts.inside).addr
+        return SAFETY.of_endpoint(proto, listen, inside_addr)
+
     def open_pinhole(self, request: PinholeRequest) -> Grant | Refusal:
-        assert 0 <= request.listen.port <= 0xFFFF
+        objection = SAFETY.of_request(request, self.facts)
+        if objection:
+            return Refusal(objection)
         assert request.opener_port is None or 0 <= request.opener_port <= 0xFFFF
         assert request.lifetime > 0
         assert request.max_flows > 0
@@ -79,10 +91,9 @@ class Gateway:
         self.reserved.pop(pinhole_id, None)
 
     def reserve(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
-        assert 0 <= listen.port <= 0xFFFF
-        assert listen.addr == self.facts.endpoint(self.facts.inside).addr
-        if self._is_refused():
-            return Refusal("port-limit")
+        objection = self.objection(proto, listen)
+        if objection or self._is_refused():
+            return Refusal(objection or "port-limit")
         return Grant(
             self._keep(("reserved", proto, listen)), self._shown(proto, self.facts.inside, listen)
         )

@@ -55,7 +55,7 @@ def test_G9_dialogues_with_broken_messages_keep_the_invariant(data: st.DataObjec
         6, Endpoint(ends[0], 4000), Endpoint(ends[1], 21), inside, Endpoint(OUTSIDE, 4000)
     )
     gateway = Gateway(facts, data.draw(st.frozensets(st.integers(0, 6))))
-    alg = FtpAlg(facts, frozenset({6000}), FtpLimits(line=200, pending=8))
+    alg = FtpAlg(facts, FtpLimits(line=200, pending=8))
     held = {peer: b"" for peer in Peer}
     messages = list(DIALOGUE)
     for where in data.draw(st.lists(st.integers(0, len(DIALOGUE)), max_size=4)):
