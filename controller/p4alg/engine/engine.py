@@ -153,9 +153,15 @@ class Engine:
     def _ended(self, event: ev.TransactionDone | ev.TransactionFailed, now: float) -> None:
         """Tell whoever waits for a transaction how it went; once more if that fails."""
         reason = event.reason if isinstance(event, ev.TransactionFailed) else None
-        waiter = self._outbox.waiter(event.transaction_id)
-        if waiter is not None and not self._attempt(event, lambda n: waiter.ended(reason, n), now):
-            self._attempt(event, lambda n: waiter.ended(reason, n), now)
+
+        def tell(now: float) -> None:
+            waiter = self._outbox.waiter(event.transaction_id)
+            if waiter is not None:
+                waiter.ended(reason, now)
+
+        if not self._attempt(event, tell, now) and not self._attempt(event, tell, now):
+            # It fails every time: nobody waits for this one any more.
+            self._outbox.waiter(event.transaction_id)
 
     def _leave_to_switch(self, event: ev.Event, now: float) -> None:
         """Deciding about `event` failed: its control session goes on as plain NAT."""
