@@ -142,14 +142,20 @@ def test_every_id_says_where_it_is_shown_or_that_it_is_not() -> None:
             assert re.fullmatch(r"`[^`]+`(, `[^`]+`)*", shown), f"{name}: {shown!r}"
 
 
+def files_of(reference: str) -> list[Path]:
+    """The files of the first part of a reference: a file, or with `/*` all below a folder."""
+    base = ROOT if reference.startswith("ptf-tests/") else ROOT / "tests"
+    if reference.endswith("/*"):
+        return sorted((base / reference.removesuffix("/*")).rglob("test_*.py"))
+    return [base / reference] if (base / reference).is_file() else []
+
+
 def test_every_test_that_a_behaviour_names_exists() -> None:
     missing = []
     for where, reference in references():
         file, _, pattern = reference.partition("::")
-        path = ROOT / file if file.startswith("ptf-tests/") else ROOT / "tests" / file
-        if not path.is_file():
-            missing.append(f"{where}: no file {file}")
-        elif not any(fnmatchcase(name, pattern) for name in names_in(path)):
+        names = [name for path in files_of(file) for name in names_in(path)]
+        if not any(fnmatchcase(name, pattern) for name in names):
             missing.append(f"{where}: nothing in {file} is named {pattern}")
     assert not missing, "\n".join(missing)
 
