@@ -1,0 +1,3 @@
+"""An ALG that cannot be imported."""
+
+raise RuntimeError("made for another version")
