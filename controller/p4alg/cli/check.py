@@ -10,7 +10,7 @@ from p4alg.artifacts import shipped
 from p4alg.config import loader
 from p4alg.config.errors import ConfigError, UserError
 from p4alg.driver.capacity import overflow
-from p4alg.driver.link import LinkError
+from p4alg.driver.target import TargetError
 from p4alg.engine.layout import all_entries
 
 
@@ -25,7 +25,7 @@ def _run(args: argparse.Namespace) -> int:
     settings = loader.read(args.config).settings
     try:
         too_much = overflow(all_entries(settings), shipped())
-    except LinkError as error:
+    except TargetError as error:
         raise UserError(str(error)) from None
     if too_much:
         raise ConfigError(f"{args.config}: {too_much}")
