@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from p4alg.driver.link import Artifacts
+from p4alg.driver.artifacts import Artifacts
 
 _PACKAGE = Path(__file__).parent
 _PLACES = (

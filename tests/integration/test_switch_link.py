@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from p4alg.driver.link import Artifacts, LinkError, connect
+from p4alg.driver.artifacts import Artifacts
+from p4alg.driver.p4runtime.connection import connect
+from p4alg.driver.target import TargetError
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
@@ -107,7 +109,7 @@ def test_arp_is_punted_with_its_port_and_reason(switch):
         async with connect(switch, 1, ARTIFACTS) as link:
             await link.write([t.Update(t.Op.INSERT, ENTRIES[0])])
             frame = b"\xff" * 6 + b"\x02" * 6 + b"\x08\x06" + bytes(46)
-            packets = link.packets()
+            packets = link.events()[0]
             waiting = asyncio.ensure_future(anext(packets))
             await asyncio.sleep(0)
             # A packet-out that enters the pipeline is punted like any ARP.
@@ -125,7 +127,7 @@ def test_switch_with_another_program_is_left_alone():
         options = fy.SwitchOptions(p4info=OTHER.p4info, p4blob=OTHER.program)
         async with fy.Switch("other", address, options):
             pass
-        with pytest.raises(LinkError, match="another program"):
+        with pytest.raises(TargetError, match="another program"):
             async with connect(address, 1, ARTIFACTS):
                 pass
 
@@ -138,11 +140,11 @@ def test_unreachable_switch_is_one_line():
         async with connect(f"127.0.0.1:{free_port()}", 1, ARTIFACTS, timeout=2):
             pass
 
-    with pytest.raises(LinkError) as caught:
+    with pytest.raises(TargetError) as caught:
         asyncio.run(body())
     assert "\n" not in str(caught.value)
 
 
 def test_missing_artifact_is_named(tmp_path):
-    with pytest.raises(LinkError, match="not found"):
+    with pytest.raises(TargetError, match="not found"):
         Artifacts(tmp_path / "a.json", tmp_path / "b.txtpb").verify()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
+from p4alg.alg import registry
 from p4alg.artifacts import shipped
 from p4alg.config import loader
 from p4alg.config.errors import ConfigError, UserError
 from p4alg.driver.capacity import overflow
-from p4alg.driver.link import LinkError
+from p4alg.driver.target import TargetError
 from p4alg.engine.layout import all_entries
 
 
@@ -25,10 +27,12 @@ def _run(args: argparse.Namespace) -> int:
     settings = loader.read(args.config).settings
     try:
         too_much = overflow(all_entries(settings), shipped())
-    except LinkError as error:
+    except TargetError as error:
         raise UserError(str(error)) from None
     if too_much:
         raise ConfigError(f"{args.config}: {too_much}")
+    for problem in registry.catalogue().problems:
+        print(f"p4alg: {problem}", file=sys.stderr)
     on = ", ".join(alg.name for alg in settings.algs if alg.enabled) or "none"
     print(f"{args.config}: ok, {len(settings.zones)} zones, ALGs on: {on}")
     return 0

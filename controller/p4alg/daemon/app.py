@@ -9,10 +9,12 @@ import signal
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from p4alg.alg import registry
 from p4alg.alg.contract import format_addr
 from p4alg.artifacts import shipped
 from p4alg.config.errors import UsageError, UserError
@@ -20,10 +22,12 @@ from p4alg.config.loader import Config
 from p4alg.daemon import server, store
 from p4alg.daemon.protocol import failure, success
 from p4alg.driver.capacity import overflow
-from p4alg.driver.link import LinkError, SwitchLink, connect
+from p4alg.driver.p4runtime.connection import connect
 from p4alg.driver.shell import Shell
+from p4alg.driver.target import Target, TargetError, shortcomings
 from p4alg.engine.actions import LogRecord, TraceRecord
 from p4alg.engine.engine import Engine
+from p4alg.engine.faults import describe
 from p4alg.engine.layout import all_entries
 
 MAX_EVENTS = 1000
@@ -35,7 +39,7 @@ async def run(config: Config) -> None:
     settings = store.load(config.control.state, config.settings)
     try:
         too_much = overflow(all_entries(settings), shipped())
-    except LinkError as error:
+    except TargetError as error:
         raise UserError(str(error)) from None
     if too_much:
         raise UsageError(f"the configuration {too_much}")
@@ -45,61 +49,74 @@ async def run(config: Config) -> None:
     # finsy tells of every failure at length, also of those we report ourselves.
     logging.getLogger("finsy").setLevel(logging.CRITICAL + 1)
     try:
-        async with connect(config.switch.grpc, config.switch.device_id, shipped()) as link:
-            app = App(config, engine, link)
+        async with connect(config.switch.grpc, config.switch.device_id, shipped()) as target:
+            app = App(config, engine, target)
+            for problem in registry.catalogue().problems:
+                app.record(LogRecord(logging.WARNING, problem))
             async with server.serve(config.control.socket, app.command, app.traces):
                 await app.run()
-    except LinkError as error:
+    except TargetError as error:
         raise UserError(str(error)) from None
 
 
 class App:
-    """A controller on an open link."""
+    """A controller on a target that is ready for use."""
 
-    def __init__(self, config: Config, engine: Engine, link: SwitchLink) -> None:
+    def __init__(self, config: Config, engine: Engine, target: Target) -> None:
         self._config = config
         self._engine = engine
-        self._link = link
-        self._shell = Shell(engine, link, time.monotonic, self._record)
+        self._target = target
+        self._shell = Shell(engine, target, time.monotonic, self.record)
         self._events: deque[dict[str, object]] = deque(maxlen=MAX_EVENTS)
         self.traces = server.Traces()
 
     async def run(self) -> None:
         """Take the switch over, serve, and on a signal let it go on alone."""
-        # Queues first: what the switch reports from now on must not be lost.
-        sources = [
-            self._link.packets(),
-            self._link.tcp_events(),
-            self._link.pinhole_hits(),
-            self._link.idle_timeouts(),
-        ]
-        await self._link.enable_digests()
-        await self._link.set_meters()
-        self._shell.perform(self._engine.start(await self._link.read_entries(), time.monotonic()))
+        try:
+            await self._run()
+        except TargetError as error:
+            if self._shell.unfinished:
+                lost = f"{self._shell.unfinished} writes and packets were not carried out"
+                self.record(LogRecord(logging.WARNING, lost))
+            raise UserError(
+                f"{self._config.switch.grpc}: lost the switch ({error}); start it, then p4alg again"
+            ) from None
+
+    async def _run(self) -> None:
+        present = await self._target.read_entries()
+        self._shell.perform(self._engine.start(present, time.monotonic()))
         await self._shell.drain()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         self._announce()
-        serving = asyncio.create_task(self._shell.run(sources))
-        stopping = asyncio.create_task(stop.wait())
-        losing = asyncio.create_task(self._link.lost())
-        tasks = (serving, stopping, losing)
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        ends = await asyncio.gather(*tasks, return_exceptions=True)
-        if not stopping.done() or not stop.is_set():
-            why = str(ends[2]) if losing.done() and not losing.cancelled() else _first(ends[0])
-            raise UserError(
-                f"{self._config.switch.grpc}: lost the switch ({why}); start it, then p4alg again"
-            )
+        await self._serve(stop)
         self._shell.perform(self._engine.stop(time.monotonic()))
         await self._shell.drain()
         print("p4alg: stopped; the switch goes on forwarding", flush=True)
 
+    async def _serve(self, stop: asyncio.Event) -> None:
+        """Serve until `stop`, then carry out what is queued; `TargetError` on loss."""
+
+        async def end() -> None:
+            await stop.wait()
+            self._shell.stop()
+
+        serving = asyncio.create_task(self._shell.run(self._target.events()))
+        losing = asyncio.create_task(self._target.lost())
+        tasks = (serving, losing, asyncio.create_task(end()))
+        await asyncio.wait((serving, losing), return_when=asyncio.FIRST_COMPLETED)
+        lost = losing.result() if losing.done() else None
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        if lost is not None or ends[0] is not None:
+            raise TargetError(lost or _first(ends[0]))
+
     def _announce(self) -> None:
+        for line in shortcomings(self._target.capabilities):
+            self.record(LogRecord(logging.WARNING, line))
         algs = [
             str(row["name"])
             for row in self._engine.show("algs", time.monotonic())
@@ -112,12 +129,15 @@ class App:
             flush=True,
         )
 
-    def _record(self, record: LogRecord | TraceRecord) -> None:
+    def record(self, record: LogRecord | TraceRecord) -> None:
+        """Tell the operator, or whoever traces."""
         if isinstance(record, LogRecord):
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             level = logging.getLevelName(record.level).lower()
             self._events.append({"time": now, "level": level, "text": record.text})
-            print(f"{now} {level}: {record.text}", file=sys.stderr, flush=True)
+            # Nobody may be there to read it any more.
+            with suppress(OSError, ValueError):
+                print(f"{now} {level}: {record.text}", file=sys.stderr, flush=True)
         elif self.traces.wanted:
             self.traces.publish(_trace_row(record))
 
@@ -146,22 +166,27 @@ class App:
                     return failure(f"no command '{other}'", 2)
         except UserError as error:
             return failure(str(error), error.status)
-        except LinkError as error:
-            return failure(str(error), 1)
+        except TargetError as error:
+            return failure(f"{self._config.switch.grpc}: {error}", 1)
+        except Exception as error:
+            # A mistake of ours, or of an ALG that shows something, costs one command.
+            text = f"fault: command {request.get('command')}: {describe(error)}"
+            self.record(LogRecord(logging.ERROR, text))
+            return failure("that failed inside the controller: see 'p4alg show events'", 1)
 
     async def _show(self, what: str) -> Any:
         if what == "events":
             return list(self._events)
         if what == "switch":
             switch = self._config.switch
-            state = await self._link.state()
+            state = await self._target.state()
             return {"grpc": switch.grpc, "device_id": switch.device_id, **state}
         try:
             rows = self._engine.show(what, time.monotonic())
         except KeyError:
             raise UserError(f"nothing to show under '{what}'") from None
         if what == "counters" and isinstance(rows, dict):
-            return {**rows, **await self._link.counters()}
+            return {**rows, **await self._target.counters()}
         return rows
 
     def _set_enabled(self, name: str, enabled: bool) -> dict[str, Any]:

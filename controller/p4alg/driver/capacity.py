@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from p4alg.driver.link import Artifacts
+from p4alg.driver.artifacts import Artifacts
 from p4alg.engine.declaration import declarations
 from p4alg.engine.tables import Entry
 
@@ -13,7 +13,7 @@ from p4alg.engine.tables import Entry
 def overflow(entries: Iterable[Entry], artifacts: Artifacts) -> str | None:
     """The first table that the entries do not fit into, as one line; None if they fit.
 
-    Raises `LinkError` if the artifacts cannot be read.
+    Raises `TargetError` if the artifacts cannot be read.
     """
     artifacts.verify()
     needed = Counter(entry.declaration.table for entry in entries)

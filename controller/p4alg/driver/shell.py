@@ -1,4 +1,4 @@
-"""The one place with a clock and tasks: carries events to the engine and actions to the switch.
+"""The one place with a clock and tasks: carries events to the engine and actions to the target.
 
 Actions keep their order. Transactions that wait are written together, and an
 update that fails fails only its own transaction, whose inserts are deleted again.
@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
 
-from p4alg.driver.link import MAX_BATCH
+from p4alg.driver.target import Target, TargetError
 from p4alg.engine import events as ev
 from p4alg.engine.actions import Action, LogRecord, PacketOut, TraceRecord, Transaction
 from p4alg.engine.tables import Op, Update
 
 TICK_SECONDS = 1.0
+ANSWER_SECONDS = 10.0
+"""A switch that does not answer a write for so long is lost: what it holds is not known."""
+
+_T = TypeVar("_T")
 
 
 class Core(Protocol):
@@ -27,34 +31,30 @@ class Core(Protocol):
         ...
 
 
-class Link(Protocol):
-    """A connection to a switch (`driver.link.SwitchLink`, or a double in tests)."""
-
-    async def write(self, updates: Sequence[Update]) -> dict[int, str]:
-        """Write updates; return the refused ones, index to reason."""
-        ...
-
-    async def send(self, packets: Sequence[PacketOut]) -> None:
-        """Hand frames to the switch, in order."""
-        ...
-
-
 class Shell:
-    """Runs an engine on a switch until cancelled."""
+    """Runs an engine on a target until stopped."""
 
     def __init__(
         self,
         core: Core,
-        link: Link,
+        target: Target,
         clock: Callable[[], float],
         record: Callable[[LogRecord | TraceRecord], None],
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._core = core
-        self._link = link
+        self._target = target
         self._clock = clock
         self._record = record
+        self._answer_seconds = answer_seconds
+        able = target.capabilities
+        # Of an update that was written alone, the outcome is known on any target.
+        self._batch = able.max_batch if able.update_outcomes else 1
         self._pending: deque[Transaction | PacketOut] = deque()
+        self._in_hand: list[Transaction | PacketOut] = []
         self._wake = asyncio.Event()
+        self._stopping = False
+        self._inputs: list[asyncio.Task[None]] = []
 
     def submit(self, event: ev.Event) -> None:
         """Let the engine decide about `event` and queue what it wants done."""
@@ -70,16 +70,27 @@ class Shell:
         if self._pending:
             self._wake.set()
 
+    @property
+    def unfinished(self) -> int:
+        """Transactions and packets that were decided on and not carried out, or not to the end."""
+        return len(self._pending) + len(self._in_hand)
+
     async def run(self, sources: Sequence[AsyncIterator[ev.Event]]) -> None:
-        """Serve until cancelled or until a source fails."""
+        """Serve until `stop`, or until a source or the target fails (`TargetError`)."""
         async with asyncio.TaskGroup() as tasks:
-            for source in sources:
-                tasks.create_task(self._pump(source))
-            tasks.create_task(self._tick())
+            self._inputs = [tasks.create_task(self._pump(source)) for source in sources]
+            self._inputs.append(tasks.create_task(self._tick()))
             tasks.create_task(self._work())
 
+    def stop(self) -> None:
+        """Take no more events; `run` ends when what is queued is carried out."""
+        self._stopping = True
+        for task in self._inputs:
+            task.cancel()
+        self._wake.set()
+
     async def drain(self) -> None:
-        """Carry out everything that is queued now."""
+        """Carry out everything that is queued now; not while `run` does it."""
         while self._pending:
             await self._step()
 
@@ -93,19 +104,19 @@ class Shell:
             self.submit(ev.Tick())
 
     async def _work(self) -> None:
-        while True:
+        while not self._stopping:
             await self._wake.wait()
             self._wake.clear()
             await self.drain()
 
     async def _step(self) -> None:
         """Carry out the longest run of queued actions that fits one write."""
-        batch: list[Transaction | PacketOut] = []
+        batch = self._in_hand
         size = 0
         while self._pending:
             head = self._pending[0]
             count = len(head.updates) if isinstance(head, Transaction) else 0
-            if batch and size + count > MAX_BATCH:
+            if batch and size + count > self._batch:
                 break
             batch.append(self._pending.popleft())
             size += count
@@ -116,7 +127,9 @@ class Shell:
                 packets.append(action)
             elif action.transaction_id not in failures:
                 packets.extend(action.then)
-        await self._link.send(packets)
+        if packets:
+            await self._answer(self._target.send(packets))
+        self._in_hand = []
         for action in batch:
             if isinstance(action, Transaction):
                 reason = failures.get(action.transaction_id)
@@ -133,25 +146,33 @@ class Shell:
             if isinstance(action, Transaction)
             for update in action.updates
         ]
+        refused = await self._write_updates([update for _, update in owners])
         failures: dict[int, str] = {}
-        undo: list[Update] = []
-        for start in range(0, len(owners), MAX_BATCH):
-            part = owners[start : start + MAX_BATCH]
-            refused = await self._link.write([update for _, update in part])
-            for index, reason in refused.items():
-                failures.setdefault(part[index][0].transaction_id, reason)
-            undo += [
-                Update(Op.DELETE, update.entry)
-                for index, (_, update) in enumerate(part)
-                if index not in refused and update.op is Op.INSERT
-            ]
+        for index, reason in refused.items():
+            failures.setdefault(owners[index][0].transaction_id, reason)
         if failures:
-            failed_entries = {
-                id(update.entry)
-                for transaction, update in owners
-                if transaction.transaction_id in failures
-            }
-            undo = [update for update in undo if id(update.entry) in failed_entries]
-            for start in range(0, len(undo), MAX_BATCH):
-                await self._link.write(undo[start : start + MAX_BATCH])
+            await self._write_updates(
+                [
+                    Update(Op.DELETE, update.entry)
+                    for index, (transaction, update) in enumerate(owners)
+                    if transaction.transaction_id in failures
+                    and index not in refused
+                    and update.op is Op.INSERT
+                ]
+            )
         return failures
+
+    async def _write_updates(self, updates: Sequence[Update]) -> dict[int, str]:
+        """Write any number of updates; return the refused ones, index to reason."""
+        refused: dict[int, str] = {}
+        for start in range(0, len(updates), self._batch):
+            part = await self._answer(self._target.write(updates[start : start + self._batch]))
+            refused |= {start + index: reason for index, reason in part.items()}
+        return refused
+
+    async def _answer(self, call: Awaitable[_T]) -> _T:
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                return await call
+        except TimeoutError:
+            raise TargetError("it does not answer") from None

@@ -196,13 +196,16 @@ class Engine:
 
     def set_alg_enabled(self, name: str, enabled: bool, now: float) -> Sequence[Action]:
         """Switch an ALG on or off, live (G1); raises KeyError for an unknown one."""
-        if self._switching.set_enabled(name, enabled) and not enabled:
-            self._carrier.detach_all(name, "disabled", now)
-            if self._switching.algs[name].alg.outlives:
-                self._pinholes.close_all(name, now)
-                self._sessions.renew_shared(name, now)
-            self._data_flows.leave_all(name)
-        return self._taken()
+
+        def switch() -> None:
+            if self._switching.set_enabled(name, enabled) and not enabled:
+                self._carrier.detach_all(name, "disabled", now)
+                if self._switching.algs[name].alg.outlives:
+                    self._pinholes.close_all(name, now)
+                    self._sessions.renew_shared(name, now)
+                self._data_flows.leave_all(name)
+
+        return self._all_or_nothing(switch)
 
     def set_alg_services(self, name: str, services: Sequence[str], now: float) -> Sequence[Action]:
         """Bind an ALG to services; established connections keep theirs (F7).
@@ -210,7 +213,18 @@ class Engine:
         Raises KeyError for an unknown ALG or service, ValueError if another ALG
         has the service or ports of it.
         """
-        self._switching.set_services(name, services)
+        return self._all_or_nothing(lambda: self._switching.set_services(name, services))
+
+    def _all_or_nothing(self, change: Callable[[], None]) -> Sequence[Action]:
+        """Carry out what the operator asked for; if it raises, nothing has changed."""
+        before = dict(self._switching.algs)
+        try:
+            change()
+        except Exception:
+            self._log.roll_back()
+            self._outbox.roll_back()
+            self._switching.algs.update(before)
+            raise
         return self._taken()
 
     # Events

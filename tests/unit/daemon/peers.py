@@ -17,7 +17,7 @@ from p4alg.config import loader
 from p4alg.daemon.app import App
 from p4alg.daemon.protocol import failure, success
 from p4alg.daemon.server import Traces, serve
-from p4alg.driver.link import connect
+from p4alg.driver.p4runtime.connection import connect
 from p4alg.engine.engine import Engine
 from p4softswitch.server import Server, Settings
 
@@ -91,8 +91,8 @@ def controller(folder: Path) -> Iterator[Path]:
         grpc = f"127.0.0.1:{switch.grpc_port}"
         whole = loader.Config(loader.Switch(grpc), control, config.settings)
         try:
-            async with connect(grpc, whole.switch.device_id, shipped()) as link:
-                app = App(whole, Engine(whole.settings, random.Random(1)), link)
+            async with connect(grpc, whole.switch.device_id, shipped()) as target:
+                app = App(whole, Engine(whole.settings, random.Random(1)), target)
                 async with serve(path, app.command, app.traces):
                     ready()
                     await stop.wait()

@@ -5,12 +5,12 @@ from pathlib import Path
 import finsy as fy
 import pytest
 
-from p4alg.driver import codec
+from p4alg.driver.p4runtime import codec
 from p4alg.engine import tables as t
 from p4alg.engine.declaration import declarations
 from p4alg.engine.reconcile import entry_key
 
-P4INFO = Path(__file__).resolve().parents[3] / "p4src/artifacts/v1model/p4alg.p4info.txtpb"
+P4INFO = Path(__file__).resolve().parents[4] / "p4src/artifacts/v1model/p4alg.p4info.txtpb"
 FLOW = t.FlowKey(6, 0x0A00000B, 40000, 0xC6336416, 21)
 
 ENTRIES: list[t.Entry] = [

@@ -1,0 +1,40 @@
+"""The files of the compiled program, and whether they belong together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from p4alg.driver.target import TargetError
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """The compiled program: BMv2 JSON and P4Info."""
+
+    program: Path
+    p4info: Path
+
+    def verify(self) -> None:
+        """Raise `TargetError` if a file is missing or not what it should be."""
+        for path in (self.program, self.p4info):
+            if not path.is_file():
+                raise TargetError(f"{path}: not found; reinstall p4alg or run make p4")
+        manifest = self.program.with_name("manifest.json")
+        total = hashlib.sha256()
+        try:
+            wanted = json.loads(manifest.read_text(encoding="utf-8"))["artifacts_sha256"]
+            # As p4src/build.py writes it.
+            for path in (self.program, self.p4info):
+                total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            raise TargetError(
+                f"{manifest}: cannot be read; reinstall p4alg or run make p4"
+            ) from None
+        if total.hexdigest() != wanted:
+            raise TargetError(
+                f"{manifest}: is not the manifest of {self.program.name} and {self.p4info.name}; "
+                "reinstall p4alg or run make p4"
+            )

@@ -1,0 +1,89 @@
+"""Connecting to a P4Runtime switch, without disturbing one that is another's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import finsy as fy
+from finsy.switch import SwitchFailFastError
+
+from p4alg.driver.artifacts import Artifacts
+from p4alg.driver.p4runtime.errors import first_line
+from p4alg.driver.p4runtime.target import P4RuntimeTarget
+from p4alg.driver.target import TargetError
+
+_NOT_PRIMARY = "another controller is primary; stop it first"
+
+
+@asynccontextmanager
+async def connect(
+    address: str, device_id: int, artifacts: Artifacts, timeout: float = 10.0
+) -> AsyncIterator[P4RuntimeTarget]:
+    """Connect as primary and push the program unless the switch runs it already.
+
+    Raises `TargetError` if the switch cannot be reached in `timeout` seconds,
+    runs another program, or another controller is primary.
+    """
+    artifacts.verify()
+    options = fy.SwitchOptions(
+        p4info=artifacts.p4info, p4blob=artifacts.program, device_id=device_id, fail_fast=True
+    )
+    await _refuse_other_program(address, device_id, options, timeout)
+    switch = fy.Switch("gateway", address, options)
+    try:
+        async with asyncio.timeout(timeout):
+            await switch.__aenter__()
+    except TimeoutError:
+        raise TargetError(f"{address}: no answer from the switch in {timeout:g} s") from None
+    except SwitchFailFastError:
+        raise TargetError(f"{address}: {_NOT_PRIMARY}") from None
+    except fy.P4ClientError as error:
+        raise TargetError(f"{address}: the switch refuses: {first_line(error.message)}") from None
+    target = P4RuntimeTarget(switch)
+    try:
+        if not switch.is_primary:
+            raise TargetError(f"{address}: {_NOT_PRIMARY}")
+        try:
+            await target.prepare()
+        except TargetError as error:
+            raise TargetError(f"{address}: cannot prepare the switch ({error})") from None
+        yield target
+    finally:
+        target.close()
+        # It raises this when the connection was lost, which whoever used it
+        # has noticed by then.
+        with suppress(SwitchFailFastError):
+            await switch.__aexit__(None, None, None)
+
+
+async def _refuse_other_program(
+    address: str, device_id: int, options: fy.SwitchOptions, timeout: float
+) -> None:
+    """Raise `TargetError` if nobody answers or a program that is not ours is running."""
+    probe = fy.Switch("probe", address, fy.SwitchOptions(device_id=device_id, fail_fast=True))
+    try:
+        async with asyncio.timeout(timeout), probe:
+            running = probe.p4info
+            ours = fy.P4Schema(options.p4info)
+            if running.exists and {t.name for t in running.tables} != {t.name for t in ours.tables}:
+                raise TargetError(
+                    f"{address}: the switch runs another program ({running.name or 'unnamed'}); "
+                    "restart it without a program"
+                )
+    except TimeoutError:
+        raise TargetError(
+            f"{address}: no answer from the switch in {timeout:g} s; "
+            "start it or correct the address"
+        ) from None
+    except SwitchFailFastError:
+        # finsy keeps the status to itself.
+        raise TargetError(
+            f"{address}: {_NOT_PRIMARY}, or correct the device id if it is not {device_id}"
+        ) from None
+    except fy.P4ClientError as error:
+        raise TargetError(
+            f"{address}: cannot use the switch ({first_line(error.message)}); "
+            "start it or correct address and device id"
+        ) from None

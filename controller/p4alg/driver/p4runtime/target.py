@@ -1,0 +1,298 @@
+"""A P4Runtime switch as a target.
+
+It decides nothing about traffic: it writes, reads and reports. `connection.connect` makes one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+import finsy as fy
+from finsy.switch import SwitchEvent
+
+from p4alg.driver.gauges import DROPS, PUNTS
+from p4alg.driver.p4runtime import codec, messages
+from p4alg.driver.p4runtime.errors import (
+    BROKEN,
+    DISPLACED,
+    first_line,
+    is_unimplemented,
+    raise_unusable,
+    refusals,
+)
+from p4alg.driver.p4runtime.preparation import (
+    DIGESTS,
+    PINHOLE_HIT,
+    PUNT_METERS,
+    TCP_EVENT,
+    promised,
+)
+from p4alg.driver.target import Capabilities, TargetError
+from p4alg.engine import events as ev
+from p4alg.engine.actions import PacketOut
+from p4alg.engine.reconcile import EntryKey, entry_key
+from p4alg.engine.tables import Entry, Fragment, Op, PinholeEntry, Session, Update
+
+# finsy drops what does not fit its reader queues; the punt meters of the
+# program keep bursts below this.
+_QUEUE = 65536
+
+_T = TypeVar("_T")
+
+
+class P4RuntimeTarget:
+    """An open, primary connection to a switch that runs the program; keeps `Target`."""
+
+    def __init__(self, switch: fy.Switch) -> None:
+        """Wrap a connected switch; `prepare` makes it ready for use."""
+        self._switch = switch
+        self._capabilities = promised(switch.p4info)
+        self._events: list[AsyncIterator[ev.Event]] = []
+        self._listening: list[asyncio.Future[Any]] = []
+        self._pinhole_ids: dict[EntryKey, int] = {}
+        self._unreadable = 0
+        # gRPC fails the whole stream when two messages are being sent on it at once.
+        self._sending = asyncio.Lock()
+        self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        for event, reason in (
+            (SwitchEvent.CHANNEL_DOWN, BROKEN),
+            (SwitchEvent.SWITCH_STOP, BROKEN),
+            (SwitchEvent.BECOME_BACKUP, DISPLACED),
+        ):
+            switch.ee.add_listener(event, lambda *_, reason=reason: self._lose(reason))
+
+    async def prepare(self) -> None:
+        """Listen, ask for digests and bound punts; learn by that what the switch can do."""
+        self._events = [
+            await self._listen(self._packets()),
+            await self._listen(self._digests(TCP_EVENT)),
+            await self._listen(self._digests(PINHOLE_HIT)),
+            await self._listen(self._idle_notices()),
+        ]
+        self._capabilities = replace(
+            self._capabilities,
+            digests=await self._configure(DIGESTS),
+            punt_meters=await self._configure(PUNT_METERS, exist=True),
+        )
+
+    def close(self) -> None:
+        """Stop listening."""
+        for waiting in self._listening:
+            waiting.cancel()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """See `Target`."""
+        return self._capabilities
+
+    def _lose(self, reason: str) -> None:
+        if not self._lost.done():
+            self._lost.set_result(reason)
+
+    def _check_open(self) -> None:
+        # finsy has no client any more once the connection broke, and asserts that it has.
+        if self._lost.done():
+            raise TargetError(self._lost.result())
+
+    async def lost(self) -> str:
+        """See `Target`."""
+        return await asyncio.shield(self._lost)
+
+    # Entries
+
+    async def read_entries(self) -> list[Entry]:
+        """See `Target`."""
+        entries: list[Entry] = []
+        try:
+            async for wire in self._read(fy.P4TableEntry()):
+                entry = codec.decode(wire)
+                if entry is not None:
+                    entries.append(entry)
+                    self._remember(Op.INSERT, entry)
+        except codec.CodecError as error:
+            raise TargetError(f"{error}; no p4alg wrote it: restart the switch") from None
+        return entries
+
+    async def write(self, updates: Sequence[Update]) -> dict[int, str]:
+        """See `Target`."""
+        self._check_open()
+        wire = [self._wire(update) for update in updates]
+        try:
+            await self._switch.write(wire)
+        except fy.P4ClientError as error:
+            refused = refusals(error, len(updates))
+        except ValueError:
+            # finsy encodes everything before it sends anything.
+            refused = await self._write_what_can_be_encoded(updates, wire)
+        else:
+            refused = {}
+        for index, update in enumerate(updates):
+            if index not in refused:
+                self._remember(update.op, update.entry)
+        return refused
+
+    async def _write_what_can_be_encoded(
+        self, updates: Sequence[Update], wire: Sequence[Any]
+    ) -> dict[int, str]:
+        refused: dict[int, str] = {}
+        for index, (update, one) in enumerate(zip(updates, wire, strict=True)):
+            try:
+                await self._switch.write([one])
+            except ValueError as error:
+                table = update.entry.declaration.table
+                refused[index] = f"INVALID_ARGUMENT: table {table}: {first_line(str(error))}"
+            except fy.P4ClientError as error:
+                refused[index] = refusals(error, 1)[0]
+        return refused
+
+    def _wire(self, update: Update) -> Any:
+        match update.op:
+            case Op.DELETE:
+                return -codec.encode_key(update.entry)
+            case op:
+                entry = codec.encode(update.entry)
+                if not self._capabilities.idle_timeouts:
+                    entry.idle_timeout_ns = 0
+                return +entry if op is Op.INSERT else ~entry
+
+    def _remember(self, op: Op, entry: Entry) -> None:
+        if isinstance(entry, PinholeEntry):
+            key = entry_key(entry)
+            if op is Op.DELETE:
+                self._pinhole_ids.pop(key, None)
+            else:
+                self._pinhole_ids[key] = entry.pinhole_id
+
+    async def _configure(self, entities: Iterable[Any], exist: bool = False) -> bool:
+        """Insert what is not in a table, or modify what exists; whether the switch has such."""
+        try:
+            if not exist:
+                try:
+                    await self._switch.insert(entities)
+                    return True
+                except fy.P4ClientError as error:
+                    if is_unimplemented(error):
+                        return False
+                    # An earlier controller left them.
+            await self._switch.modify(entities)
+        except fy.P4ClientError as error:
+            if is_unimplemented(error):
+                return False
+            raise_unusable(error)
+        return True
+
+    # Packets
+
+    async def send(self, packets: Sequence[PacketOut]) -> None:
+        """See `Target`."""
+        if packets:
+            await self._send([messages.packet_out(packet) for packet in packets])
+
+    async def _send(self, wire: Sequence[Any]) -> None:
+        async with self._sending:
+            self._check_open()
+            try:
+                await self._switch.write(wire)
+            except fy.P4ClientError as error:
+                raise_unusable(error)
+
+    # Events
+
+    def events(self) -> Sequence[AsyncIterator[ev.Event]]:
+        """See `Target`."""
+        return self._events
+
+    async def _listen(self, source: AsyncIterator[_T]) -> AsyncIterator[_T]:
+        """Let `source` begin to keep what comes, before anybody reads it."""
+        first = asyncio.ensure_future(cast("AsyncGenerator[_T]", source).__anext__())
+        self._listening.append(first)
+        # finsy opens a queue when its generator is first waited for.
+        await asyncio.sleep(0)
+
+        async def whole() -> AsyncIterator[_T]:
+            yield await first
+            async for item in source:
+                yield item
+
+        return whole()
+
+    async def _packets(self) -> AsyncIterator[ev.Event]:
+        async for packet in self._switch.read_packets(queue_size=_QUEUE):
+            try:
+                yield messages.packet_in(packet)
+            except (KeyError, ValueError):
+                self._unreadable += 1
+
+    async def _digests(self, name: str) -> AsyncIterator[ev.Event]:
+        async for digests in self._switch.read_digests(name, queue_size=_QUEUE):
+            for data in digests:
+                try:
+                    yield messages.digest(name, cast("dict[str, Any]", data))
+                except (KeyError, ValueError, TypeError):
+                    self._unreadable += 1
+            # Acknowledged as they are taken.
+            await self._send([digests.ack()])
+
+    async def _idle_notices(self) -> AsyncIterator[ev.Event]:
+        async for notice in self._switch.read_idle_timeouts(queue_size=_QUEUE):
+            for wire in notice:
+                event = self._idle_event(wire)
+                if event is not None:
+                    yield event
+
+    def _idle_event(self, wire: fy.P4TableEntry) -> ev.Event | None:
+        try:
+            # BMv2 reports the key without the action, so a pinhole is not named.
+            key = codec.decode_key(wire)
+        except codec.CodecError:
+            self._unreadable += 1
+            return None
+        table, fields = key
+        if table is Session:
+            return ev.SessionIdle(fields)
+        if table is Fragment:
+            return ev.FragmentIdle(*fields)
+        pinhole_id = self._pinhole_ids.get(key)
+        return None if pinhole_id is None else ev.PinholeIdle(pinhole_id)
+
+    # Counters and state
+
+    async def counters(self) -> dict[str, int]:
+        """See `Target`; `switch.unreadable` are reports that the program should not make."""
+        found: dict[str, int] = {}
+        for name, kind, words in (
+            ("punt_counter", "punts", PUNTS),
+            ("drop_counter", "drops", DROPS),
+        ):
+            async for wire in self._read(fy.P4CounterEntry(name)):
+                word = words.get(wire.index or 0)
+                if word is not None and wire.packet_count:
+                    found[f"switch.{kind}.{word}"] = wire.packet_count
+        if self._unreadable:
+            found["switch.unreadable"] = self._unreadable
+        return found
+
+    async def state(self) -> dict[str, object]:
+        """See `Target`."""
+        info = self._switch.p4info
+        counts = dict.fromkeys((table.alias for table in info.tables), 0)
+        async for wire in self._read(fy.P4TableEntry()):
+            if not wire.is_default_action:
+                counts[wire.table_id] = counts.get(wire.table_id, 0) + 1
+        tables = {
+            table.alias: {"entries": counts[table.alias], "size": table.size}
+            for table in info.tables
+        }
+        return {"program": info.name or "p4alg", "tables": tables}
+
+    async def _read(self, what: _T) -> AsyncIterator[_T]:
+        self._check_open()
+        try:
+            # finsy declares an async generator's overloads as coroutines.
+            async for wire in cast("AsyncIterator[_T]", self._switch.read(cast("Any", what))):
+                yield wire
+        except fy.P4ClientError as error:
+            raise_unusable(error)
