@@ -6,31 +6,34 @@ does, and so nobody can forget it: a change is recorded before it is made.
 
 Depends on nothing. Records (`Tracked`) join a log when they are put into one of its
 containers; before that nobody else can see them, and nothing needs to be undone.
+
+This is on the path of every packet that the controller sees, so it makes no call that
+it can do without.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-_MISSING = object()
+_MISSING: Any = object()
 _Inverse = tuple[Callable[..., object], tuple[object, ...]]
+_set, _delete, _pop = dict.__setitem__, dict.__delitem__, dict.pop
+_set_attribute = object.__setattr__
 
 
 class UndoLog:
     """The changes since `forget`, oldest first, each with what takes it back."""
 
-    __slots__ = ("_inverses",)
+    __slots__ = ("_inverses", "append")
 
     def __init__(self) -> None:
         self._inverses: list[_Inverse] = []
-
-    def note(self, inverse: Callable[..., object], *args: object) -> None:
-        """Remember that `inverse(*args)` takes back what is about to be changed."""
-        self._inverses.append((inverse, args))
+        self.append = self._inverses.append
+        """Takes (inverse, args): `inverse(*args)` takes back what is about to be changed."""
 
     def savepoint(self) -> int:
         """A place to which `roll_back` can return."""
@@ -54,31 +57,31 @@ class TrackedDict(dict[K, V]):
     change it raise `NotImplementedError`.
     """
 
-    __slots__ = ("_log",)
+    __slots__ = ("_log", "_note")
 
     def __init__(self, log: UndoLog) -> None:
         super().__init__()
         self._log = log
+        self._note = log.append
 
     def __setitem__(self, key: K, value: V) -> None:
-        old = self.get(key, _MISSING)
+        old: Any = self.get(key, _MISSING)
         if old is _MISSING:
-            self._log.note(dict.pop, self, key, None)
+            self._note((_pop, (self, key, None)))
         else:
-            self._log.note(dict.__setitem__, self, key, old)
-        if isinstance(value, Tracked):
-            object.__setattr__(value, "_log", self._log)
-        dict.__setitem__(self, key, value)
+            self._note((_set, (self, key, old)))
+        _keep(value, self._note)
+        _set(self, key, value)
 
     def __delitem__(self, key: K) -> None:
-        self._log.note(dict.__setitem__, self, key, self[key])
-        dict.__delitem__(self, key)
+        self._note((_set, (self, key, self[key])))
+        _delete(self, key)
 
     def pop(self, key: K, *default: Any) -> Any:
         """Remove a key and return its value; `KeyError` without it and without a default."""
         if key in self:
-            self._log.note(dict.__setitem__, self, key, self[key])
-        return dict.pop(self, key, *default)
+            self._note((_set, (self, key, self[key])))
+        return _pop(self, key, *default)
 
     def setdefault(self, key: K, default: V) -> V:
         """The value of a key, set to `default` if it is missing."""
@@ -100,41 +103,26 @@ class TrackedDict(dict[K, V]):
         raise NotImplementedError
 
 
-class TrackedCounts(Generic[K]):
+class TrackedCounts(TrackedDict[K, int]):
     """Counts by key that are never below zero; a key is there while its count is not 0."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ()
 
-    def __init__(self, log: UndoLog) -> None:
-        self._counts: TrackedDict[K, int] = TrackedDict(log)
-
-    def __getitem__(self, key: K) -> int:
-        return self._counts.get(key, 0)
-
-    def __contains__(self, key: K) -> bool:
-        return key in self._counts
-
-    def __len__(self) -> int:
-        return len(self._counts)
-
-    def __iter__(self) -> Iterator[K]:
-        return iter(self._counts)
-
-    def items(self) -> Iterable[tuple[K, int]]:
-        """Keys and their counts."""
-        return self._counts.items()
-
-    def view(self) -> Mapping[K, int]:
-        """The counts, to be read only."""
-        return self._counts
+    def __missing__(self, _key: K) -> int:
+        return 0
 
     def add(self, key: K, number: int = 1) -> None:
         """Count `number` more, or less if it is negative."""
-        now = self[key] + number
-        if now > 0:
-            self._counts[key] = now
+        old = self[key]
+        new = old + number
+        if not old:
+            self._note((_pop, (self, key, None)))
         else:
-            self._counts.pop(key, None)
+            self._note((_set, (self, key, old)))
+        if new > 0:
+            _set(self, key, new)
+        else:
+            _pop(self, key, None)
 
 
 class TrackedSet(Generic[K]):
@@ -156,7 +144,8 @@ class TrackedSet(Generic[K]):
 
     def add(self, key: K) -> None:
         """Put `key` in."""
-        self._members.setdefault(key, None)
+        if key not in self._members:
+            self._members[key] = None
 
     def discard(self, key: K) -> None:
         """Take `key` out, if it is in."""
@@ -168,12 +157,42 @@ class Tracked:
 
     Subclasses are dataclasses with `slots=True` and `eq=False`. What an attribute refers
     to is not tracked by that: use containers of this module for it.
+
+    Python calls `__setattr__` for every field of a new record too, which would cost as much
+    as all the rest of it. So a record gets a class with that method only when it is kept:
+    a subclass of its own class, made once, which adds nothing else.
     """
 
-    __slots__ = ("_log",)
+    __slots__ = ("_note",)
+    _note: Callable[[_Inverse], None]
 
-    def __setattr__(self, name: str, value: object) -> None:
-        log: UndoLog | None = getattr(self, "_log", None)
-        if log is not None:
-            log.note(object.__setattr__, self, name, getattr(self, name))
-        object.__setattr__(self, name, value)
+
+def _set_tracked(record: Tracked, name: str, value: object) -> None:
+    record._note((_set_attribute, (record, name, getattr(record, name))))
+    _set_attribute(record, name, value)
+
+
+_TRACKING: dict[type, type | None] = {}
+"""By the class of a value that was kept: the class that tracks it, None if it is no record."""
+
+
+def _tracking(kind: type) -> type | None:
+    made: type | None = None
+    if issubclass(kind, Tracked):
+        made = type(
+            kind.__name__,
+            (kind,),
+            {"__slots__": (), "__setattr__": _set_tracked, "__doc__": kind.__doc__},
+        )
+        _TRACKING[made] = None
+    _TRACKING[kind] = made
+    return made
+
+
+def _keep(value: Any, note: Callable[[_Inverse], None]) -> None:
+    """Track `value` from now on, if it is a record."""
+    kind = type(value)
+    made = _TRACKING[kind] if kind in _TRACKING else _tracking(kind)
+    if made is not None:
+        value._note = note
+        value.__class__ = made

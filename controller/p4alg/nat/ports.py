@@ -86,19 +86,35 @@ class Ports:
         if self._state[number] == _USED:
             self._set(number, _RESTING)
             entry = (now + self._rest, number)
-            self._log.note(_discard, self._resting, entry)
+            self._log.append(
+                (
+                    _discard,
+                    (
+                        self._resting,
+                        entry,
+                    ),
+                )
+            )
             self._resting.append(entry)
 
     def _wake(self, now: float) -> None:
         while self._resting and self._resting[0][0] <= now:
-            self._log.note(self._resting.appendleft, self._resting[0])
+            self._log.append((self._resting.appendleft, (self._resting[0],)))
             _, number = self._resting.popleft()
             # It may be in use again, as `take_exactly` takes resting ones too.
             if self._state[number] == _RESTING:
                 self._set(number, _FREE)
 
     def _set(self, number: int, state: int) -> None:
-        self._log.note(self._state.__setitem__, number, self._state[number])
+        self._log.append(
+            (
+                self._state.__setitem__,
+                (
+                    number,
+                    self._state[number],
+                ),
+            )
+        )
         self._state[number] = state
 
 
