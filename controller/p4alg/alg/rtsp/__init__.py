@@ -1,0 +1,1 @@
+"""The RTSP ALG (RFC 2326)."""
