@@ -47,6 +47,7 @@ clean: ## remove environments and caches
 PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp curl openssl nftables \
   tftpd-hpa tftp-hpa atftp pptpd pptp-linux \
   sip-tester kamailio baresip-core \
+  gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good ffmpeg \
   charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-standard-plugins
 # What Debian does not let us install beside one of those is unpacked only.
 UNPACKED = atftpd
