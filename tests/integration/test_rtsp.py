@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from p4alg.alg.registry import ALGS
 from p4alg.lab import plan, runner
 from peers import rtsp
 from peers.rtsp import Player
@@ -24,7 +23,6 @@ pytestmark = [
     pytest.mark.lab,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make network namespaces"),
     pytest.mark.skipif(bool(rtsp.missing()), reason="needs GStreamer and ffmpeg (make setup)"),
-    pytest.mark.skipif("rtsp" not in ALGS, reason="needs the RTSP ALG"),
 ]
 
 
@@ -71,7 +69,10 @@ def lab(
     text = CONFIG.read_text(encoding="utf-8")
     mapping = f'    - {{protocol: tcp, outside: "{INSIDE}:554", inside: "10.0.0.11:554"}}\n'
     assert "  static:\n" in text
-    config.write_text(text.replace("  static:\n", "  static:\n" + mapping), encoding="utf-8")
+    assert "\nalgs:\n" in text
+    text = text.replace("  static:\n", "  static:\n" + mapping)
+    text = text.replace("\nalgs:\n", "\nalgs:\n  rtsp: {enabled: true}\n")
+    config.write_text(text, encoding="utf-8")
     with up(request.param):
         runner.stop(runner.CONTROLLER)
         runner.start_controller(config)
@@ -161,7 +162,7 @@ def test_R2_what_an_inside_client_records_arrives(lab: RtspLab, transport: str) 
     lab.wait_until_nothing_is_open()
 
 
-def test_R5_two_hosts_play_at_the_same_ports_at_once(lab: RtspLab) -> None:
+def test_R5_G8_two_hosts_play_at_the_same_ports_at_once(lab: RtspLab) -> None:
     hosts = ("inside1", "inside2")
     players = [Player("ffmpeg", host, OUTSIDE, "udp", SECONDS, port=5000) for host in hosts]
     time.sleep(SECONDS / 2)

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from p4alg.alg.contract import (
-    AlgInfo,
     Detach,
     Edit,
     Forward,
@@ -41,8 +40,6 @@ from p4alg.alg.rtsp.message import (
 from p4alg.alg.rtsp.places import name_outside
 from p4alg.alg.rtsp.stream import Framer, Kind, Piece
 from p4alg.alg.rtsp.transport import Ports, Transport, read_transports
-
-RTSP = AlgInfo("rtsp", 6, "Real Time Streaming Protocol and its media (RFC 2326)")
 
 _MAY_SEND = {Peer.CLIENT: CLIENT_MAY_SEND, Peer.SERVER: SERVER_MAY_SEND}
 _TLS_HANDSHAKE = 0x16
@@ -73,8 +70,16 @@ class Reading:
 class RtspAlg:
     """The ALG of one RTSP control connection; see `StreamAlg` and `Lasting`."""
 
-    def __init__(self, facts: SessionFacts, limits: RtspLimits | None = None) -> None:
+    def __init__(
+        self,
+        facts: SessionFacts,
+        limits: RtspLimits | None = None,
+        *,
+        follow_source: bool = False,
+    ) -> None:
+        """With `follow_source` media may come from the host that a server names as `source`."""
         self._facts = facts
+        self._follow_source = follow_source
         self._limits = limits or RtspLimits()
         self._media = Media(facts, self._limits)
         self._framers = {peer: Framer(self._limits) for peer in Peer}
@@ -182,7 +187,7 @@ class RtspAlg:
         request = Request(method, message.head.uri, message.session(self._limits))
         if method == b"SETUP":
             self._ask(request, message, found, gateway)
-        elif request.session is not None and sender is Peer.CLIENT:
+        elif method != b"TEARDOWN" and request.session is not None and sender is Peer.CLIENT:
             found.pinholes = self._media.renew(request.session, gateway, now)
         waiting[cseq] = request
 
@@ -245,6 +250,7 @@ class RtspAlg:
         if offer is None:
             offer = self._media.reserve(ports, gateway)
             request.offers.append(offer)
+            found.pinholes += offer.holds
             found.changes.append(self._change(offer))
         self._edit_ports(transport, b"client_port", offer.seen, found)
 
@@ -262,12 +268,13 @@ class RtspAlg:
         if transport.is_interleaved or transport.is_multicast or transport.is_of_rtsp_2:
             return
         self._check_destination(transport, found, Peer.SERVER)
-        self._check_source(transport, found)
+        opener = self._sender(transport, found)
         senders = transport.ports(b"server_port")
         if self._facts.inside is Peer.CLIENT:
             offer = self._taken(request, transport, found)
         elif senders is not None:
             offer, senders = self._media.reserve(senders, gateway), None
+            found.pinholes = offer.holds
             self._edit_ports(transport, b"server_port", offer.seen, found)
         else:
             offer = None
@@ -275,7 +282,7 @@ class RtspAlg:
             return
         found.changes.append(self._change(offer))
         key = session.number, request.uri
-        found.pinholes = self._media.open(key, session, offer, senders, gateway, now)
+        found.pinholes += self._media.open(key, session, offer, opener, senders, gateway, now)
 
     def _taken(self, request: Request, transport: Transport, found: Reading) -> Offer | None:
         """The offer that the server took; the client is told the ports that it asked for."""
@@ -319,17 +326,30 @@ class RtspAlg:
         if addr != told:
             self._edit_addr(transport, b"destination", told, found)
 
-    def _check_source(self, transport: Transport, found: Reading) -> None:
-        """Media is let in from the server itself only, whatever it says."""
+    def _sender(self, transport: Transport, found: Reading) -> int:
+        """The host that may send media to the inside host: the other end of the connection.
+
+        A server may name another one as `source`, which counts only if configured.
+        """
+        other = self._facts.endpoint(self._facts.inside.other).addr
         if b"source" not in transport.params:
-            return
+            return other
         addr, own = transport.addr(b"source"), self._facts.server.addr
         shown = self._facts.visible_addr(Peer.SERVER)
-        if addr not in (own, shown):
+        if addr is None or addr not in (own, shown):
+            is_followed = self._follow_source and self._facts.inside is Peer.CLIENT
+            if is_followed and addr is not None and _is_host(addr):
+                return addr
             self._notice(found, "other-source", "media is announced from another host: not let in")
         elif addr != shown:
             self._edit_addr(transport, b"source", shown, found)
+        return other
 
     def _edit_addr(self, transport: Transport, name: bytes, addr: int, found: Reading) -> None:
         text = format_addr(addr).encode()
         found.edits.append(Edit(*transport.params[name], text))
+
+
+def _is_host(addr: int) -> bool:
+    """Whether an address may be a sender's: no multicast, loopback or "this network"."""
+    return addr < 224 << 24 and addr >> 24 not in (0, 127)

@@ -27,7 +27,6 @@ from p4alg.alg.rtsp.limits import RtspLimits
 from p4alg.alg.rtsp.message import RtspError, Session
 from p4alg.alg.rtsp.transport import Ports
 
-_LOWEST_PORT = 1024
 _FLOWS = 4
 """How often the media of a stream may begin again between two requests: after a pause it
 is a new flow if the old one was idle too long."""
@@ -77,8 +76,6 @@ class Media:
     def reserve(self, own: Ports, gateway: Gateway) -> Offer:
         """Reserve outside ports for those of the inside host; raises `RtspError`."""
         addr = self._facts.endpoint(self._facts.inside).addr
-        if min(own.first, own.second or own.first) < _LOWEST_PORT:
-            raise RtspError("low-port")
         grant = gateway.reserve(UDP, Endpoint(addr, own.first), pair=own.is_pair)
         if isinstance(grant, Refusal):
             raise RtspError(grant.reason)
@@ -110,30 +107,33 @@ class Media:
         key: Key,
         session: Session,
         offer: Offer,
+        opener: int,
         senders: Ports | None,
         gateway: Gateway,
         now: float,
     ) -> tuple[int, ...]:
         """A stream was agreed on: open the pinholes of its ports; returns their numbers.
 
-        The other end of the control connection may use them, from the ports
-        `senders` if it named those. It takes the place of a stream of the same key.
+        The host `opener` may use them, from the ports `senders` if those are known. The
+        stream takes the place of one of the same key.
         Raises `RtspError`; then nothing is open, and the offer was given back.
         """
-        stream = self._stream(session, offer, senders, now)
+        stream = self._stream(session, offer, opener, senders, now)
         for request in stream.requests:
             grant = gateway.open_pinhole(request)
             if isinstance(grant, Refusal):
                 self._end(stream, gateway)
                 raise RtspError(grant.reason)
-            stream.pinholes.append(grant.pinhole_id)
+            self._own(stream, grant.pinhole_id)
         before = self._streams.pop(key, None)
         if before is not None:
-            self._end(before, gateway, keep=stream)
+            self._end(before, gateway)
         self._streams[key] = stream
         return tuple(stream.pinholes)
 
-    def _stream(self, session: Session, offer: Offer, senders: Ports | None, now: float) -> Stream:
+    def _stream(
+        self, session: Session, offer: Offer, opener: int, senders: Ports | None, now: float
+    ) -> Stream:
         limits = self._limits
         timeout = limits.session_timeout if session.timeout is None else session.timeout
         timeout = min(max(timeout, limits.shortest_timeout), limits.longest_timeout)
@@ -148,7 +148,7 @@ class Media:
                 UDP,
                 listener=inside,
                 listen=Endpoint(self._facts.endpoint(inside).addr, port),
-                opener_addr=self._facts.endpoint(inside.other).addr,
+                opener_addr=opener,
                 opener_port=sender or None,
                 lifetime=lifetime,
                 max_flows=_FLOWS,
@@ -166,12 +166,13 @@ class Media:
         limit does not allow it, media that is there goes on.
         """
         opened: list[int] = []
-        for stream in self._of(session.number):
+        known = {number for stream in self._streams.values() for number in stream.pinholes}
+        for stream in [s for key, s in self._streams.items() if key[0] == session.number]:
             stream.expires = now + stream.lifetime
             for request in stream.requests:
                 grant = gateway.open_pinhole(request)
-                if not isinstance(grant, Refusal) and grant.pinhole_id not in stream.pinholes:
-                    stream.pinholes.append(grant.pinhole_id)
+                if not isinstance(grant, Refusal) and grant.pinhole_id not in known:
+                    self._own(stream, grant.pinhole_id)
                     opened.append(grant.pinhole_id)
         return tuple(opened)
 
@@ -185,9 +186,8 @@ class Media:
         """Give up what only sessions that have timed out would need."""
         for key in [k for k, stream in self._streams.items() if stream.expires <= now]:
             stream = self._streams.pop(key)
+            # Its pinholes have been unused for as long, and go by themselves.
             self._timed_out += stream.pinholes
-            for pinhole in stream.pinholes:
-                gateway.close_pinhole(pinhole)
             self.give_back(stream.offer, gateway)
 
     def end_all(self, gateway: Gateway) -> None:
@@ -198,12 +198,14 @@ class Media:
         while self._timed_out:
             gateway.end(self._timed_out.popleft())
 
-    def _of(self, session: bytes) -> list[Stream]:
-        return [stream for key, stream in self._streams.items() if key[0] == session]
+    def _own(self, stream: Stream, pinhole: int) -> None:
+        """A pinhole is of one stream only: if two have the same ports, of the later one."""
+        for owned in (self._timed_out, *(other.pinholes for other in self._streams.values())):
+            if pinhole in owned:
+                owned.remove(pinhole)
+        stream.pinholes.append(pinhole)
 
-    def _end(self, stream: Stream, gateway: Gateway, keep: Stream | None = None) -> None:
-        kept = keep.pinholes if keep is not None else ()
+    def _end(self, stream: Stream, gateway: Gateway) -> None:
         for pinhole in stream.pinholes:
-            if pinhole not in kept:
-                gateway.end(pinhole)
+            gateway.end(pinhole)
         self.give_back(stream.offer, gateway)

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 from p4alg.alg.rtsp.limits import RtspLimits
+from p4alg.alg.wire import read_decimal
 
 BOTH_MAY_SEND = (b"ANNOUNCE", b"GET_PARAMETER", b"OPTIONS", b"SET_PARAMETER", b"TEARDOWN")
 CLIENT_MAY_SEND = (b"DESCRIBE", b"PAUSE", b"PLAY", b"RECORD", b"SETUP", *BOTH_MAY_SEND)
@@ -23,9 +24,10 @@ _FIRST_WORDS = (*_METHODS, *_VERSIONS)
 _REQUEST = re.compile(rb"(" + b"|".join(_METHODS) + rb") ([!-~]++) RTSP/[12]\.0")
 _STATUS = re.compile(rb"RTSP/[12]\.0 ([1-5][0-9]{2})(?: [^\r\n]*+)?+")
 _HEADER = re.compile(rb"([A-Za-z0-9.!#$%&'*+^_`|~-]{1,64}+):")
-_NUMBER = re.compile(rb"[0-9]{1,9}")
 _SESSION = re.compile(rb"([!-:<-~]++)[ \t]*+(?:;[ \t]*+timeout[ \t]*+=[ \t]*+([0-9]++))?+.*+", re.I)
 _SPACE = b" \t\r\n"
+_LARGEST_CSEQ = (1 << 32) - 1
+_LARGEST_LENGTH = 999_999_999
 _ONCE = (b"cseq", b"content-length", b"content-type", b"content-encoding", b"session")
 
 Span = tuple[int, int]
@@ -110,9 +112,8 @@ class Message:
         return b""
 
     def cseq(self) -> int | None:
-        """The number that joins request and response (0 to 999999999); None if there is none."""
-        text = self.text(b"cseq")
-        return int(text) if _NUMBER.fullmatch(text) else None
+        """The number that joins request and response (32 bits); None if there is none."""
+        return read_decimal(self.text(b"cseq"), _LARGEST_CSEQ)
 
     def session(self, limits: RtspLimits) -> Session | None:
         """The Session header, if there is one; raises `RtspError`."""
@@ -124,8 +125,9 @@ class Message:
             raise RtspError("bad-session")
         if found[2] is None:
             return Session(found[1], None)
-        seconds = int(found[2]) if len(found[2]) <= 9 else limits.longest_timeout
-        return Session(found[1], seconds)
+        # One that is too large to be read is longer than any that counts.
+        seconds = read_decimal(found[2], limits.longest_timeout)
+        return Session(found[1], limits.longest_timeout if seconds is None else seconds)
 
 
 def may_begin(data: bytes, limits: RtspLimits) -> bool:
@@ -195,10 +197,10 @@ def _header(data: bytes, at: int, end: int) -> Header:
 def _length(data: bytes, headers: tuple[Header, ...], limits: RtspLimits) -> int:
     for header in headers:
         if header.name == b"content-length":
-            value = data[header.start : header.end]
-            if _NUMBER.fullmatch(value) is None:
+            length = read_decimal(data[header.start : header.end], _LARGEST_LENGTH)
+            if length is None:
                 raise RtspError("bad-length")
-            if int(value) > limits.message:
+            if length > limits.message:
                 raise RtspError("message-too-long")
-            return int(value)
+            return length
     return 0

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from p4alg.alg.contract import Edit, Endpoint, format_addr
 from p4alg.alg.rtsp.message import Message, Span
 from p4alg.alg.rtsp.transport import read_addr
+from p4alg.alg.wire import read_decimal
 
 _HEADERS = (b"content-base", b"content-location", b"location", b"rtp-info")
 _DEFAULT_PORT = 554
-_URL = re.compile(rb"rtsp[su]?://(?:[^@/\s,;\"]*+@)?+([0-9.]++)(?::([0-9]{1,5}+))?+(?![^/?;,\s\"])")
+_URL = re.compile(rb"rtsp[su]?://(?:[^@/\s,;\"]*+@)?+([0-9.]++)(?::([0-9]++))?+(?![^/?;,\s\"])")
 _SDP_LINE = re.compile(
     rb"^(?:(?:o=[^\s]++ [^\s]++ [^\s]++ |c=)IN IP4 ([0-9.]++)(?![^/\s])|a=control:[^\r\n]++)",
     re.MULTILINE,
@@ -64,7 +65,9 @@ def _urls(data: bytes, span: Span, own: Endpoint, seen: Endpoint) -> Iterator[Ed
     for found in _URL.finditer(data, *span):
         if read_addr(found[1]) != own.addr:
             continue
-        port = int(found[2] or _DEFAULT_PORT)
+        port = _DEFAULT_PORT if found[2] is None else read_decimal(found[2], 0xFFFF)
+        if port is None:
+            continue
         # Other ports of the host are left: where they are seen is not known.
         shown = seen.port if port == own.port else port
         text = format_addr(seen.addr)

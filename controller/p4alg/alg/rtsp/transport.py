@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from p4alg.alg.rtsp.limits import RtspLimits
 from p4alg.alg.rtsp.message import Message, RtspError, Span
+from p4alg.alg.wire import read_decimal
 
 _PART = re.compile(
     rb"[ \t\r\n]*+([^\s;,=\"]++)?+(?:=((?:\"[^\"]*+\"|[^\s;,\"])*+))?+[ \t\r\n]*+(;|,|\Z)"
 )
-_PORTS = re.compile(rb"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _DOTTED = re.compile(rb"(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}")
 _ONCE = (b"client_port", b"server_port", b"destination", b"source", b"unicast", b"multicast")
 
@@ -70,15 +70,12 @@ class Transport:
         """
         if name not in self.params:
             return None
-        found = _PORTS.fullmatch(self.data, *self.params[name])
-        if found is None:
+        text, dash, rest = self.data[slice(*self.params[name])].partition(b"-")
+        first, second = read_decimal(text, 0xFFFF), read_decimal(rest, 0xFFFF)
+        if first is None or (dash and second is None):
             raise RtspError("bad-syntax")
-        first = int(found[1])
-        second = int(found[2]) if found[2] is not None else None
-        if second is None and self.is_rtp and first % 2 == 0:
+        if not dash and self.is_rtp and first % 2 == 0:
             second = first + 1
-        if max(first, second or 0) > 0xFFFF:
-            raise RtspError("bad-syntax")
         return Ports(first, second)
 
     def has_one_port(self, name: bytes) -> bool:

@@ -23,11 +23,16 @@ from p4alg.alg.contract import (
 )
 from p4alg.alg.rtsp.alg import RtspAlg
 from p4alg.alg.rtsp.limits import RtspLimits
+from tests.unit.alg.invariant import SAFETY
 
 C, S = Peer.CLIENT, Peer.SERVER
 INSIDE, OUTSIDE, REMOTE, OTHER = 0x0A00000B, 0xCB007105, 0xC633640B, 0xC633640C
 """10.0.0.11, 203.0.113.5, 198.51.100.11 and 198.51.100.12."""
 URL = b"rtsp://198.51.100.11/test"
+TOLD = b"RTP/AVP;unicast;client_port=60000-60001;server_port=6970-6971"
+"""How a server outside answers `Wire.set_up`."""
+OPEN = {"198.51.100.11:6970 -> 10.0.0.11:5000", "198.51.100.11:6971 -> 10.0.0.11:5001"}
+"""What is open after that."""
 
 
 @dataclass
@@ -43,15 +48,18 @@ class Gate:
     bindings: dict[int, int] = field(default_factory=dict)
     holds: dict[int, tuple[int, ...]] = field(default_factory=dict)
     pinholes: dict[int, PinholeRequest] = field(default_factory=dict)
-    closed: list[int] = field(default_factory=list)
-    """Pinholes withdrawn unused, whose flows go on."""
+    expires: dict[int, float] = field(default_factory=dict)
+    """When a pinhole goes by itself; media that came through it before goes on."""
+    granted: set[int] = field(default_factory=set)
+    """Granted for the message being handled."""
     last: int = 0
+    now: float = 0.0
 
     def reserve(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
         assert proto == UDP
         assert listen.addr == INSIDE
-        if self.refuse:
-            return Refusal(self.refuse)
+        if self.refuse or self.objection(proto, listen):
+            return Refusal(self.refuse or self.objection(proto, listen))
         ports = (listen.port, listen.port + 1) if pair else (listen.port,)
         if pair and not any(port in self.bindings for port in ports):
             self.first += self.first % 2
@@ -66,20 +74,27 @@ class Gate:
     def open_pinhole(self, request: PinholeRequest) -> Grant | Refusal:
         if self.refuse:
             return Refusal(self.refuse)
+        assert self.objection(request.proto, request.listen) == ""
         assert any(request.listen.port in ports for ports in self.holds.values())
         visible = Endpoint(OUTSIDE, self.bindings[request.listen.port])
         for number, known in self.pinholes.items():
-            if known == request and number not in self.closed:
+            if known == request and self.expires[number] > self.now:
+                self.expires[number] = self.now + request.lifetime
                 return Grant(number, visible)
         number = self._number()
         self.pinholes[number] = request
+        self.expires[number] = self.now + request.lifetime
         return Grant(number, visible)
 
     def close_pinhole(self, pinhole_id: int) -> None:
-        if pinhole_id in self.pinholes:
-            self.closed.append(pinhole_id)
+        raise AssertionError("not asked for by RTSP")
+
+    def objection(self, proto: int, listen: Endpoint) -> str:
+        return SAFETY.of_endpoint(proto, listen, INSIDE)
 
     def end(self, number: int) -> None:
+        assert number in self.pinholes or number in self.holds, "ended twice, or never granted"
+        self.granted.discard(number)
         self.pinholes.pop(number, None)
         for port in self.holds.pop(number, ()):
             if not any(port in ports for ports in self.holds.values()):
@@ -93,18 +108,21 @@ class Gate:
 
     def use_up(self, port: int) -> None:
         """The pinhole of an inside port has had all its flows."""
-        self.closed += [n for n, r in self.pinholes.items() if r.listen.port == port]
+        for number, request in self.pinholes.items():
+            if request.listen.port == port:
+                self.expires[number] = self.now
 
     def opened(self) -> set[str]:
         """What is open: who may send (to) which inside port."""
         return {
             f"{format_addr(r.opener_addr)}:{r.opener_port or '*'} -> {r.listen}"
             for number, r in self.pinholes.items()
-            if number not in self.closed
+            if self.expires[number] > self.now
         }
 
     def _number(self) -> int:
         self.last += 1
+        self.granted.add(self.last)
         return self.last
 
 
@@ -117,12 +135,14 @@ class Wire:
         limits: RtspLimits | None = None,
         gate: Gate | None = None,
         port: int = 554,
+        follow_source: bool = False,
     ) -> None:
         self.gate = gate or Gate()
         client = Endpoint(INSIDE if inside is C else REMOTE, 40000)
         server = Endpoint(INSIDE if inside is S else REMOTE, 554)
         seen = Endpoint(OUTSIDE, 41000 if inside is C else port)
-        self.alg = RtspAlg(SessionFacts(6, client, server, inside, seen), limits)
+        self.facts = SessionFacts(6, client, server, inside, seen)
+        self.alg = RtspAlg(self.facts, limits, follow_source=follow_source)
         self.held = {peer: b"" for peer in Peer}
         self.steps: list[Step] = []
         self.now = 0.0
@@ -144,18 +164,27 @@ class Wire:
 
     def _feed(self, peer: Peer, held: bytes) -> tuple[bytes, bytes]:
         out, offered = b"", len(held)
+        self.gate.now = self.now
+        self.gate.granted.clear()
         steps = self.alg.feed(peer, held, self.gate, self.now)
         assert sum(step.length for step in steps) <= offered
+        named = {n for step in steps if isinstance(step, Forward) for n in step.pinholes}
+        assert self.gate.granted <= named, "granted, but no message waits for it"
         for step in steps:
             assert not self.detached, "a step behind a Detach"
             self.steps.append(step)
             if isinstance(step, Forward):
                 check_edits(step)
-                assert all(number in self.gate.pinholes for number in step.pinholes)
+                assert set(step.pinholes) <= {*self.gate.pinholes, *self.gate.holds}
                 out += apply_edits(held[: step.length], step.edits)
             self.detached = isinstance(step, Detach)
             held = held[step.length :]
         return held, out
+
+    def tick(self, now: float) -> None:
+        """Time passes, up to `now`."""
+        self.now = self.gate.now = now
+        self.alg.tick(self.gate, now)
 
     def ask(self, method: bytes, *headers: bytes, url: bytes = URL, by: Peer = C) -> bytes:
         """A request, with the next CSeq; what comes out at the other end."""
@@ -175,7 +204,7 @@ class Wire:
     def set_up(
         self,
         asked: bytes = b"RTP/AVP;unicast;client_port=5000-5001",
-        told: bytes = b"RTP/AVP;unicast;client_port=60000-60001;server_port=6970-6971",
+        told: bytes = TOLD,
         session: bytes = b"12345678",
         url: bytes = URL + b"/stream=0",
     ) -> tuple[bytes, bytes]:
@@ -192,6 +221,19 @@ class Wire:
         """What the ALG told, and why it stepped aside if it did."""
         told = [step.event for step in self.steps if isinstance(step, Notice)]
         return told + [step.reason for step in self.steps if isinstance(step, Detach)]
+
+
+def ready(
+    inside: Peer = C,
+    limits: RtspLimits | None = None,
+    gate: Gate | None = None,
+    port: int = 554,
+    follow_source: bool = False,
+) -> Wire:
+    """A connection whose ends have shown that they speak RTSP."""
+    wire = Wire(inside, limits, gate, port, follow_source)
+    wire.greet()
+    return wire
 
 
 def message(start: bytes, *headers: bytes, body: bytes = b"") -> bytes:

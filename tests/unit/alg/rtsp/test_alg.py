@@ -1,4 +1,4 @@
-"""What the RTSP ALG rewrites, opens and refuses (R1 to R8)."""
+"""What the RTSP ALG rewrites, opens and refuses."""
 
 from __future__ import annotations
 
@@ -6,20 +6,7 @@ import pytest
 
 from p4alg.alg.contract import Detach, Forward
 from p4alg.alg.rtsp.limits import RtspLimits
-from tests.unit.alg.rtsp.harness import URL, C, Gate, S, Wire, message
-
-OPEN = {
-    "198.51.100.11:6970 -> 10.0.0.11:5000",
-    "198.51.100.11:6971 -> 10.0.0.11:5001",
-}
-TOLD = b"RTP/AVP;unicast;client_port=60000-60001;server_port=6970-6971"
-
-
-def ready(inside=C, **more) -> Wire:
-    wire = Wire(inside, **more)
-    wire.greet()
-    return wire
-
+from tests.unit.alg.rtsp.harness import OPEN, TOLD, URL, C, Gate, S, Wire, message, ready
 
 # R2: a client inside
 
@@ -165,6 +152,20 @@ def test_R2_a_source_elsewhere_lets_nobody_else_in() -> None:
     assert wire.events() == ["other-source"]
 
 
+def test_R2_a_source_elsewhere_is_let_in_if_configured() -> None:
+    for source, addr in {
+        b"198.51.100.12": "198.51.100.12",
+        b"198.51.100.11": "198.51.100.11",
+        b"224.0.0.1": "198.51.100.11",
+        b"127.0.0.1": "198.51.100.11",
+        b"0.0.0.0": "198.51.100.11",
+        b"host.example": "198.51.100.11",
+    }.items():
+        wire = ready(follow_source=True)
+        wire.set_up(told=TOLD + b";source=" + source)
+        assert wire.gate.opened() == {line.replace("198.51.100.11", addr) for line in OPEN}
+
+
 def test_R2_recording_opens_what_playing_does() -> None:
     wire = ready()
     body = b"v=0\r\no=- 0 0 IN IP4 10.0.0.11\r\nc=IN IP4 198.51.100.11\r\n"
@@ -201,204 +202,10 @@ def test_R3_server_port_is_a_pair_outside_open_to_the_client() -> None:
     }
 
 
-SDP = (
-    b"v=0\r\no=- 1 1 IN IP4 10.0.0.11\r\ns=x\r\nc=IN IP4 10.0.0.11/127\r\n"
-    b"a=control:rtsp://10.0.0.11/test/\r\nm=video 0 RTP/AVP 96\r\nc=IN IP4 0.0.0.0\r\n"
-    b"a=control:rtsp://10.0.0.11:554/test/stream=0\r\na=note:rtsp://10.0.0.11/\r\n"
-)
-
-
-@pytest.mark.parametrize("port", [554, 8554])
-def test_R3_an_inside_server_is_named_as_it_is_seen(port: int) -> None:
-    wire = ready(S, port=port)
-    wire.ask(b"DESCRIBE", b"Accept: application/sdp", url=b"rtsp://203.0.113.5/test")
-    told = message(
-        b"RTSP/1.0 200 OK",
-        b"CSeq: 2",
-        b"Content-Base: rtsp://10.0.0.11/test/",
-        b"Content-Type: application/sdp;charset=utf-8",
-        b"Server: 10.0.0.11",
-        body=SDP,
-    )
-    out = wire.say(S, told)
-    head, _, body = out.partition(b"\r\n\r\n")
-    base = b"rtsp://203.0.113.5" + (b"" if port == 554 else b":8554")
-    assert b"Content-Base: " + base + b"/test/\r\n" in head
-    assert b"Server: 10.0.0.11\r\n" in head
-    assert b"Content-Length: %d" % len(body) in head
-    assert body == (
-        b"v=0\r\no=- 1 1 IN IP4 203.0.113.5\r\ns=x\r\nc=IN IP4 203.0.113.5/127\r\n"
-        b"a=control:" + base + b"/test/\r\nm=video 0 RTP/AVP 96\r\nc=IN IP4 0.0.0.0\r\n"
-        b"a=control:rtsp://203.0.113.5:%d/test/stream=0\r\na=note:rtsp://10.0.0.11/\r\n" % port
-    )
-
-
-def test_R3_RTP_info_and_locations_are_mapped() -> None:
-    wire = ready(S)
-    wire.ask(b"PLAY", b"Session: 1")
-    out = wire.answer(
-        b"RTP-Info: url=rtsp://10.0.0.11/a;seq=1;rtptime=2,url=rtsp://u:p@10.0.0.11:554/b;seq=3",
-        b"Location: rtsp://10.0.0.11:8000/c",
-        b"Content-Location: rtsp://10.0.0.110/d",
-    )
-    assert b"url=rtsp://203.0.113.5/a;seq=1;rtptime=2,url=rtsp://u:p@203.0.113.5:554/b;" in out
-    # Of another port it is not known where it is seen.
-    assert b"Location: rtsp://203.0.113.5:8000/c\r\n" in out
-    assert b"Content-Location: rtsp://10.0.0.110/d\r\n" in out
-
-
-def test_R3_an_encoded_body_is_left_as_it_is() -> None:
-    wire = ready(S)
-    wire.ask(b"DESCRIBE")
-    told = message(
-        b"RTSP/1.0 200 OK",
-        b"CSeq: 2",
-        b"Content-Type: application/sdp",
-        b"Content-Encoding: gzip",
-        body=SDP,
-    )
-    assert wire.say(S, told) == told
-
-
-def test_R3_nothing_is_mapped_on_the_way_in() -> None:
-    wire = ready(S)
-    assert b"rtsp://203.0.113.5/test" in wire.ask(b"DESCRIBE", url=b"rtsp://203.0.113.5/test")
-    wire = ready(C)
-    wire.ask(b"DESCRIBE")
-    told = message(b"RTSP/1.0 200 OK", b"CSeq: 2", b"Content-Type: application/sdp", body=SDP)
-    assert wire.say(S, told) == told
-
-
-# R4: what ends what was opened
-
-
-def streams(wire: Wire) -> None:
-    """Two streams in one session, and one in another."""
-    wire.set_up(url=URL + b"/stream=0")
-    wire.set_up(
-        b"RTP/AVP;client_port=5002-5003", b"RTP/AVP;client_port=60002-60003", url=URL + b"/stream=1"
-    )
-    wire.set_up(
-        b"RTP/AVP;client_port=5004-5005",
-        b"RTP/AVP;client_port=60004-60005",
-        session=b"other",
-        url=b"rtsp://198.51.100.11/b",
-    )
-
-
-def ports(wire: Wire) -> list[int]:
-    """The inside ports that something is open to."""
-    return sorted(int(line.rpartition(":")[2]) for line in wire.gate.opened())
-
-
-def test_R4_a_teardown_ends_all_streams_of_its_session() -> None:
-    wire = ready()
-    streams(wire)
-    assert ports(wire) == [5000, 5001, 5002, 5003, 5004, 5005]
-    wire.ask(b"TEARDOWN", b"Session: 12345678")
-    assert len(ports(wire)) == 6
-    wire.answer(b"Session: 12345678")
-    assert ports(wire) == [5004, 5005]
-    assert list(wire.gate.holds.values()) == [(5004, 5005)]
-
-
-def test_R4_a_teardown_of_one_stream_leaves_the_others() -> None:
-    wire = ready()
-    streams(wire)
-    wire.ask(b"TEARDOWN", b"Session: 12345678", url=URL + b"/stream=1")
-    wire.answer()
-    assert ports(wire) == [5000, 5001, 5004, 5005]
-
-
-def test_R4_a_refused_teardown_ends_nothing_but_an_unknown_session_does() -> None:
-    wire = ready()
-    streams(wire)
-    wire.ask(b"TEARDOWN", b"Session: other")
-    wire.answer(status=b"455 Method Not Valid in This State")
-    assert len(ports(wire)) == 6
-    wire.ask(b"TEARDOWN", b"Session: other")
-    wire.answer(status=b"454 Session Not Found")
-    assert ports(wire) == [5000, 5001, 5002, 5003]
-
-
-def test_R4_the_end_of_the_connection_ends_everything() -> None:
-    wire = ready()
-    streams(wire)
-    wire.ask(b"SETUP", b"Transport: RTP/AVP;client_port=5006-5007")
-    wire.alg.ended(wire.gate)
-    assert wire.gate.pinholes == {}
-    assert wire.gate.holds == {}
-    assert wire.gate.bindings == {}
-
-
-def test_R4_a_second_setup_of_a_stream_takes_the_place_of_the_first() -> None:
-    wire = ready()
-    wire.set_up()
-    first = set(wire.gate.pinholes)
-    wire.set_up(b"RTP/AVP;client_port=5002-5003", b"RTP/AVP;client_port=60002-60003")
-    assert ports(wire) == [5002, 5003]
-    assert not first & set(wire.gate.pinholes)
-    assert list(wire.gate.holds.values()) == [(5002, 5003)]
-
-
-def test_R4_a_second_setup_of_the_same_ports_keeps_them_open() -> None:
-    wire = ready()
-    wire.set_up()
-    wire.set_up()
-    assert wire.gate.opened() == OPEN
-    wire.ask(b"TEARDOWN", b"Session: 12345678")
-    wire.answer()
-    assert wire.gate.pinholes == {}
-    assert wire.gate.bindings == {}
-
-
-def test_R4_requests_keep_a_session_and_its_timeout_ends_it() -> None:
-    wire = ready()
-    wire.set_up(session=b"12345678;timeout=20")
-    assert {request.lifetime for request in wire.gate.pinholes.values()} == {50.0}
-    wire.now = 49.0
-    wire.ask(b"GET_PARAMETER", b"Session: 12345678")
-    wire.alg.tick(wire.gate, 51.0)
-    assert wire.gate.opened() == OPEN
-    wire.alg.tick(wire.gate, 100.0)
-    assert wire.gate.opened() == set()
-    assert wire.gate.holds == {}
-    # Media that still comes goes on until the connection ends.
-    assert wire.gate.pinholes
-    wire.alg.ended(wire.gate)
-    assert wire.gate.pinholes == {}
-
-
-@pytest.mark.parametrize(
-    ("named", "lifetime"),
-    [(b"", 90.0), (b";timeout=0", 40.0), (b";timeout=99999999999", 7230.0), (b";x=1", 90.0)],
-)
-def test_R4_timeouts_are_bounded(named: bytes, lifetime: float) -> None:
-    wire = ready()
-    wire.set_up(session=b"12345678" + named)
-    assert {request.lifetime for request in wire.gate.pinholes.values()} == {lifetime}
-
-
-def test_R4_media_that_was_silent_for_long_is_let_in_again_before_PLAY_goes_on() -> None:
-    wire = ready()
-    wire.set_up()
-    wire.gate.use_up(5000)
-    assert ports(wire) == [5001]
-    wire.ask(b"PLAY", b"Session: 12345678")
-    assert wire.gate.opened() == OPEN
-    last = wire.steps[-1]
-    assert isinstance(last, Forward)
-    assert len(last.pinholes) == 1
-    wire.answer()
-    wire.ask(b"TEARDOWN", b"Session: 12345678")
-    wire.answer()
-    assert wire.gate.pinholes == {}
-
-
 # R5: several hosts and several sessions
 
 
-def test_R5_equal_ports_of_two_connections_do_not_meet() -> None:
+def test_R5_G8_equal_ports_of_two_connections_do_not_meet() -> None:
     gate = Gate()
     one, other = ready(gate=gate), ready(gate=gate)
     one.set_up()
@@ -419,7 +226,9 @@ def test_R5_equal_ports_of_two_connections_do_not_meet() -> None:
         (b"RTP/AVP;unicast;destination=host.example;client_port=5000-5001", "bounce"),
         (b"RTP/AVP;unicast;destination=010.0.0.11;client_port=5000-5001", "bounce"),
         (b"RTP/AVP;unicast;client_port=1023-1024", "low-port"),
-        (b"RTP/AVP;unicast;client_port=0", "low-port"),
+        (b"RTP/AVP;unicast;client_port=0", "bad-id"),
+        (b"RTP/AVP;unicast;client_port=6000-6001", "denied-port"),
+        (b"RTP/AVP;unicast;client_port=5999-6000", "denied-port"),
         (b"RTP/AVP;unicast;client_port=5000-22", "low-port"),
         (b"RTP/AVP;unicast;client_port=65536-65537", "bad-syntax"),
         (b"RTP/AVP;unicast;client_port=999999999999", "bad-syntax"),
