@@ -6,7 +6,7 @@ import pytest
 
 from p4alg.alg.contract import Detach, Forward
 from p4alg.alg.rtsp.limits import RtspLimits
-from tests.unit.alg.rtsp.harness import OPEN, TOLD, URL, C, Gate, S, Wire, message, ready
+from tests.unit.alg.rtsp.harness import OPEN, TOLD, URL, C, Gate, S, Wire, message, ready, transport
 
 # R2: a client inside
 
@@ -57,10 +57,8 @@ def test_R2_every_alternative_is_rewritten_and_the_one_taken_is_opened() -> None
 
 def test_R2_alternatives_with_the_same_ports_share_what_is_reserved() -> None:
     wire = ready()
-    asked, _ = wire.set_up(
-        b"RTP/AVP;unicast;client_port=5000-5001,RTP/AVPF;unicast;client_port=5000-5001"
-    )
-    assert asked.count(b"60000-60001") == 2
+    asked = b"RTP/AVP;unicast;client_port=5000-5001,RTP/AVPF;unicast;client_port=5000-5001"
+    assert wire.ask(b"SETUP", b"Transport: " + asked).count(b"60000-60001") == 2
     assert list(wire.gate.holds.values()) == [(5000, 5001)]
 
 
@@ -104,6 +102,15 @@ def test_R2_ports_that_had_mappings_before_are_told_as_they_are() -> None:
     asked, _ = wire.set_up(told=b"RTP/AVP;unicast;client_port=60000-40007;server_port=6970-6971")
     assert asked == b"RTP/AVP;unicast;client_port=60000-40007"
     assert gate.opened() == OPEN
+
+
+def test_R2_both_ports_are_reserved_also_where_neighbours_happen_to_be() -> None:
+    gate = Gate()
+    gate.bindings = {5002: 60001}
+    wire = ready(gate=gate)
+    asked = wire.ask(b"SETUP", b"Transport: RTP/AVP;unicast;client_port=5001-5002")
+    assert transport(asked) == b"RTP/AVP;unicast;client_port=60000-60001"
+    assert sorted(gate.holds.values()) == [(5001,), (5002,)]
 
 
 def test_R2_without_server_port_any_port_of_the_server_may_send() -> None:

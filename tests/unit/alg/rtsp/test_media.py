@@ -46,6 +46,14 @@ def test_R4_a_teardown_of_one_stream_leaves_the_others() -> None:
     assert ports(wire) == [5000, 5001, 5004, 5005]
 
 
+def test_R4_a_teardown_opens_nothing_anew() -> None:
+    wire = ready()
+    wire.set_up()
+    wire.gate.use_up(5000)
+    wire.ask(b"TEARDOWN", b"Session: 12345678")
+    assert ports(wire) == [5001]
+
+
 def test_R4_a_refused_teardown_ends_nothing_but_an_unknown_session_does() -> None:
     wire = ready()
     streams(wire)
