@@ -70,7 +70,7 @@ def test_the_example_is_read_in_full() -> None:
         PortForward(17, 0x0A00000B, 69, 0xCB007105, 69),
         PortForward(6, 0x0A00000B, 1723, 0xCB007105, 1723),
     )
-    others = (AlgSettings(alg, True, (name,)) for name, alg in algs().items() if name != "ftp")
+    others = (AlgSettings(alg, alg.is_on, (name,)) for name, alg in algs().items() if name != "ftp")
     assert settings.algs == (AlgSettings(algs()["ftp"], True, ("ftp", "ftp-alt")), *others)
     assert settings.services["ftp-alt"] == (PortSpan(6, 2121, 2121),)
     assert settings.timers == Timers()
