@@ -17,14 +17,24 @@ from p4alg.alg.sip.message import SipError
 from p4alg.alg.sip.records import (
     Call,
     CallKey,
-    CallState,
     Description,
     Dialog,
     Streams,
     Transaction,
 )
+from p4alg.alg.sip.states import (
+    MEANINGS,
+    CallEvent,
+    CallState,
+    Carrier,
+    DialogEvent,
+    DialogState,
+    Meaning,
+    Open,
+)
 
 _OFFERING = (b"INVITE", b"UPDATE", b"PRACK")
+_CARRIERS = {b"PRACK": Carrier.PRACK, b"ACK": Carrier.ACK}
 _AGAIN = (401, 407, 422, 491)
 """Finals after which the same request comes again: credentials, timer, glare."""
 _DEAD = (408, 481)
@@ -81,28 +91,34 @@ def request(x: Exchange, call: Call | None, transaction: Transaction | None) -> 
         return
     _note_contact(x, call)
     if method == b"INVITE" and x.is_new and not call.answered:
-        # Perhaps once more, with the credentials that were asked for.
-        call.ends_at = None
-        call.ringing_until = x.now + x.settings.timers.ringing
+        _step(x, call, CallEvent.INVITED)
     ends = method == b"BYE" and (x.remote_tag in call.dialogs or not call.dialogs)
     if ends or (method == b"CANCEL" and not call.answered):
-        # The response ends it; if none comes, the clock.
-        call.state = CallState.ENDING
-        call.ends_at = x.now + x.settings.timers.transaction
+        _step(x, call, CallEvent.ENDS)
+
+
+def _step(x: Exchange, call: Call, event: CallEvent) -> None:
+    """Tell a call what a message meant to it; all it has is given back when it is over."""
+    call.step(event, x.settings.timers, x.now)
+    if call.state is CallState.OVER:
+        x.ended += x.calls.end(call)
 
 
 def _describe_in_request(
     x: Exchange, call: Call, transaction: Transaction | None, parts: list[SdpPart]
 ) -> None:
+    """SDP in a request of a call, or an ACK or PRACK that could have carried an answer."""
+    carrier = _CARRIERS.get(x.message.method, Carrier.REQUEST)
     late = call.late
-    answers = late is not None and late.by_inside != x.from_inside
-    if x.message.method in (b"ACK", b"PRACK") and answers and late is not None:
+    waits = Open.NONE if late is None or late.by_inside == x.from_inside else Open.RESPONSE
+    meaning = MEANINGS[carrier, waits]
+    if meaning is Meaning.ANSWER and late is not None:
         if parts:
             streams = _streams(x, parts, call.user(None), is_answer=True)
             _agree(x, call, streams, late.streams)
         call.late = None
         x.ended += x.calls.ledger.release(call.user(None))
-    elif parts and transaction is not None:
+    elif meaning is Meaning.OFFER and parts and transaction is not None:
         streams = _streams(x, parts, call.user(None), is_answer=False)
         transaction.offer = Description(x.from_inside, streams)
     else:
@@ -135,11 +151,11 @@ def _describe_in_response(
     x: Exchange, call: Call, transaction: Transaction, parts: list[SdpPart]
 ) -> None:
     offer = transaction.offer
-    if offer is not None:
-        streams = _streams(x, parts, call.user(None), is_answer=True)
+    meaning = MEANINGS[Carrier.RESPONSE, Open.NONE if offer is None else Open.REQUEST]
+    streams = _streams(x, parts, call.user(None), is_answer=meaning is Meaning.ANSWER)
+    if offer is not None and meaning is Meaning.ANSWER:
         _agree(x, call, streams, offer.streams)
-    else:
-        streams = _streams(x, parts, call.user(None), is_answer=False)
+    elif meaning is Meaning.LATE_OFFER:
         call.late = Description(x.from_inside, streams)
 
 
@@ -160,62 +176,63 @@ def _agree(x: Exchange, call: Call, told: Streams, offered: Streams) -> None:
     """`told` by the sender of this message answers what the other end offered."""
     local, remote = (told, offered) if x.from_inside else (offered, told)
     media.connect(x, call, x.remote_tag, local, remote)
-    dialog = call.dialogs[x.remote_tag]
-    if call.answered and call.state is not CallState.ENDING:
-        held = dialog.held_since is not None
-        call.state = CallState.HELD if held else CallState.ANSWERED
+    if call.answered:
+        _step(x, call, _standing(call.dialogs[x.remote_tag]))
 
 
 def _invite_answered(x: Exchange, call: Call, transaction: Transaction) -> None:
     code = x.message.code
     if code < 200:
         if not call.answered and code > 100:
-            # Timer C begins again (RFC 3261 section 16.7).
-            call.ringing_until = x.now + x.settings.timers.ringing
+            early = any(dialog.remote for dialog in call.dialogs.values())
+            _step(x, call, CallEvent.EARLY_MEDIA if early else CallEvent.RINGS)
             transaction.expires = call.ringing_until
-            if call.state in (CallState.CALLING, CallState.RINGING):
-                early = any(dialog.remote for dialog in call.dialogs.values())
-                call.state = CallState.EARLY if early else CallState.RINGING
         return
-    # Kept for copies of the response.
+    # The transaction is kept for copies of the response.
     transaction.expires = x.now + x.settings.timers.transaction
+    is_late, transaction.completed = transaction.completed, True
     if code < 300:
         _established(x, call)
+    elif is_late:
+        # The error ended this transaction before; the call may have gone on with another.
+        return
     elif call.answered:
         _settled(x, call)
         call.late = None
         if code in _DEAD:
             _end_dialog(x, call)
     elif code in _AGAIN:
-        call.ends_at = x.now + x.settings.timers.transaction
+        _step(x, call, CallEvent.CHALLENGED)
     else:
-        if code >= 400 and code != 487 and not transaction.done:
+        if code >= 400 and code != 487:
             x.calls.rejections.rejected(call.attempt, x.settings.flood, x.now)
-        transaction.done = True
-        x.ended += x.calls.end(call)
+        _step(x, call, CallEvent.REJECTED)
 
 
 def _established(x: Exchange, call: Call) -> None:
     """A 2xx: this dialog stays, and what other branches of a forked call had goes."""
-    for tag in [t for t, d in call.dialogs.items() if t != x.remote_tag and not d.confirmed]:
-        x.ended += x.calls.ledger.release(call.user(tag))
-        del call.dialogs[tag]
-    dialog = call.dialogs.get(x.remote_tag)
-    if dialog is None:
-        if len(call.dialogs) >= x.settings.limits.dialogs:
-            raise SipError("dialog-limit")
-        dialog = call.dialogs[x.remote_tag] = Dialog()
-    dialog.confirmed = True
+    for tag, dialog in list(call.dialogs.items()):
+        if tag != x.remote_tag:
+            dialog.step(DialogEvent.OTHER_ACCEPTED)
+            _drop_if_gone(x, call, tag)
+    dialog = media.dialog_of(x, call, x.remote_tag)
+    dialog.step(DialogEvent.ACCEPTED)
     if call.late is None:
         # What was offered is in force now, or was turned down.
         x.ended += x.calls.ledger.release(call.user(None))
-    call.ends_at = None
-    call.state = CallState.HELD if dialog.held_since is not None else CallState.ANSWERED
+    _step(x, call, CallEvent.CONTINUES)
+    _step(x, call, _standing(dialog))
     _open_signalling(x, call)
 
 
+def _standing(*dialogs: Dialog) -> CallEvent:
+    """What answered dialogs say of their call: it rests if all of them are on hold."""
+    is_held = all(dialog.held_since is not None for dialog in dialogs)
+    return CallEvent.RESTS if is_held else CallEvent.TALKS
+
+
 def _settled(x: Exchange, call: Call) -> None:
-    """An offer within an answered call was accepted or turned down: it holds nothing itself.
+    """An offer within an answered call was accepted or turned down: it keeps nothing itself.
 
     Before the answer, what the INVITE offers is still open to other branches.
     """
@@ -225,20 +242,36 @@ def _settled(x: Exchange, call: Call) -> None:
 
 def _bye_answered(x: Exchange, call: Call) -> None:
     if x.message.code in (401, 407):
-        call.ends_at = None
-        call.state = CallState.ANSWERED
-        return
-    _end_dialog(x, call)
+        _go_on(x, call)
+    else:
+        _end_dialog(x, call)
 
 
 def _end_dialog(x: Exchange, call: Call) -> None:
-    if call.dialogs.pop(x.remote_tag, None) is not None:
-        x.ended += x.calls.ledger.release(call.user(x.remote_tag))
-    if not call.dialogs:
-        x.ended += x.calls.end(call)
-    elif call.state is CallState.ENDING:
-        call.ends_at = None
-        call.state = CallState.ANSWERED if call.answered else CallState.EARLY
+    dialog = call.dialogs.get(x.remote_tag)
+    if dialog is not None:
+        dialog.step(DialogEvent.ENDED)
+        _drop_if_gone(x, call, x.remote_tag)
+    if call.dialogs:
+        _go_on(x, call)
+    else:
+        _step(x, call, CallEvent.ALL_ENDED)
+
+
+def _drop_if_gone(x: Exchange, call: Call, tag: bytes) -> None:
+    if call.dialogs[tag].state is DialogState.GONE:
+        x.ended += x.calls.ledger.release(call.user(tag))
+        del call.dialogs[tag]
+
+
+def _go_on(x: Exchange, call: Call) -> None:
+    """The call does not end, or not all of it: its dialogs say what it is now."""
+    answered = [d for d in call.dialogs.values() if d.state is DialogState.CONFIRMED]
+    if answered:
+        _step(x, call, CallEvent.CONTINUES)
+        _step(x, call, _standing(*answered))
+    else:
+        _step(x, call, CallEvent.ONLY_EARLY_LEFT)
 
 
 def _note_contact(x: Exchange, call: Call) -> None:

@@ -194,7 +194,7 @@ def connect(x: Exchange, call: Call, tag: bytes, local: Streams, remote: Streams
 
     Raises `SipError` if something is not to be had.
     """
-    dialog = _dialog(x, call, tag)
+    dialog = dialog_of(x, call, tag)
     user = call.user(tag)
     held = _is_held(local) or _is_held(remote)
     known = list(remote)
@@ -220,7 +220,8 @@ def connect(x: Exchange, call: Call, tag: bytes, local: Streams, remote: Streams
     x.ended += x.calls.ledger.release(user, keep)
 
 
-def _dialog(x: Exchange, call: Call, tag: bytes) -> Dialog:
+def dialog_of(x: Exchange, call: Call, tag: bytes) -> Dialog:
+    """The dialog with a remote end, made if there is none; raises `SipError` at the limit."""
     dialog = call.dialogs.get(tag)
     if dialog is None:
         if len(call.dialogs) >= x.settings.limits.dialogs:

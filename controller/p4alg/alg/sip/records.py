@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import NamedTuple
 
 from p4alg.alg.contract import Endpoint
 from p4alg.alg.sip.ledger import User
-
-
-class CallState(Enum):
-    """How far a call is."""
-
-    CALLING = "calling"
-    RINGING = "ringing"
-    EARLY = "early"
-    ANSWERED = "answered"
-    HELD = "held"
-    ENDING = "ending"
+from p4alg.alg.sip.limits import SipTimers
+from p4alg.alg.sip.states import (
+    CALL_STATES,
+    DIALOG_STATES,
+    CallEvent,
+    CallState,
+    DialogEvent,
+    DialogState,
+    Timer,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +64,14 @@ class Description:
 class Dialog:
     """A dialog of a call, by the tag of the remote end; `held_since` is a time, or None."""
 
-    confirmed: bool = False
+    state: DialogState = DialogState.EARLY
     local: Streams = ()
     remote: Streams = ()
     held_since: float | None = None
+
+    def step(self, event: DialogEvent) -> None:
+        """Go on to the state that follows."""
+        self.state = DIALOG_STATES[self.state].get(event, self.state)
 
 
 @dataclass(slots=True, eq=False)
@@ -94,7 +96,21 @@ class Call:
     @property
     def answered(self) -> bool:
         """Whether some 2xx has answered the INVITE."""
-        return any(dialog.confirmed for dialog in self.dialogs.values())
+        return any(dialog.state is DialogState.CONFIRMED for dialog in self.dialogs.values())
+
+    def step(self, event: CallEvent, timers: SipTimers, now: float) -> None:
+        """Go on to the state that follows, with its timers; see `CALL_STATES`."""
+        row = CALL_STATES[self.state].get(event)
+        if row is None:
+            return
+        self.state = row.state
+        for timer in row.timers:
+            if timer is Timer.RING:
+                self.ringing_until = now + timers.ringing
+            elif timer is Timer.END_SOON:
+                self.ends_at = now + timers.transaction
+            else:
+                self.ends_at = None
 
     def user(self, tag: bytes | None) -> User:
         """Who holds the media of a dialog, or (None) those only offered yet."""
@@ -154,8 +170,8 @@ class Transaction:
     binding: Binding | None = None
     names_own_to: bool = False
     """Whether To named the inside host that asks, as in REGISTER."""
-    done: bool = False
-    """Whether a final response has been acted on."""
+    completed: bool = False
+    """Whether a final response has come: what errors come after it are copies, or late."""
 
 
 class TransactionKey(NamedTuple):

@@ -391,6 +391,29 @@ def test_S6_an_invite_comes_again_with_credentials(talk: Talk, code: int) -> Non
     assert talk.nat.media() == {RTP, RTCP}
 
 
+def test_S6_a_copy_of_an_error_says_nothing_of_the_invite_that_came_after_it(talk: Talk) -> None:
+    first = talk.dial(call="again")
+    refused = talk.alice.answer(first, 401)
+    talk.line.back(refused)
+    second = talk.dial(call="again")
+    talk.line.back(talk.alice.answer(second, 180))
+    # Its ACK was lost, so the proxy sends it once more.
+    talk.line.back(refused)
+    talk.line.tick(60.0)
+    assert talk.state() == ["ringing"]
+    talk.line.back(talk.alice.answer(second, 200, THEIRS))
+    assert talk.nat.media() == {RTP, RTCP}
+
+
+def test_S6_a_call_on_hold_is_still_on_hold_after_a_bye_that_wants_credentials(talk: Talk) -> None:
+    invite = talk.call()
+    held = talk.within("INVITE", invite, sdp("10.0.0.11", extra="a=sendonly\r\n"))
+    talk.line.back(talk.alice.answer(held, 200, THEIRS))
+    bye = talk.within("BYE", invite)
+    talk.line.back(talk.alice.answer(bye, 407))
+    assert talk.state() == ["held"]
+
+
 def test_S6_bye_that_wants_credentials_ends_nothing_yet(talk: Talk) -> None:
     invite = talk.call()
     talk.line.back(talk.alice.answer(talk.within("BYE", invite), 407))
