@@ -12,7 +12,7 @@ from p4alg.alg.sip import media
 from p4alg.alg.sip.body import SdpPart, find_sdp
 from p4alg.alg.sip.exchange import Exchange, text
 from p4alg.alg.sip.headers import aor
-from p4alg.alg.sip.ledger import Key, User
+from p4alg.alg.sip.ledger import Key, User, pinhole_key, reserved_key
 from p4alg.alg.sip.message import SipError
 from p4alg.alg.sip.records import (
     Call,
@@ -302,7 +302,7 @@ def _open_signalling(x: Exchange, call: Call) -> None:
     kept: set[Key] = set()
     if x.calls.ledger.visible(proto, listen) is not None:
         x.calls.ledger.reserve(call.signalling, x.gateway, proto, listen)
-        kept.add(("hold", proto, listen, 0))
+        kept.add(reserved_key(proto, listen))
     for opener in sorted(openers):
         wanted = PinholeRequest(
             proto,
@@ -322,5 +322,5 @@ def _open_signalling(x: Exchange, call: Call) -> None:
             x.notice("no-dialog-pinhole", f"{listen}: {error.word}")
             continue
         x.pinholes.append(number)
-        kept.add(("pinhole", proto, listen, opener))
+        kept.add(pinhole_key(proto, listen, opener))
     x.ended += x.calls.ledger.release(call.signalling, kept)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from p4alg.alg.contract import Endpoint, PinholeRequest, format_addr
 from p4alg.alg.sip.body import SdpPart
 from p4alg.alg.sip.exchange import Exchange
-from p4alg.alg.sip.ledger import Key, User
+from p4alg.alg.sip.ledger import Key, User, pinhole_key, reserved_key
 from p4alg.alg.sip.limits import Candidates
 from p4alg.alg.sip.message import SipError
 from p4alg.alg.sip.records import Call, Dialog, Stream, Streams
@@ -207,10 +207,10 @@ def connect(x: Exchange, call: Call, tag: bytes, local: Streams, remote: Streams
             # Held in the manner of RFC 2543: it is still where it was.
             theirs = known[index] = replace(before, is_held=True)
         x.calls.ledger.reserve(user, x.gateway, mine.proto, mine.media, pair=mine.is_pair)
-        keep.add(("hold", mine.proto, mine.media, 0))
+        keep.add(reserved_key(mine.proto, mine.media))
         if mine.rtcp is not None and not mine.is_pair:
             x.calls.ledger.reserve(user, x.gateway, mine.proto, mine.rtcp)
-            keep.add(("hold", mine.proto, mine.rtcp, 0))
+            keep.add(reserved_key(mine.proto, mine.rtcp))
         keep |= _open(x, user, mine, theirs, held)
     dialog.local, dialog.remote = local, tuple(known)
     if not held:
@@ -261,5 +261,5 @@ def _open(x: Exchange, user: User, mine: Stream, theirs: Stream, held: bool) -> 
             flow_idle=timers.hold if held else timers.media_idle,
         )
         x.pinholes.append(x.calls.ledger.pinhole(user, x.gateway, request, x.now))
-        kept.add(("pinhole", mine.proto, listen, opener))
+        kept.add(pinhole_key(mine.proto, listen, opener))
     return kept

@@ -54,7 +54,7 @@ def _own(x: Exchange, contact: Contact) -> tuple[int, Endpoint, Endpoint] | None
     host = contact.uri.host
     if host.addr == x.inside.addr:
         listen = Endpoint(x.inside.addr, host.number)
-        visible = outside_of(x, host, may_hold=False)
+        visible = outside_of(x, host, may_reserve=False)
         return None if visible is None else (host.proto, listen, visible)
     found = inside_of(x, host)
     if found is None or contact.uri.host.addr is None:

@@ -38,12 +38,12 @@ def rewrite_headers(x: Exchange, maps_to: bool) -> bool:
     return any(p.header == b"to" and p.host.addr == x.inside.addr for p in found)
 
 
-def outside_of(x: Exchange, host: HostPort, *, may_hold: bool) -> Endpoint | None:
-    """How the outside reaches what an inside message calls `host`; None if it is not held."""
+def outside_of(x: Exchange, host: HostPort, *, may_reserve: bool) -> Endpoint | None:
+    """How the outside reaches what an inside message calls `host`; None if none is reserved."""
     listen = Endpoint(x.inside.addr, host.number)
     if listen == x.inside and host.proto == x.facts.proto:
         return x.seen
-    if not may_hold:
+    if not may_reserve:
         return x.calls.ledger.visible(host.proto, listen)
     x.check_port(listen.port)
     user = x.calls.use_signalling(host.proto, listen, x.now)
@@ -71,7 +71,7 @@ def _outward(x: Exchange, place: Place) -> None:
     if place.role is Role.MADDR or (place.role is Role.IDENTITY and host.port is None):
         _write(x, host, x.seen, has_port=False)
         return
-    visible = outside_of(x, host, may_hold=place.role is Role.REACH)
+    visible = outside_of(x, host, may_reserve=place.role is Role.REACH)
     if visible is None:
         _write(x, host, Endpoint(x.seen.addr, host.number), has_port=host.port is not None)
         return
@@ -105,7 +105,7 @@ def _inward(x: Exchange, place: Place, maps_to: bool) -> None:
 
 def _via_outward(x: Exchange, via: Via) -> None:
     if via.sent_by.addr == x.inside.addr:
-        visible = outside_of(x, via.sent_by, may_hold=True)
+        visible = outside_of(x, via.sent_by, may_reserve=True)
         if visible is not None:
             listen = Endpoint(x.inside.addr, via.sent_by.number)
             has_port = via.sent_by.port is not None

@@ -47,7 +47,7 @@ def test_G9_a_part_whose_length_is_no_number_refuses_the_message(text: bytes) ->
     # A line break in the value makes what follows it a header, which has to have a colon.
     assert line.refusals() in (["bad-length"], ["bad-header"])
     assert not line.nat.open
-    assert not line.nat.held()
+    assert not line.nat.reserved()
     assert len(line.calls.ledger) == 0
     assert not line.calls.calls
     assert not line.calls.transactions

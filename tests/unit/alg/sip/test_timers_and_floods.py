@@ -30,7 +30,7 @@ def call(line: Line, phone: Agent, alice: Agent, code: int = 200, name: str = "c
 
 
 def is_clean(line: Line) -> bool:
-    return not (line.nat.open or line.nat.held() or line.calls.calls)
+    return not (line.nat.open or line.nat.reserved() or line.calls.calls)
 
 
 def test_S8_ringing_ends_by_timer_c_which_each_provisional_response_begins_again() -> None:
