@@ -1,8 +1,11 @@
-"""Calls: what INVITE and what follows it do to them (S6, S7; RFC 3261, 3262, 3264, 3311).
+"""Calls: which event each message is to them (S6, S7; RFC 3261, 3262, 3264, 3311).
 
-Requests only note what they offer. Media open when offer and answer are both
-known, and one of them came in a response to a request that was let through, or
-in the ACK or PRACK of one: both ends have spoken.
+`states` has the states and says what follows from an event. This module finds out what a
+message means, and opens media.
+
+A request opens nothing: what it offers is only noted. Media are opened when both the
+offer and the answer are known. One of them then came in a response to a request that was
+let through, or in the ACK or PRACK after it, and so both ends have spoken.
 """
 
 from __future__ import annotations
@@ -36,9 +39,11 @@ from p4alg.alg.sip.states import (
 _OFFERING = (b"INVITE", b"UPDATE", b"PRACK")
 _CARRIERS = {b"PRACK": Carrier.PRACK, b"ACK": Carrier.ACK}
 _AGAIN = (401, 407, 422, 491)
-"""Finals after which the same request comes again: credentials, timer, glare."""
+"""Final responses after which the same INVITE comes again: with credentials (401, 407), with
+another session timer (422), or after a pause, as both ends had sent one (491)."""
 _DEAD = (408, 481)
-"""Finals that end the dialog of any request in it (RFC 3261 section 12.2.1.2)."""
+"""Final responses that end the dialog, whatever the request was (RFC 3261 section
+12.2.1.2)."""
 _SIGNALLING_FLOWS = 8
 
 
@@ -48,13 +53,16 @@ def call_of(x: Exchange) -> Call | None:
 
 
 def begin(x: Exchange) -> Call | None:
-    """The call of an INVITE or UPDATE, made if it is the first; raises `SipError` at a limit."""
+    """The call that a request belongs to.
+
+    An INVITE or UPDATE of no known call begins one. Raises `SipError` at a limit.
+    """
     call = call_of(x)
     if x.message.method not in (b"INVITE", b"UPDATE") or call is not None:
         return call
     source = x.inside.addr if x.from_inside else x.remote.addr
     flood = x.settings.flood
-    # What tells a repeated INVITE: its source, caller and target.
+    # By its source, caller and target an INVITE is recognised that comes again and again.
     names = (aor(x.message, b"from"), aor(x.message, b"to"))
     attempt = (source, *names)
     if x.calls.rejections.is_blocked(attempt, x.now):
@@ -64,7 +72,7 @@ def begin(x: Exchange) -> Call | None:
     key = CallKey(x.inside.addr, x.call_id, x.from_inside)
     before = x.calls.calls.get(key)
     if before is not None:
-        # The caller chose another tag: it has forgotten that call.
+        # The caller chose another tag, so it has given up its call with the same Call-ID.
         x.ended += x.calls.end(before)
     call = Call(
         key,
@@ -80,7 +88,7 @@ def begin(x: Exchange) -> Call | None:
 
 
 def request(x: Exchange, call: Call | None, transaction: Transaction | None) -> None:
-    """A request, perhaps of a call (`transaction` is None for ACK)."""
+    """Handle a request; `call` is None if it belongs to none, `transaction` for an ACK."""
     method = x.message.method
     parts = find_sdp(x.message, x.settings.limits)
     if call is None or method not in (*_OFFERING, b"ACK"):
@@ -126,7 +134,7 @@ def _describe_in_request(
 
 
 def response(x: Exchange, call: Call | None, transaction: Transaction | None) -> None:
-    """A response; `transaction` is that of its request, None if nobody asked."""
+    """Handle a response; `transaction` is that of its request, None if there was none."""
     method, code = x.message.method, x.message.code
     parts = find_sdp(x.message, x.settings.limits)
     if call is None or transaction is None or method not in _OFFERING or not 100 < code < 300:
@@ -160,7 +168,10 @@ def _describe_in_response(
 
 
 def _streams(x: Exchange, parts: list[SdpPart], user: User, is_answer: bool) -> Streams:
-    """The streams of the first description; further ones (alternatives) are translated too."""
+    """The streams of the first description in a message.
+
+    Further descriptions are alternatives to it; they are translated too.
+    """
     if not x.from_inside:
         return media.hear(x, parts[0])
     found = [media.announce(x, part, user, is_answer) for part in parts]
@@ -173,7 +184,7 @@ def _addresses_only(x: Exchange, parts: list[SdpPart]) -> None:
 
 
 def _agree(x: Exchange, call: Call, told: Streams, offered: Streams) -> None:
-    """`told` by the sender of this message answers what the other end offered."""
+    """Open media: `told` by the sender of this message answers what the other end `offered`."""
     local, remote = (told, offered) if x.from_inside else (offered, told)
     media.connect(x, call, x.remote_tag, local, remote)
     if call.answered:
@@ -218,7 +229,7 @@ def _established(x: Exchange, call: Call) -> None:
     dialog = media.dialog_of(x, call, x.remote_tag)
     dialog.step(DialogEvent.ACCEPTED)
     if call.late is None:
-        # What was offered is in force now, or was turned down.
+        # The offer was answered, and its dialog uses the endpoints, or it was turned down.
         x.ended += x.calls.ledger.release(call.user(None))
     _step(x, call, CallEvent.CONTINUES)
     _step(x, call, _standing(dialog))
@@ -232,9 +243,10 @@ def _standing(*dialogs: Dialog) -> CallEvent:
 
 
 def _settled(x: Exchange, call: Call) -> None:
-    """An offer within an answered call was accepted or turned down: it keeps nothing itself.
+    """Release what an offer reserved, once it was accepted or turned down.
 
-    Before the answer, what the INVITE offers is still open to other branches.
+    Not before a 2xx: other branches of a forked call may still answer what the INVITE
+    offers.
     """
     if call.answered:
         x.ended += x.calls.ledger.release(call.user(None))
@@ -275,7 +287,7 @@ def _go_on(x: Exchange, call: Call) -> None:
 
 
 def _note_contact(x: Exchange, call: Call) -> None:
-    """Where requests within the call come from and go to."""
+    """Note where requests within the call will come from, and where they will go to."""
     peers = {x.remote.addr}
     uri = x.contacts[0].uri if x.contacts else None
     if uri is not None and uri.host.addr is not None:
@@ -288,10 +300,10 @@ def _note_contact(x: Exchange, call: Call) -> None:
 
 
 def _open_signalling(x: Exchange, call: Call) -> None:
-    """Let requests within the call in for as long as it lasts, though its flow falls silent.
+    """Let requests within the call in as long as it lasts, even if its flow has gone.
 
-    They come from where the call came from; from the remote end itself only if
-    no proxy wants to stay in between (RFC 3261 section 16.6 step 4).
+    They come from where the call's messages came from. From the remote end itself they come
+    only if no proxy stays in between, as Record-Route tells (RFC 3261 section 16.6 step 4).
     """
     if call.contact is None or x.objection(call.contact[1].port):
         return
@@ -318,7 +330,7 @@ def _open_signalling(x: Exchange, call: Call) -> None:
         try:
             number = x.calls.ledger.pinhole(call.signalling, x.gateway, wanted, x.now)
         except SipError as error:
-            # The call works; what comes from elsewhere within it will not.
+            # The call itself works. Only requests from this address will not get in.
             x.notice("no-dialog-pinhole", f"{listen}: {error.word}")
             continue
         x.pinholes.append(number)
