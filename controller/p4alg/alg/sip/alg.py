@@ -48,7 +48,7 @@ class SipDatagramAlg:
         return self._session.handle(sender, data, gateway, now)
 
     def tick(self, gateway: Gateway, now: float) -> None:
-        """End what is over by the clock."""
+        """End what has timed out, of all sessions."""
         self._session.tick(gateway, now)
 
     def ended(self, gateway: Gateway) -> None:
@@ -87,7 +87,7 @@ class SipStreamAlg:
         return steps
 
     def tick(self, gateway: Gateway, now: float) -> None:
-        """End what is over by the clock."""
+        """End what has timed out, of all sessions."""
         self._session.tick(gateway, now)
 
     def ended(self, gateway: Gateway) -> None:

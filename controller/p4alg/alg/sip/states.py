@@ -69,7 +69,7 @@ class CallEvent(Enum):
     ENDS = "ends"
     """A CANCEL before any 2xx, or a BYE."""
     CONTINUES = "continues"
-    """That which ENDS meant did not happen, or concerned one of several dialogs only."""
+    """The BYE was turned down or ended another dialog, or a 2xx crossed with the CANCEL."""
     ONLY_EARLY_LEFT = "only early left"
     """No dialog is answered, or not any more, but there are others or may be."""
     ALL_ENDED = "all ended"
