@@ -1,8 +1,14 @@
 """The FTP ALG (RFC 959, 2428): reads PORT, EPRT, 227 and 229 and opens their data pinholes.
 
-It knows lines and replies, and nothing of segments, tables or clocks.
-After an accepted AUTH (234, RFC 4217) it follows TLS records without reading
-them, and goes on reading where clear text begins again after a CCC.
+It works on lines: commands of the client and replies of the server. It knows nothing of TCP
+segments, of the switch's tables or of the time.
+
+Encrypted connections (RFC 4217): when the server accepts AUTH with a 234, both sides go
+over to TLS. From there on the ALG cannot read commands, but it follows the TLS records,
+whose headers are not encrypted. A client behind NAT may send CCC ("clear command
+channel") to return to clear text, just so that gateways can read PORT and PASV again. In
+each direction the first bytes that are no TLS record are that clear text, and from
+there on lines are read as before.
 """
 
 from __future__ import annotations
@@ -33,20 +39,31 @@ from p4alg.alg.wire import read_decimal
 
 _SIX = rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})"
 _PORT = re.compile(rb" +" + _SIX + rb" *")
+"""The argument of PORT: four octets of the address and two of the port."""
 _227 = re.compile(rb"227[ -][^\d]*" + _SIX + rb"(?:[^\d,].*)?")
+"""Servers write the six numbers in brackets, behind other words, or alone."""
 _EPRT = re.compile(rb" +([!-~])1\1((?:\d{1,3}\.){3}\d{1,3})\1(\d{1,5})\1 *")
+"""The argument of EPRT for IPv4; any printable character may delimit its fields."""
 _OTHER_FAMILY = re.compile(rb" +([!-~])2\1[0-9A-Fa-f:.]{2,45}\1\d{1,5}\1 *")
+"""The argument of EPRT for IPv6."""
 _PASSIVE = {b"227": b"PASV", b"229": b"EPSV"}
+"""The replies that announce an endpoint of the server, and the command that each answers."""
 _229 = re.compile(rb"229[ -][^(]*\(([!-~])\1\1(\d{1,5})\1\).*")
 _MARKS = (b" ", b"-", b"")
-"""What may follow a reply code: the last line, one of several, a bare code."""
+"""What follows the code of a reply: a space in its last line, a hyphen in the first of
+several, and nothing if the code is all there is."""
 _TELNET = re.compile(rb"(?:\xff[\xfb-\xfe].|\xff[\xf0-\xfa])*", re.DOTALL)
+"""Telnet commands, which a client may send before ABOR (RFC 959 section 4.1.3)."""
 _HTTP = re.compile(rb"(?:GET|HEAD|POST|PUT|OPTIONS|CONNECT|PATCH|DELETE|TRACE) |.* HTTP/1", re.I)
 
 
 @dataclass(frozen=True, slots=True)
 class FtpLimits:
-    """Longest line in bytes; seconds an unused pinhole lives; commands without a reply yet."""
+    """The limits of one control connection.
+
+    `line` is the longest line in bytes, `pinhole_lifetime` how many seconds a pinhole
+    waits for its data connection, and `pending` how many commands may be without a reply.
+    """
 
     line: int = 2048
     pinhole_lifetime: float = 60.0
@@ -65,12 +82,13 @@ class FtpAlg:
         self._limits = limits or FtpLimits()
         self._greeted = False
         self._multiline = b""
-        # Commands without their final reply yet, oldest first: replies come
-        # in the order of the commands (RFC 959 section 4.2).
+        # Commands whose final reply has not come, oldest first. Replies come in the order of
+        # the commands (RFC 959 section 4.2), so the next one answers the first of these.
         self._unanswered: deque[bytes] = deque()
-        # By sender, from an accepted AUTH on: who is done with TLS is None.
+        # Empty before AUTH was accepted. Then by sender: a follower while it sends TLS records,
+        # and None after it has returned to clear text.
         self._tls: dict[Peer, RecordFollower | None] = {}
-        # The endpoint announced last; a new announcement takes its place.
+        # The pinhole of the last announcement; the next announcement takes its place.
         self._announced: int | None = None
         self._detached = False
 
@@ -85,34 +103,39 @@ class FtpAlg:
                 break
             records = self._tls.get(sender)
             if records is not None:
-                found = self._sealed(sender, records, data[at:])
+                found = self._records(sender, records, data[at:])
             else:
-                found = self._open(sender, data, at, gateway)
+                found = self._clear_text(sender, data, at, gateway)
             if not found:
                 break
             steps += found
             at += sum(step.length for step in found)
         return steps
 
-    def _open(self, sender: Peer, data: bytes, at: int, gateway: Gateway) -> list[Step]:
-        """The line at `at`; nothing if it is not complete."""
+    def _clear_text(self, sender: Peer, data: bytes, at: int, gateway: Gateway) -> list[Step]:
+        """The steps of the line at `at`; none while its end has not come."""
         end = data.find(b"\n", at) + 1
         size = (end or len(data)) - at
         if size > self._limits.line:
-            # What follows would be read as a line of its own, so that
-            # padding could smuggle a command in: nothing more is read.
+            # The rest of the line must not be taken for a line of its own: padding could then
+            # bring text of an attacker's choice to where a command begins (RFC 959 knows no
+            # limit, servers do).
             return [Refuse(size, "line-too-long"), self._detach("line-too-long", True)]
         return self._line(sender, data[at:end], gateway) if end else []
 
-    def _sealed(self, sender: Peer, records: RecordFollower, data: bytes) -> list[Step]:
-        """The records `data` begins with; clear text behind them is read again (CCC)."""
+    def _records(self, sender: Peer, records: RecordFollower, data: bytes) -> list[Step]:
+        """The steps of the TLS records at the beginning of `data`.
+
+        Where clear text follows them, the sender has returned to it after a CCC.
+        """
         size, next_is = records.take(data)
         steps: list[Step] = [Forward(size, is_message=False)] if size else []
         if next_is is Following.RECORDS:
             return steps
-        begun = all(side is None or side.records for side in self._tls.values())
-        if next_is is Following.BROKEN or not begun:
-            # Clear text where a handshake has to come is an attempt to be read.
+        has_tls = all(side is None or side.records for side in self._tls.values())
+        if next_is is Following.BROKEN or not has_tls:
+            # Without a handshake of both sides there was no CCC either. This is somebody who
+            # said AUTH and then goes on in clear text.
             return [*steps, self._detach("tls-broken", True)]
         self._tls[sender] = None
         return [*steps, Notice("clear", f"TLS ended (CCC): the {sender.value} is read again")]
@@ -136,11 +159,11 @@ class FtpAlg:
         # EPSV ALL announces a habit and is answered by a 200 (RFC 2428 section 4).
         is_request = text.upper().split()[1:2] != [b"ALL"] if verb == b"EPSV" else True
         if len(self._unanswered) >= self._limits.pending:
-            # A forgotten one would have the replies answer the wrong commands.
+            # None may be forgotten, or later replies would be matched to the wrong commands.
             return [self._detach("too-many-pending", True)]
         self._unanswered.append(verb[:4] if is_request else b"")
         if verb == b"EPRT" and _OTHER_FAMILY.fullmatch(text, len(verb)):
-            # Of no use here, but no attack either: the server answers 522.
+            # Nothing can be opened for IPv6, but it is no attack: the server will answer 522.
             summary = "EPRT names IPv6: passed as it is, nothing opened"
             return [Notice("other-family", summary), Forward(len(line))]
         if verb in (b"PORT", b"EPRT"):
@@ -154,7 +177,10 @@ class FtpAlg:
         return [Forward(len(line))]
 
     def _answered(self, code: bytes) -> bytes:
-        """The command that a final reply answers; empty if there was none."""
+        """The command that a reply with this code answers; empty for a 1xx, or if there is none.
+
+        A 1xx is preliminary: the final reply is still to come.
+        """
         if code[:1] == b"1" or not self._unanswered:
             return b""
         return self._unanswered.popleft()
@@ -178,7 +204,7 @@ class FtpAlg:
         if code in _PASSIVE:
             return [self._passive(code, request, line, not begun and mark != b"-", gateway)]
         if code == b"234" and request == b"AUTH" and not self._multiline:
-            # What is under way is answered by records, which are not read.
+            # Whatever else is pending will be answered inside TLS, where it cannot be read.
             self._unanswered.clear()
             self._tls = {peer: RecordFollower() for peer in Peer}
             return [Forward(len(line)), Notice("tls", "TLS begins: not read until a CCC")]
@@ -187,9 +213,11 @@ class FtpAlg:
     def _passive(
         self, code: bytes, request: bytes, line: bytes, is_whole: bool, gateway: Gateway
     ) -> Step:
-        """A 227 or 229: the whole reply, or the first or last line of one of several.
+        """A line with the code 227 or 229.
 
-        Clients look for the endpoint in either of those, never in the lines between.
+        `is_whole` tells that the reply has no other line. Otherwise this is the first or the
+        last line of a longer reply. Clients look for the endpoint in either of these, and
+        never in a line between them.
         """
         text = line.rstrip(b"\r\n")
         found = (_227 if code == b"227" else _229).fullmatch(text)
@@ -239,7 +267,8 @@ class FtpAlg:
         if isinstance(grant, Refusal):
             return Refuse(len(line), grant.reason, f"{kind.decode()} {told}")
         if self._announced not in (None, grant.pinhole_id):
-            # Ignored if it was used; open as little as possible otherwise.
+            # The client will not use the endpoint of the announcement before. The gateway
+            # ignores this for a pinhole that has been used.
             gateway.close_pinhole(self._announced or 0)
         self._announced = grant.pinhole_id
         shown = grant.visible

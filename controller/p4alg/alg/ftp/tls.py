@@ -1,7 +1,7 @@
-"""Follows the records of TLS (RFC 8446 section 5.1) without reading what is in them.
+"""Finds where TLS records end and clear text begins again (RFC 8446 section 5.1).
 
-An ALG whose connection went over to TLS learns here where the records end and
-clear text begins again. Only the five bytes of a record's header are looked at.
+What is in a record is encrypted, but each begins with a header of five bytes in clear:
+its type, a version, and how many bytes follow. Only these headers are looked at.
 """
 
 from __future__ import annotations
@@ -18,26 +18,30 @@ _IAC = 0xFF
 
 
 class Following(Enum):
-    """What comes next in a direction that carries TLS."""
+    """What follows the records that have been taken."""
 
     RECORDS = "records"
+    """More records, as far as is known."""
     CLEAR_TEXT = "clear text"
+    """A line of the protocol."""
     BROKEN = "neither"
+    """Neither of them: the peer does not keep to TLS."""
 
 
 class RecordFollower:
     """The records of one direction of one connection."""
 
     def __init__(self) -> None:
+        # Bytes of the current record that have not come yet.
         self._left = 0
         self.records = 0
         """How many records have begun."""
 
     def take(self, data: bytes) -> tuple[int, Following]:
-        """How many bytes of `data` belong to records, and what is behind those.
+        """How many bytes of `data` belong to records, and what follows these bytes.
 
-        Records need not be whole: only a header is waited for, so that at most
-        four bytes are left over with `RECORDS`.
+        A record is taken piece by piece as it comes, but a header only as a whole. So
+        with `RECORDS` at most four bytes are left, which have to come again.
         """
         at = 0
         while True:
@@ -48,7 +52,7 @@ class RecordFollower:
                 return at, Following.RECORDS
             header = data[at : at + _HEADER]
             if header[0] not in _TYPES:
-                # A command or a reply, or the Telnet signal before an ABOR.
+                # A command begins with a letter or with a Telnet signal, a reply with a digit.
                 is_text = bytes(header[:1]).isalnum() or header[0] == _IAC
                 return at, Following.CLEAR_TEXT if is_text else Following.BROKEN
             if header[1:2] not in (b"", bytes([_MAJOR])):

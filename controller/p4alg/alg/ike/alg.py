@@ -1,12 +1,13 @@
-"""The IKE ALG (RFC 2408, 2409, 7296; 3947, 3948 on port 4500): whose message is it.
+"""The IKE ALG (RFC 2408, 2409, 7296; 3947, 3948 on port 4500): which host a message belongs to.
 
-Nothing is rewritten: the header is plain NAT's. What the ALG adds is the
-initiator's SPI (the cookie of IKEv1), which every message of an exchange
-carries in both directions and which tells inside hosts apart that all keep port
-500 outside. Everything behind the header is encrypted sooner or later and is
-not read, so neither Delete payloads nor the SPIs of ESP are known here.
+Nothing is rewritten, as plain NAT translates the addresses. But several inside hosts may
+all keep port 500 outside, since some gateways insist on it. Every message of an exchange
+carries the initiator's SPI (the cookie of IKEv1) in both directions, and the ALG
+notes which inside host uses which one. What follows the header is encrypted sooner or later
+and is not read: neither Delete payloads nor the SPIs of ESP are known here.
 
-`IkeExchanges` is shared by all flows of a gateway; an `IkeAlg` is one flow.
+`IkeExchanges` is shared by all flows of a gateway; an `IkeAlg` is one flow. The states of
+an exchange are in `exchange`.
 """
 
 from __future__ import annotations
@@ -29,18 +30,20 @@ from p4alg.alg.ike.exchange import BOTH_SPOKE, HALF_OPEN, Exchange, ExchangeStat
 from p4alg.alg.ike.header import IkeHeader, Malformed, Natt, read_header, read_natt
 
 NATT_PORT = 4500
-"""Where IKE floats to and shares the port with ESP (RFC 3947 section 4)."""
+"""Where IKE moves to when it finds a NAT, and shares the port with ESP (RFC 3947 section 4)."""
 
 _KEYING = (32, 35, 36)
-"""What can make SAs of ESP (RFC 2409 section 5.5, RFC 7296 sections 1.2 and 1.3)."""
+"""Exchange types that can make SAs of ESP: quick mode, IKE_AUTH and CREATE_CHILD_SA
+(RFC 2409 section 5.5, RFC 7296 sections 1.2 and 1.3)."""
 
 
 @dataclass(frozen=True, slots=True)
 class IkeLimits:
-    """Exchanges begun by either side per flow, claimed per host and in all; seconds.
+    """How many exchanges there may be, and how many seconds a silent one is kept.
 
-    `half_open` is how long a silent exchange is kept whose beginner has not
-    shown that it saw the answer, `idle` how long any other.
+    Each side may begin `per_flow` exchanges in a flow. An inside host may claim `per_host`
+    initiator SPIs, and all hosts together `total`. A silent exchange is kept for
+    `half_open` seconds in the states `exchange.HALF_OPEN`, and otherwise for `idle`.
     """
 
     per_flow: int = 16
@@ -51,46 +54,46 @@ class IkeLimits:
 
 
 class IkeExchanges:
-    """Which inside host uses which initiator SPI, over all flows of a gateway.
+    """Which inside host uses which initiator SPI, in all flows of a gateway.
 
-    SPIs are held per outside address, as that and the SPI is all that the
-    switch has to find the host of an answer by.
+    An SPI is claimed for one outside address: the address and the SPI are all by which the
+    switch finds the host that an answer is for.
     """
 
     def __init__(self, limits: IkeLimits | None = None) -> None:
         self._limits = limits or IkeLimits()
-        # By outside address and SPI: the inside host, once for each of its flows.
+        # By outside address and SPI: the inside host, once for each of its flows that has the SPI.
         self._claims: dict[tuple[int, int], list[int]] = {}
         self._per_host: Counter[int] = Counter()
-        # By outside and remote address: how many exchanges each inside host has.
+        # By outside and remote address: how many claims each inside host has.
         self._hosts: dict[tuple[int, int], Counter[int]] = {}
 
     def __len__(self) -> int:
         return len(self._claims)
 
     def claim(self, outside: int, remote: int, spi: int, inside: int) -> str:
-        """Let a flow of `inside` use `spi`; the reason if it may not, or an empty string."""
-        held = self._claims.get((outside, spi))
-        if held is None:
+        """Let a flow of `inside` use `spi`; returns why it may not, or an empty string."""
+        users = self._claims.get((outside, spi))
+        if users is None:
             if len(self._claims) >= self._limits.total:
                 return "limit"
             if self._per_host[inside] >= self._limits.per_host:
                 return "host-limit"
-            held = self._claims[outside, spi] = []
+            users = self._claims[outside, spi] = []
             self._per_host[inside] += 1
-        elif held[0] != inside:
+        elif users[0] != inside:
             return "spi-in-use"
-        held.append(inside)
+        users.append(inside)
         self._hosts.setdefault((outside, remote), Counter())[inside] += 1
         return ""
 
     def release(self, outside: int, remote: int, spi: int) -> None:
-        """Take back one `claim` that was granted; unknown ones are ignored."""
-        held = self._claims.get((outside, spi))
-        if held is None:
+        """Take back one granted `claim`; unknown ones are ignored."""
+        users = self._claims.get((outside, spi))
+        if users is None:
             return
-        inside = held.pop()
-        if not held:
+        inside = users.pop()
+        if not users:
             del self._claims[outside, spi]
             _less(self._per_host, inside)
         hosts = self._hosts.get((outside, remote), Counter())
@@ -100,8 +103,8 @@ class IkeExchanges:
 
     def host_of(self, outside: int, spi: int) -> int | None:
         """The address of the inside host that uses `spi`, if one does."""
-        held = self._claims.get((outside, spi))
-        return held[0] if held else None
+        users = self._claims.get((outside, spi))
+        return users[0] if users else None
 
     def is_only_host(self, outside: int, remote: int, inside: int) -> bool:
         """Whether `inside` and no other host has exchanges with `remote`."""
@@ -117,9 +120,9 @@ def _less(counts: Counter[int], key: int) -> None:
 class IkeAlg:
     """The ALG of one UDP flow to port 500 or 4500; see `DatagramAlg`.
 
-    Notices: ``exchange`` (an initiator SPI not seen before), ``float`` (the first in a
-    flow to port 4500, answered before elsewhere), ``rekey`` (a quick mode or
-    CREATE_CHILD_SA exchange), ``informational``.
+    Notices: ``exchange`` (an initiator SPI not seen before in this flow), ``float`` (the same,
+    for an exchange that was answered on port 500 and moved to port 4500), ``rekey`` (a quick
+    mode or CREATE_CHILD_SA exchange), ``informational``.
     """
 
     def __init__(
@@ -136,7 +139,7 @@ class IkeAlg:
         self._outside = facts.inside_as_seen_outside.addr
         self._exchanges: dict[int, Exchange] = {}
         self._keying_at: float | None = None
-        # Not yet told by `expire`; what came back meanwhile is none of them.
+        # SPIs that had to make room, until `expire` or `close` returns them.
         self._evicted: list[int] = []
 
     @property
@@ -151,11 +154,11 @@ class IkeAlg:
 
     @property
     def keying_at(self) -> float | None:
-        """When a message was last seen that can make SAs of ESP."""
+        """When the last message was seen that can make SAs of ESP; None before the first."""
         return self._keying_at
 
     def receive(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
-        """Pass a well-formed message of a host's own exchange as it is; refuse any other."""
+        """Pass a well-formed message of this host's exchanges as it is, and refuse any other."""
         is_natt = self._facts.server.port == NATT_PORT
         read = read_natt(data) if is_natt else read_header(data)
         if isinstance(read, Malformed):
@@ -215,10 +218,10 @@ class IkeAlg:
         return spis
 
     def _begin(self, sender: Peer, read: IkeHeader, now: float) -> Exchange | str:
-        """The exchange of an SPI new to this flow, or the reason why there is none.
+        """Begin the exchange of an SPI that is new to this flow; returns it, or why it may not be.
 
-        A message with a responder SPI can be the first one seen: the SPIs of a rekeyed
-        IKE SA were agreed on under encryption (RFC 7296 section 2.18).
+        The first message that is seen may have a responder SPI already, as the SPIs of a
+        rekeyed IKE SA are agreed on under encryption (RFC 7296 section 2.18).
         """
         spi = read.initiator_spi
         is_from_outside = sender is not self._facts.inside
@@ -226,14 +229,16 @@ class IkeAlg:
         owner = self._shared.host_of(self._outside, spi)
         if owner not in (None, self._inside):
             return "spi-in-use"
-        # A peer may renew an IKE SA from its side, but not if it could mean another host.
+        # The remote end may rekey the IKE SA, but then its new SPI has to be this host's for
+        # certain: no other host may have exchanges with that remote end.
         if (is_from_outside and not is_served) and not (
             self.both_spoke and self._shared.is_only_host(self._outside, self._remote, self._inside)
         ):
             return "unknown-spi"
         if not self._make_room(sender, now):
             return "too-many-exchanges"
-        # To a served host leads a static mapping, and strangers must not fill its share.
+        # A static mapping leads to a host that serves, so its SPIs need not be claimed, and
+        # strangers cannot use up what the host may claim.
         if not is_served:
             reason = self._shared.claim(self._outside, self._remote, spi, self._inside)
             if reason:
@@ -243,13 +248,13 @@ class IkeAlg:
         return Exchange(sender, not is_served, now, state)
 
     def _make_room(self, sender: Peer, now: float) -> bool:
-        """Whether `sender` may begin one more exchange, for which its oldest may have to go."""
+        """Whether `sender` may begin one more exchange; at the limit its oldest may have to go."""
         begun = [spi for spi, found in self._exchanges.items() if found.begun_by is sender]
         if len(begun) < self._limits.per_flow:
             return True
         oldest = min(begun, key=lambda spi: self._exchanges[spi].last_seen)
         if self._exchanges[oldest].last_seen + self._limits.half_open > now:
             return False
-        # A host that fails and tries again must not shut itself out for hours.
+        # Otherwise a host whose attempts fail would be shut out by them for hours.
         self._evicted += self._forget((oldest,))
         return True

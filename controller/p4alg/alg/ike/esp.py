@@ -1,15 +1,20 @@
-"""Whose is an ESP packet: inside hosts of one outside address told apart by SPI (RFC 4303).
+"""Which inside host an ESP packet belongs to, when several share an outside address (RFC 4303).
 
-An SPI is chosen by its receiver and agreed on under IKE's encryption, so the one
-an inside host will be sent to is learnt from the first packet that bears it. Here
-is decided to whom; the switch then forwards by SPI alone. No packet, table or
-clock is known here: addresses are integers, `now` is an argument (seconds).
+The receiver of ESP chooses the SPI, and tells it to the sender under IKE's encryption. So
+the SPI by which an inside host is reached becomes known with the first packet that has it.
+This module decides which host it is; the switch then forwards by SPI alone. `pairing`
+explains by what reasoning, and has the states. Two words from there are used here:
 
-An outbound SPI not seen before begins an *exchange* between an outside and a
-remote address, which the first unknown SPI coming back answers. One host at a
-time has exchanges in such a *line*; the others wait for their turn. What may be
-anybody's is dropped and has a reason: a lost packet comes again, one given to
-the wrong host would take all that follow with it.
+A *line* is all that happens between one outside address and one remote address. An
+*exchange* begins in a line when an inside host uses a new outbound SPI, and is answered by
+the first unknown SPI that comes back. One host at a time has exchanges in a line.
+
+A packet that could belong to more than one host is dropped, and the reason is counted. A
+lost packet is sent again; but one that is given to the wrong host decides where all
+later packets with its SPI go.
+
+Packets, tables and the time are unknown here: addresses are integers, and `now` is an
+argument in seconds.
 """
 
 from __future__ import annotations
@@ -38,9 +43,9 @@ class Sa(NamedTuple):
 class Learn:
     """Install `sa` and let the packet go on.
 
-    Not `is_new`: it was known, and may be installed. `is_rekey`: the host has
-    another SA with that remote in that direction. `contested`: this host's exchange
-    was never answered, so that the SPI could be its late answer.
+    `is_new` is False for an SA that was known before and is perhaps installed. `is_rekey`
+    tells that the host has another SA with that remote in that direction. `contested` is
+    another host with an exchange that was never answered: the SPI could be its late answer.
     """
 
     sa: Sa
@@ -68,14 +73,17 @@ Decision = Learn | Wait | Drop
 
 @dataclass(frozen=True, slots=True)
 class EspLimits:
-    """Numbers of SAs (one direction each) and the like; times in seconds.
+    """How many of each thing there may be, and times in seconds. An SA is one direction.
 
-    `unsolicited` inbound SAs a host may have with a remote beyond those its own
-    exchanges ask for; `waiting` hosts in a line. An exchange is `pending` for an
-    answer; without one its outbound SA is withdrawn `retry` later, to begin anew.
-    A host waits for its turn until `waiting_for` after its last packet. For `keying`
-    after a host's IKE may have made SAs, an unknown SPI may be its own. For `settle`
-    a learnt SPI may still come up from the switch. `ike` is how long IKE is remembered.
+    Numbers: `per_host` and `total` SAs; `unsolicited` inbound SAs that a host has with one
+    remote without having begun an exchange; `waiting` hosts in a line; `relations_per_host`
+    and `relations` pairs of a host and a remote.
+
+    Times: an exchange is `pending` for that long, and if no answer comes, its SA is
+    withdrawn `retry` later. A host waits for its turn for `waiting_for` after its last packet.
+    For `keying` after IKE may have made SAs of a host, an unknown SPI may belong to it.
+    Packets with a learnt SPI may still come from the switch for `settle`, until it is
+    installed. That a host speaks IKE with a remote is remembered for `ike`.
     """
 
     per_host: int = 128
@@ -108,11 +116,14 @@ class _Half:
 
 @dataclass(slots=True)
 class _Relation:
-    """What one inside host has with the remote of a line; the open halves lack their mate."""
+    """What one inside host has with the remote of a line.
+
+    `open_out` and `open_in` are its SAs without a mate, oldest first.
+    """
 
     ike_at: float | None = None
     keying_at: float | None = None
-    # How many outbound, and how many inbound.
+    # How many SAs there are: outbound, and inbound.
     halves: list[int] = field(default_factory=lambda: [0, 0])
     open_out: list[_Half] = field(default_factory=list)
     open_in: list[_Half] = field(default_factory=list)
@@ -165,15 +176,18 @@ def _less(counts: Counter[int], key: int) -> None:
 
 
 class EspTracker:
-    """Who has which SPI, and whose turn it is; `require_ike` refuses ESP without IKE before it."""
+    """Which host has which SPI, and whose turn it is.
+
+    With `require_ike`, ESP of a host is refused unless it has spoken IKE with that remote.
+    """
 
     def __init__(self, limits: EspLimits | None = None, require_ike: bool = True) -> None:
         self._limits = limits or EspLimits()
         self._require_ike = require_ike
         self._lines: dict[tuple[int, int], _Line] = {}
         self._halves: dict[Sa, _Half] = {}
-        # By outside address and SPI, which is what the switch knows the host by: the
-        # halves of its remotes. They are all of one inside host.
+        # Inbound SAs by outside address and SPI, and then by remote. The switch finds the host
+        # by outside address and SPI, so all SAs of one entry have the same inside host.
         self._inbound: dict[tuple[int, int], dict[int, _Half]] = {}
         self._per_host: Counter[int] = Counter()
         self._relations_of: Counter[int] = Counter()
@@ -194,7 +208,7 @@ class EspTracker:
         return None
 
     def outbound(self, inside: int, outside: int, remote: int, spi: int, now: float) -> Decision:
-        """Decide on an ESP packet from `inside` that the switch does not know."""
+        """Decide about an ESP packet of `inside` whose SPI the switch does not know."""
         sa = Sa(inside, outside, remote, spi, False)
         reason = _objection(spi)
         if reason:
@@ -211,7 +225,7 @@ class EspTracker:
         if isinstance(relation, Drop):
             return relation
         if relation.open_in and relation.open_in[0].state is SaState.UNASKED:
-            # The remote was the first to use the new SAs: there is nothing to wait for.
+            # The remote used the new SAs first, and so this host's exchange has its answer already.
             return self._add(relation, sa, relation.open_in.pop(0), now)
         line = self._line(outside, remote, now)
         first = next(iter(line.waiting), inside)
@@ -226,9 +240,9 @@ class EspTracker:
     def inbound(
         self, remote: int, outside: int, spi: int, now: float, *, static: int | None = None
     ) -> Decision:
-        """Decide on an ESP packet to `outside` that the switch does not know.
+        """Decide about an ESP packet to `outside` whose SPI the switch does not know.
 
-        `static` is the inside host that a static mapping of the address leads to, if any.
+        `static` is the inside host that a static mapping of the address leads to, if there is one.
         """
         reason = _objection(spi)
         if reason:
@@ -239,7 +253,8 @@ class EspTracker:
         if known is not None:
             is_late = known.since + self._limits.settle <= now
             if is_late and line.holder not in (None, known.sa.inside):
-                # The answer to another host's exchange, with an SPI it cannot have.
+                # The switch knows this SPI by now, so the packet is no late copy. It answers the
+                # holder's exchange with an SPI that another host has already.
                 return Drop("spi-in-use")
             return Learn(known.sa, is_new=False)
         inside = self._receiver(line, now, static)
@@ -254,20 +269,23 @@ class EspTracker:
         if isinstance(relation, Drop):
             return relation
         if not relation.open_out and len(relation.open_in) >= self._limits.unsolicited:
-            # Who forges the remote's address must not use up the host's share.
+            # Otherwise somebody who forges the remote's address could use up the host's share.
             return Drop("unsolicited")
         asked = [half for half in relation.open_out if half.state is SaState.PENDING]
         mate = next(iter(asked or relation.open_out), None)
         if mate is not None:
             relation.open_out.remove(mate)
         learnt = self._add(relation, Sa(inside, outside, remote, spi, True), mate, now)
-        # Nothing on the wire tells a late answer from the one that is waited for: it
-        # cannot be ruled out, but it is said.
+        # This could also be the late answer to another host's exchange. Nothing on the wire
+        # tells, so the operator is told that it may be wrong.
         late = [at for at, other in line.relations.items() if at != inside and other.open_out]
         return replace(learnt, contested=late[0]) if late else learnt
 
     def adopt(self, sa: Sa, now: float) -> Drop | None:
-        """Take over an SA found in the switch after a restart; it begins no exchange."""
+        """Take over an SA found in the switch after a restart; returns why not, or None.
+
+        It begins no exchange: nobody waits for it.
+        """
         of_spi = self._inbound.get((sa.outside, sa.spi), {}) if sa.is_inbound else {}
         if any(half.sa.inside != sa.inside for half in of_spi.values()):
             return Drop("spi-in-use")
@@ -285,10 +303,11 @@ class EspTracker:
         return None
 
     def forget(self, sa: Sa) -> tuple[Sa, ...]:
-        """Note that `sa` has left the switch, being idle; returns what has to leave with it.
+        """Note that `sa` was idle and has left the switch; returns the SAs that have to leave too.
 
-        While its answer is in use an outbound SA is remembered, and comes back at
-        once. Without its answer it has to begin a new exchange, and so leaves too.
+        An outbound SA is remembered while its answer is in use, and its next packet installs
+        it again. When the answer goes, the outbound SA goes too, so that its next packet
+        begins a new exchange.
         """
         half = self._halves.get(sa)
         if half is None:
@@ -304,7 +323,7 @@ class EspTracker:
         return (half.mate.sa,)
 
     def expire(self, now: float) -> tuple[Sa, ...]:
-        """Give up what has had its time; returns the SAs that leave the switch, unanswered."""
+        """Let time pass; returns the unanswered SAs that have to leave the switch."""
         withdrawn: list[Sa] = []
         for key, line in list(self._lines.items()):
             self._settle(line, now)
@@ -322,7 +341,7 @@ class EspTracker:
         return tuple(withdrawn)
 
     def _receiver(self, line: _Line, now: float, static: int | None) -> int | Drop:
-        """The host that an unknown inbound SPI of a line is for."""
+        """The host that an unknown inbound SPI of a line belongs to, or why that is not clear."""
         related = [at for at, known in line.relations.items() if self._is_related(known, now)]
         if line.holder is not None:
             for inside in related:
@@ -339,7 +358,7 @@ class EspTracker:
         return related[0] if len(related) == 1 else Drop("unknown-spi")
 
     def _line(self, outside: int, remote: int, now: float) -> _Line:
-        """The line as it is at `now`; not kept if there is none."""
+        """The line as it is at `now`; an empty one, which is not kept, if there is none."""
         line = self._lines.get((outside, remote)) or _Line()
         self._settle(line, now)
         return line

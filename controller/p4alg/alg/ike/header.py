@@ -23,7 +23,8 @@ _NAMES = {
 }
 _TYPES = {1: frozenset((*range(1, 34), *range(240, 256))), 2: frozenset(range(34, 256))}
 _BEGINNINGS = (1, 2, 3, 4, 5, 34, 38)
-"""What may have no responder SPI yet; 38 is IKE_SESSION_RESUME (RFC 5723)."""
+"""Exchange types whose first message has no responder SPI; 38 is IKE_SESSION_RESUME
+(RFC 5723)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +48,17 @@ class IkeHeader:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A datagram that is not the IKE message it should be; `reason` is a countable word."""
+    """A datagram that is no IKE message; `reason` is a countable word."""
 
     reason: str
 
 
 def read_header(data: bytes) -> IkeHeader | Malformed:
-    """Read the header of an IKE message, which is the whole of `data`, without a marker.
+    """Read the header of the IKE message `data`, which has no non-ESP marker before it.
 
     Reasons: ``truncated``, ``bad-version`` (a major version other than 1 and 2),
     ``zero-spi``, ``bad-length``, ``bad-exchange`` (a type the version does not have),
-    ``zero-responder-spi`` (where an answer must have come before).
+    ``zero-responder-spi`` (in a message that only follows an answer).
     """
     if len(data) < _HEADER:
         return Malformed("truncated")
@@ -72,7 +73,7 @@ def read_header(data: bytes) -> IkeHeader | Malformed:
     if initiator == 0:
         return Malformed("zero-spi")
     if length != len(data):
-        # Whatever hides behind the end, or lacks, is not for a peer to guess at.
+        # Bytes behind the message, or a message cut short: no peer should have to guess.
         return Malformed("bad-length")
     if kind not in _TYPES[header.major]:
         return Malformed("bad-exchange")
@@ -94,5 +95,5 @@ def read_natt(data: bytes) -> IkeHeader | Natt | Malformed:
         return read_header(data[4:])
     if data == _KEEPALIVE:
         return Natt.KEEPALIVE
-    # An SPI and a sequence number are the least there is of ESP.
+    # An ESP packet has at least an SPI and a sequence number.
     return Natt.ESP if len(data) >= 8 else Malformed("truncated")

@@ -1,11 +1,13 @@
 """The PPTP ALG (RFC 2637): translates call ids and opens enhanced GRE for the calls agreed on.
 
-Each end of a call chooses an id of its own, and a GRE packet carries that of its
-receiver only. Two inside hosts may choose the same one, so the outside is told
-another for the inside host's; the outside peer's id is never changed.
+Each end of a call chooses a call id of its own, and a GRE packet carries only the id
+that its receiver chose. Two inside hosts may choose the same id, and then nothing in a GRE
+packet tells them apart. So the outside is told an id of the gateway's choice in place of
+the inside host's, as it is told a port of the gateway's choice. The id of the outside
+end is never changed.
 
-A call's life, by who says what (PNS and PAC may be on either side, and either
-may have opened the control connection):
+How a call goes, by who sends which message. PNS and PAC may be on either side, and
+either may have opened the control connection:
 
     PNS: Outgoing-Call-Request    PAC: -Reply (1): agreed
     PAC: Incoming-Call-Request    PNS: -Reply (1)    PAC: -Connected: agreed
@@ -35,21 +37,24 @@ _FIRST = {
     Peer.CLIENT: Kind.START_CONTROL_CONNECTION_REQUEST,
     Peer.SERVER: Kind.START_CONTROL_CONNECTION_REPLY,
 }
-"""What each end says first (section 3.1), and the other one never."""
+"""The message that each end sends first, and that only this end sends (section 3.1)."""
 _REQUESTS = (Kind.OUTGOING_CALL_REQUEST, Kind.INCOMING_CALL_REQUEST)
 _REPLIES = (Kind.OUTGOING_CALL_REPLY, Kind.INCOMING_CALL_REPLY)
 _MENTIONS = (Kind.WAN_ERROR_NOTIFY, Kind.SET_LINK_INFO)
-"""They name the call by their receiver's id; what ends one does so by its sender's."""
+"""Messages that name the call by the id that their receiver chose. The messages that end
+a call name it by the id that their sender chose."""
 _STOPS = (Kind.STOP_CONTROL_CONNECTION_REQUEST, Kind.STOP_CONTROL_CONNECTION_REPLY)
 
 
 @dataclass(frozen=True, slots=True)
 class PptpLimits:
-    """Longest message in bytes; calls at once; notices in all; seconds.
+    """The limits of one control connection.
 
-    `pinhole_lifetime` is how long a direction of a call may go unused, `gre_idle`
-    how long it may be silent after that: by default as long as its TCP connection
-    (RFC 5382 REQ-5), as a call that is on says nothing to open GRE again.
+    `message` is the longest message in bytes, `calls` how many calls there may be at once,
+    and `notices` how many notices are given in all. `pinhole_lifetime` is how many seconds
+    a direction of a call waits for its first packet. `gre_idle` is how many seconds it may
+    be silent after that: by default as long as a TCP connection (RFC 5382 REQ-5), since
+    no message during a call could open GRE again.
     """
 
     message: int = 2048
@@ -87,20 +92,21 @@ class PptpAlg:
         return steps
 
     def tick(self, gateway: Gateway, now: float) -> None:
-        """Calls have no timers of their own here; see `Lasting`."""
+        """Nothing to do, as calls have no timers of their own here; see `Lasting`."""
 
     def ended(self, gateway: Gateway) -> None:
-        """The control connection is over, which no message may have told: end every call."""
+        """The control connection has ended, perhaps without a message: end every call."""
         self._calls.end_all(gateway)
 
     def _detach(self, reason: str, gateway: Gateway) -> Detach:
-        """What was agreed on goes on, to the end of the connection or its timer."""
+        """Step aside. Calls that were agreed on go on until they are idle or the connection ends;
+        the others could not be followed any more, and end."""
         self._detached = True
         self._calls.end_all(gateway, agreed=False)
         return Detach(reason, True)
 
     def _notice(self, event: str, summary: str) -> list[Step]:
-        """A line for the operator, unless this connection has had enough of them."""
+        """A notice, or none if this connection has given as many as it may."""
         self._noticed += 1
         return [Notice(event, summary)] if self._noticed <= self._limits.notices else []
 
@@ -160,7 +166,7 @@ class PptpAlg:
         own, caller = message.first_id, sender.other
         is_incoming = kind is Kind.INCOMING_CALL_REPLY
         call = self._calls.told(caller, message.second_id)
-        # Who has no id of it yet is the one who was called.
+        # Only the called end replies, and it has not told its id before.
         if call is None or call.is_incoming is not is_incoming or sender in call.ids:
             return _refuse(message, "no-request")
         ids = {SECOND_ID: self._calls.translated(call, caller, sender)}
@@ -178,9 +184,9 @@ class PptpAlg:
         return _forward(message, ids, tuple(call.granted), " accepted")
 
     def _connected(self, sender: Peer, message: Message, gateway: Gateway) -> Step:
-        """The PAC has the incoming call connected to the PNS that accepted it."""
+        """The PAC has connected an incoming call that the PNS accepted: it is agreed on now."""
         call = self._calls.told(sender.other, message.first_id)
-        # One that both have an id of and is not agreed on is an incoming one.
+        # An outgoing call is agreed on as soon as both ends have an id, so this one is incoming.
         if call is None or call.caller is not sender or call.is_agreed:
             return _refuse(message, "no-request")
         reason = self._calls.agree(call, gateway)
@@ -191,7 +197,7 @@ class PptpAlg:
         return _forward(message, ids, tuple(call.granted))
 
     def _about(self, sender: Peer, kind: Kind, message: Message, gateway: Gateway) -> list[Step]:
-        """A message that says something of a call there is, or ends it."""
+        """A message about an existing call, which may end it."""
         number = message.first_id
         call, owner = self._find(sender, kind, number)
         if call is None:
@@ -206,7 +212,10 @@ class PptpAlg:
     def _about_none(
         self, sender: Peer, kind: Kind, message: Message, gateway: Gateway
     ) -> list[Step]:
-        """Its call is over already, as the ends of one may cross, or never came to be."""
+        """A message about a call that is not known.
+
+        Both ends may end a call at the same time, or it was refused and never came to be.
+        """
         number = message.first_id
         passed = _forward(message, {FIRST_ID: number})
         if kind is Kind.CALL_DISCONNECT_NOTIFY and self._calls.end_aborted(sender, gateway):
@@ -216,10 +225,11 @@ class PptpAlg:
         return [*self._notice("unknown-call", f"{message.title} of no call: {number}"), passed]
 
     def _find(self, sender: Peer, kind: Kind, number: int) -> tuple[Call | None, Peer]:
-        """The call that `sender` calls `number`, and which end's id that is.
+        """The call that `sender` means by `number`, and the end that chose this id.
 
-        Implementations differ from the RFC in whose id they send, so the other
-        end's is tried as well; of two calls, the one being cleared is meant to end.
+        Implementations differ from the RFC in which end's id they send, so both are
+        tried. A Call-Disconnect-Notify that could mean two calls means the one for which a
+        Call-Clear-Request was seen.
         """
         other = sender.other
         tried = [
@@ -241,7 +251,7 @@ def _refuse(message: Message, reason: str) -> Refuse:
 def _forward(
     message: Message, ids: dict[int, int], pinholes: tuple[int, ...] = (), note: str = ""
 ) -> Forward:
-    """`message` goes on with `ids` at their offsets; those that differ are edited."""
+    """`message` goes on, and has `ids` at their offsets (in bytes) where it had others."""
     edits, changes = [], []
     for at, number in sorted(ids.items()):
         old, new = message.data[at : at + 2], number.to_bytes(2, "big")

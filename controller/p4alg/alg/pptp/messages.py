@@ -1,7 +1,7 @@
-"""PPTP control messages (RFC 2637 section 2): how they are framed, and where their call ids are.
+"""PPTP control messages (RFC 2637 section 2): their length, and where their call ids are.
 
-Only the fields that an ALG needs have a name here. All numbers are in network
-order; offsets and sizes are in bytes from the beginning of the message.
+Only the fields that the ALG needs are named here. All numbers are in network byte order;
+offsets and sizes are in bytes, and offsets count from the beginning of the message.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 HEADER_SIZE = 12
-"""Length, PPTP message type, magic cookie, control message type, reserved."""
+"""The header: length, PPTP message type, magic cookie, control message type, reserved."""
 
 FIRST_ID = 12
-"""Where a call message has its Call ID, or the Peer's Call ID if that is its only one."""
+"""Offset of the first id of a call message: the Call ID, or the Peer's Call ID in
+messages that have no other."""
 SECOND_ID = 14
-"""Where the two call replies have the Peer's Call ID."""
+"""Offset of the Peer's Call ID in the two call replies, which have both ids."""
 
 _CONTROL_MESSAGE = b"\x00\x01\x1a\x2b\x3c\x4d"
-"""PPTP message type 1 and the magic cookie, which follow the length."""
+"""What follows the length in every message: PPTP message type 1 and the magic cookie."""
 _KIND_AT = 8
 _START_RESULT_AT = 14
 _CALL_RESULT_AT = 16
@@ -50,7 +51,7 @@ class Kind(IntEnum):
 
     @property
     def is_of_call(self) -> bool:
-        """Whether it is about a call, and not about the control connection."""
+        """Whether it is about a call; otherwise it is about the control connection."""
         return self >= Kind.OUTGOING_CALL_REQUEST
 
 
@@ -71,23 +72,23 @@ SIZES = {
     Kind.WAN_ERROR_NOTIFY: 40,
     Kind.SET_LINK_INFO: 24,
 }
-"""The size of each message; none of them varies."""
+"""The size of each message in bytes; none varies."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One whole control message, as long as its type wants it."""
+    """One whole control message; its length is that of its type (`read_length`)."""
 
     data: bytes
 
     @property
     def kind(self) -> Kind | None:
-        """What kind of message it is; None if RFC 2637 does not know it."""
+        """What kind of message it is; None if it is not in RFC 2637."""
         return _kind(_u16(self.data, _KIND_AT))
 
     @property
     def title(self) -> str:
-        """What kind of message it is, for people."""
+        """What kind of message it is, as text for operators."""
         return self.kind.title if self.kind else f"type {_u16(self.data, _KIND_AT)}"
 
     @property
@@ -112,10 +113,11 @@ class Message:
 
 
 def read_length(data: bytes, at: int, longest: int) -> int | str | None:
-    """Read the length of the message at `at` of `data`.
+    """Read the length of the message that begins at `at` of `data`.
 
-    None: its beginning is right, but more is needed. A string says why it is no
-    message, as soon as that is known. `longest` bounds a message of unknown type.
+    Returns None while more bytes are needed to tell, and a countable word if this is no
+    message; that is told as soon as it is known. `longest` is the most a message of a
+    type that is not in RFC 2637 may have.
     """
     mark = data[at + 2 : at + _KIND_AT]
     if not _CONTROL_MESSAGE.startswith(mark):

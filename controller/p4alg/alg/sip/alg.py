@@ -1,7 +1,7 @@
-"""The SIP ALG on UDP and TCP, on the same code and one table of calls (RFC 3261).
+"""The SIP ALG on UDP and on TCP, with one table of calls for both (RFC 3261).
 
-It reads messages only where a connection begins with one (G7), and follows
-neither TLS nor sips: those are plain NAT (S10).
+A flow or connection that does not begin with a SIP message is not read at all (G7). TLS and
+sips are encrypted, and are left to plain NAT (S10).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from p4alg.alg.sip.stream import Framer, NotSip
 
 _STUN_COOKIE = b"\x21\x12\xa4\x42"
 _SHORTEST = 4
-"""Some phones keep their mapping alive with a few bytes of anything."""
+"""Some phones send a few bytes of anything to keep their NAT mapping alive; nothing this
+short is a message."""
 
 
 class SipDatagramAlg:
@@ -47,11 +48,11 @@ class SipDatagramAlg:
         return self._session.handle(sender, data, gateway, now)
 
     def tick(self, gateway: Gateway, now: float) -> None:
-        """End what is over by the clock."""
+        """End what has timed out, of all sessions."""
         self._session.tick(gateway, now)
 
     def ended(self, gateway: Gateway) -> None:
-        """A flow that falls silent ends no call: the next message begins another."""
+        """Nothing to do: a call outlives its flow, and its next message begins another flow."""
 
 
 class SipStreamAlg:
@@ -86,11 +87,11 @@ class SipStreamAlg:
         return steps
 
     def tick(self, gateway: Gateway, now: float) -> None:
-        """End what is over by the clock."""
+        """End what has timed out, of all sessions."""
         self._session.tick(gateway, now)
 
     def ended(self, gateway: Gateway) -> None:
-        """A connection that closes ends no call: the next message opens another."""
+        """Nothing to do: a call outlives its connection, and its next message opens another."""
 
     def _not_sip(self, sender: Peer, found: NotSip, size: int) -> list[Step]:
         if sender in self._begun:
@@ -99,13 +100,16 @@ class SipStreamAlg:
         return [Detach(found.word, found.is_error)]
 
     def _lost(self, word: str, size: int) -> list[Step]:
-        """Where the next message begins cannot be known: nothing more is read."""
+        """Give the stream up, as it cannot be known where the next message begins."""
         self._detached = True
         return [Refuse(size, word), Detach(word, True)]
 
 
 def _keeps_alive(data: bytes) -> bool:
-    """Newlines (RFC 5626), a STUN request (RFC 8489), or next to nothing."""
+    """Whether a datagram only keeps a flow alive.
+
+    It is newlines (RFC 5626), a STUN request (RFC 8489), or a few bytes.
+    """
     if len(data) <= _SHORTEST or not data.strip(b"\r\n\0"):
         return True
     return data[0] < 4 and data[4:8] == _STUN_COOKIE

@@ -17,7 +17,7 @@ _BOUNDARY = re.compile(
 
 
 _ONCE = (b"content-type", b"content-length")
-"""Headers that a part may have once: with two, who is to say which one its reader takes."""
+"""Headers that a part may have only once: of two, readers could believe either."""
 
 
 class Length(NamedTuple):
@@ -118,7 +118,10 @@ def _part(
     depth: int,
     found: list[SdpPart],
 ) -> None:
-    """A part from behind its boundary: headers, an empty line, its body."""
+    """Read one part: its headers, an empty line, and its body, which may hold SDP.
+
+    `at` is the end of the boundary before it.
+    """
     headers: list[Header] = []
     at += 2
     while at < end and data[at : at + 2] != b"\r\n":

@@ -1,8 +1,10 @@
 """The calls, registrations and transactions of a whole gateway, shared by all SIP sessions.
 
-Whoever carries the ALG calls `expire` now and then and ends the ids it returns.
-A call here is what one inside host has of a call: a call between two inside
-hosts through an outside proxy is two of them.
+A call here is what one inside host has of a call. When two inside hosts call each other
+through an outside proxy, there are two of them.
+
+Methods that return ids return the gateway's numbers for what nobody needs any more, and
+the caller has to end them there.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from p4alg.alg.sip.records import (
 
 
 class SipCalls:
-    """All of it, bounded; one for a gateway."""
+    """All calls, registrations and transactions, within limits; there is one for a gateway."""
 
     def __init__(self, settings: SipSettings | None = None) -> None:
         self.settings = settings or SipSettings()
@@ -54,13 +56,13 @@ class SipCalls:
         return self.calls.get(CallKey(inside, call_id, False))
 
     def add(self, call: Call) -> None:
-        """A new call; raises `SipError` at a limit."""
+        """Add a new call; raises `SipError` at a limit."""
         limits = self.settings.limits
         self._count("call", call.key.inside, limits.calls_per_host, len(self.calls), limits.calls)
         self.calls[call.key] = call
 
     def end(self, call: Call) -> list[int]:
-        """Forget a call; the ids to end."""
+        """Forget a call; returns the ids to end."""
         if self.calls.pop(call.key, None) is None:
             return []
         self._uncount("call", call.key.inside)
@@ -72,7 +74,10 @@ class SipCalls:
     # Transactions
 
     def remember(self, key: TransactionKey, branch: bytes, now: float) -> tuple[Transaction, bool]:
-        """A request is let through; its transaction, and whether it is a new one."""
+        """Note a request that is let through; its transaction, and whether it is a new one.
+
+        Raises `SipError` at a limit.
+        """
         known = self.transactions.get(key)
         timers, limits = self.settings.timers, self.settings.limits
         expires = now + (timers.ringing if key.method == b"INVITE" else timers.transaction)
@@ -89,21 +94,21 @@ class SipCalls:
         return made, True
 
     def answered(self, key: TransactionKey, branch: bytes, now: float) -> Transaction | None:
-        """The transaction that a response is for; None if nobody asked."""
+        """The transaction that a response belongs to; None if there was no such request."""
         known = self.transactions.get(key)
         if known is None or known.expires <= now or branch not in known.branches:
             return None
         return known
 
     def forget(self, key: TransactionKey) -> None:
-        """A request was not let through after all."""
+        """Forget a transaction: it has timed out, or its request was refused after all."""
         if self.transactions.pop(key, None) is not None:
             self._uncount("transaction", key.inside)
 
     # Registrations
 
     def register(self, key: RegistrationKey, made: Registration) -> None:
-        """A binding is confirmed, or renewed; raises `SipError` at a limit."""
+        """Note a registration that was confirmed or renewed; raises `SipError` at a limit."""
         known = self.registrations.get(key)
         if known is None:
             limits, number = self.settings.limits, len(self.registrations)
@@ -115,7 +120,7 @@ class SipCalls:
         self._registrars.setdefault((key[0], key[4]), set()).add(key)
 
     def unregister(self, key: RegistrationKey) -> list[int]:
-        """A binding is gone; the ids to end."""
+        """Forget a registration; returns the ids to end."""
         if self.registrations.pop(key, None) is None:
             return []
         self._uncount("registration", key[0])
@@ -126,23 +131,29 @@ class SipCalls:
         return self.ledger.release(key)
 
     def is_registrar(self, inside: int, addr: int, now: float) -> bool:
-        """Whether an inside host is registered at an address."""
+        """Whether an inside host is registered with the server at an address."""
         keys = self.registrations_at(inside, addr)
         return any(self.registrations[key].expires > now for key in keys)
 
     def registrations_at(self, inside: int, addr: int) -> list[RegistrationKey]:
-        """What an inside host has registered at an address."""
+        """The registrations of an inside host with the server at an address."""
         return list(self._registrars.get((inside, addr), ()))
 
     # Endpoints for signalling
 
     def use_signalling(self, proto: int, listen: Endpoint, now: float) -> User:
-        """The user that keeps an outside port for signalling while it is used."""
+        """Note a use of an outside port for signalling; returns the ledger's user for it.
+
+        That user has the port for `SipTimers.signalling_idle` after the last use.
+        """
         self._signalling[(proto, listen)] = now + self.settings.timers.signalling_idle
         return ("signalling", proto, listen)
 
     def wrote(self, header: bytes, proto: int, listen: Endpoint, has_port: bool) -> None:
-        """An inside host wrote its endpoint with or without the port (it may compare them)."""
+        """Note whether an inside host writes the default port of its endpoint in a header.
+
+        It may compare what it is told later with what it wrote, so it is told it in that form.
+        """
         key = (header, proto, listen)
         self._without_port.pop(key, None)
         if not has_port:
@@ -151,7 +162,7 @@ class SipCalls:
                 del self._without_port[next(iter(self._without_port))]
 
     def writes_port(self, header: bytes, proto: int, listen: Endpoint) -> bool:
-        """Whether it does."""
+        """Whether an inside host writes the default port of its endpoint in a header."""
         return (header, proto, listen) not in self._without_port
 
     # Time
@@ -164,7 +175,7 @@ class SipCalls:
         return self.expire(now)
 
     def expire(self, now: float) -> list[int]:
-        """End what is over by the clock; the ids to end at the gateway."""
+        """End what has timed out; returns the ids to end."""
         timers = self.settings.timers
         ids: list[int] = []
         for call in [c for c in self.calls.values() if _is_over(c, timers.call, now)]:
@@ -183,7 +194,7 @@ class SipCalls:
         return ids
 
     def rows(self, now: float) -> list[dict[str, object]]:
-        """The calls for an operator: one row each, oldest first."""
+        """The calls as operators see them: one row each, oldest first."""
         return [self._row(call, now) for call in self.calls.values()]
 
     def registration_rows(self, now: float) -> list[dict[str, object]]:

@@ -1,8 +1,11 @@
-"""Calls: what INVITE and what follows it do to them (S6, S7; RFC 3261, 3262, 3264, 3311).
+"""Calls: which event each message is to them (S6, S7; RFC 3261, 3262, 3264, 3311).
 
-Requests only note what they offer. Media open when offer and answer are both
-known, and one of them came in a response to a request that was let through, or
-in the ACK or PRACK of one: both ends have spoken.
+`states` has the states and says what follows from an event. This module finds out what a
+message means, and opens media.
+
+A request opens nothing: what it offers is only noted. Media are opened when both the
+offer and the answer are known. One of them then came in a response to a request that was
+let through, or in the ACK or PRACK after it, and so both ends have spoken.
 """
 
 from __future__ import annotations
@@ -12,23 +15,35 @@ from p4alg.alg.sip import media
 from p4alg.alg.sip.body import SdpPart, find_sdp
 from p4alg.alg.sip.exchange import Exchange, text
 from p4alg.alg.sip.headers import aor
-from p4alg.alg.sip.ledger import Key, User
+from p4alg.alg.sip.ledger import Key, User, pinhole_key, reserved_key
 from p4alg.alg.sip.message import SipError
 from p4alg.alg.sip.records import (
     Call,
     CallKey,
-    CallState,
     Description,
     Dialog,
     Streams,
     Transaction,
 )
+from p4alg.alg.sip.states import (
+    MEANINGS,
+    CallEvent,
+    CallState,
+    Carrier,
+    DialogEvent,
+    DialogState,
+    Meaning,
+    Open,
+)
 
 _OFFERING = (b"INVITE", b"UPDATE", b"PRACK")
+_CARRIERS = {b"PRACK": Carrier.PRACK, b"ACK": Carrier.ACK}
 _AGAIN = (401, 407, 422, 491)
-"""Finals after which the same request comes again: credentials, timer, glare."""
+"""Final responses after which the same INVITE comes again: with credentials (401, 407), with
+another session timer (422), or after a pause, as both ends had sent one (491)."""
 _DEAD = (408, 481)
-"""Finals that end the dialog of any request in it (RFC 3261 section 12.2.1.2)."""
+"""Final responses that end the dialog, whatever the request was (RFC 3261 section
+12.2.1.2)."""
 _SIGNALLING_FLOWS = 8
 
 
@@ -38,13 +53,16 @@ def call_of(x: Exchange) -> Call | None:
 
 
 def begin(x: Exchange) -> Call | None:
-    """The call of an INVITE or UPDATE, made if it is the first; raises `SipError` at a limit."""
+    """The call that a request belongs to.
+
+    An INVITE or UPDATE of no known call begins one. Raises `SipError` at a limit.
+    """
     call = call_of(x)
     if x.message.method not in (b"INVITE", b"UPDATE") or call is not None:
         return call
     source = x.inside.addr if x.from_inside else x.remote.addr
     flood = x.settings.flood
-    # What tells a repeated INVITE: its source, caller and target.
+    # By its source, caller and target an INVITE is recognised that comes again and again.
     names = (aor(x.message, b"from"), aor(x.message, b"to"))
     attempt = (source, *names)
     if x.calls.rejections.is_blocked(attempt, x.now):
@@ -54,7 +72,7 @@ def begin(x: Exchange) -> Call | None:
     key = CallKey(x.inside.addr, x.call_id, x.from_inside)
     before = x.calls.calls.get(key)
     if before is not None:
-        # The caller chose another tag: it has forgotten that call.
+        # The caller chose another tag, so it has given up its call with the same Call-ID.
         x.ended += x.calls.end(before)
     call = Call(
         key,
@@ -70,7 +88,7 @@ def begin(x: Exchange) -> Call | None:
 
 
 def request(x: Exchange, call: Call | None, transaction: Transaction | None) -> None:
-    """A request, perhaps of a call (`transaction` is None for ACK)."""
+    """Handle a request; `call` is None if it belongs to none, `transaction` for an ACK."""
     method = x.message.method
     parts = find_sdp(x.message, x.settings.limits)
     if call is None or method not in (*_OFFERING, b"ACK"):
@@ -81,28 +99,34 @@ def request(x: Exchange, call: Call | None, transaction: Transaction | None) -> 
         return
     _note_contact(x, call)
     if method == b"INVITE" and x.is_new and not call.answered:
-        # Perhaps once more, with the credentials that were asked for.
-        call.ends_at = None
-        call.ringing_until = x.now + x.settings.timers.ringing
+        _step(x, call, CallEvent.INVITED)
     ends = method == b"BYE" and (x.remote_tag in call.dialogs or not call.dialogs)
     if ends or (method == b"CANCEL" and not call.answered):
-        # The response ends it; if none comes, the clock.
-        call.state = CallState.ENDING
-        call.ends_at = x.now + x.settings.timers.transaction
+        _step(x, call, CallEvent.ENDS)
+
+
+def _step(x: Exchange, call: Call, event: CallEvent) -> None:
+    """Tell a call what a message meant to it; all it has is given back when it is over."""
+    call.step(event, x.settings.timers, x.now)
+    if call.state is CallState.OVER:
+        x.ended += x.calls.end(call)
 
 
 def _describe_in_request(
     x: Exchange, call: Call, transaction: Transaction | None, parts: list[SdpPart]
 ) -> None:
+    """SDP in a request of a call, or an ACK or PRACK that could have carried an answer."""
+    carrier = _CARRIERS.get(x.message.method, Carrier.REQUEST)
     late = call.late
-    answers = late is not None and late.by_inside != x.from_inside
-    if x.message.method in (b"ACK", b"PRACK") and answers and late is not None:
+    waits = Open.NONE if late is None or late.by_inside == x.from_inside else Open.RESPONSE
+    meaning = MEANINGS[carrier, waits]
+    if meaning is Meaning.ANSWER and late is not None:
         if parts:
             streams = _streams(x, parts, call.user(None), is_answer=True)
             _agree(x, call, streams, late.streams)
         call.late = None
         x.ended += x.calls.ledger.release(call.user(None))
-    elif parts and transaction is not None:
+    elif meaning is Meaning.OFFER and parts and transaction is not None:
         streams = _streams(x, parts, call.user(None), is_answer=False)
         transaction.offer = Description(x.from_inside, streams)
     else:
@@ -110,7 +134,7 @@ def _describe_in_request(
 
 
 def response(x: Exchange, call: Call | None, transaction: Transaction | None) -> None:
-    """A response; `transaction` is that of its request, None if nobody asked."""
+    """Handle a response; `transaction` is that of its request, None if there was none."""
     method, code = x.message.method, x.message.code
     parts = find_sdp(x.message, x.settings.limits)
     if call is None or transaction is None or method not in _OFFERING or not 100 < code < 300:
@@ -135,16 +159,19 @@ def _describe_in_response(
     x: Exchange, call: Call, transaction: Transaction, parts: list[SdpPart]
 ) -> None:
     offer = transaction.offer
-    if offer is not None:
-        streams = _streams(x, parts, call.user(None), is_answer=True)
+    meaning = MEANINGS[Carrier.RESPONSE, Open.NONE if offer is None else Open.REQUEST]
+    streams = _streams(x, parts, call.user(None), is_answer=meaning is Meaning.ANSWER)
+    if offer is not None and meaning is Meaning.ANSWER:
         _agree(x, call, streams, offer.streams)
-    else:
-        streams = _streams(x, parts, call.user(None), is_answer=False)
+    elif meaning is Meaning.LATE_OFFER:
         call.late = Description(x.from_inside, streams)
 
 
 def _streams(x: Exchange, parts: list[SdpPart], user: User, is_answer: bool) -> Streams:
-    """The streams of the first description; further ones (alternatives) are translated too."""
+    """The streams of the first description in a message.
+
+    Further descriptions are alternatives to it; they are translated too.
+    """
     if not x.from_inside:
         return media.hear(x, parts[0])
     found = [media.announce(x, part, user, is_answer) for part in parts]
@@ -157,67 +184,69 @@ def _addresses_only(x: Exchange, parts: list[SdpPart]) -> None:
 
 
 def _agree(x: Exchange, call: Call, told: Streams, offered: Streams) -> None:
-    """`told` by the sender of this message answers what the other end offered."""
+    """Open media: `told` by the sender of this message answers what the other end `offered`."""
     local, remote = (told, offered) if x.from_inside else (offered, told)
     media.connect(x, call, x.remote_tag, local, remote)
-    dialog = call.dialogs[x.remote_tag]
-    if call.answered and call.state is not CallState.ENDING:
-        held = dialog.held_since is not None
-        call.state = CallState.HELD if held else CallState.ANSWERED
+    if call.answered:
+        _step(x, call, _standing(call.dialogs[x.remote_tag]))
 
 
 def _invite_answered(x: Exchange, call: Call, transaction: Transaction) -> None:
     code = x.message.code
     if code < 200:
         if not call.answered and code > 100:
-            # Timer C begins again (RFC 3261 section 16.7).
-            call.ringing_until = x.now + x.settings.timers.ringing
+            early = any(dialog.remote for dialog in call.dialogs.values())
+            _step(x, call, CallEvent.EARLY_MEDIA if early else CallEvent.RINGS)
             transaction.expires = call.ringing_until
-            if call.state in (CallState.CALLING, CallState.RINGING):
-                early = any(dialog.remote for dialog in call.dialogs.values())
-                call.state = CallState.EARLY if early else CallState.RINGING
         return
-    # Kept for copies of the response.
+    # The transaction is kept for copies of the response.
     transaction.expires = x.now + x.settings.timers.transaction
+    is_late, transaction.completed = transaction.completed, True
     if code < 300:
         _established(x, call)
+    elif is_late:
+        # The error ended this transaction before; the call may have gone on with another.
+        return
     elif call.answered:
         _settled(x, call)
         call.late = None
         if code in _DEAD:
             _end_dialog(x, call)
     elif code in _AGAIN:
-        call.ends_at = x.now + x.settings.timers.transaction
+        _step(x, call, CallEvent.CHALLENGED)
     else:
-        if code >= 400 and code != 487 and not transaction.done:
+        if code >= 400 and code != 487:
             x.calls.rejections.rejected(call.attempt, x.settings.flood, x.now)
-        transaction.done = True
-        x.ended += x.calls.end(call)
+        _step(x, call, CallEvent.REJECTED)
 
 
 def _established(x: Exchange, call: Call) -> None:
     """A 2xx: this dialog stays, and what other branches of a forked call had goes."""
-    for tag in [t for t, d in call.dialogs.items() if t != x.remote_tag and not d.confirmed]:
-        x.ended += x.calls.ledger.release(call.user(tag))
-        del call.dialogs[tag]
-    dialog = call.dialogs.get(x.remote_tag)
-    if dialog is None:
-        if len(call.dialogs) >= x.settings.limits.dialogs:
-            raise SipError("dialog-limit")
-        dialog = call.dialogs[x.remote_tag] = Dialog()
-    dialog.confirmed = True
+    for tag, dialog in list(call.dialogs.items()):
+        if tag != x.remote_tag:
+            dialog.step(DialogEvent.OTHER_ACCEPTED)
+            _drop_if_gone(x, call, tag)
+    dialog = media.dialog_of(x, call, x.remote_tag)
+    dialog.step(DialogEvent.ACCEPTED)
     if call.late is None:
-        # What was offered is in force now, or was turned down.
+        # The offer was answered, and its dialog uses the endpoints, or it was turned down.
         x.ended += x.calls.ledger.release(call.user(None))
-    call.ends_at = None
-    call.state = CallState.HELD if dialog.held_since is not None else CallState.ANSWERED
+    _step(x, call, CallEvent.CONTINUES)
+    _step(x, call, _standing(dialog))
     _open_signalling(x, call)
 
 
-def _settled(x: Exchange, call: Call) -> None:
-    """An offer within an answered call was accepted or turned down: it holds nothing itself.
+def _standing(*dialogs: Dialog) -> CallEvent:
+    """What answered dialogs say of their call: it rests if all of them are on hold."""
+    is_held = all(dialog.held_since is not None for dialog in dialogs)
+    return CallEvent.RESTS if is_held else CallEvent.TALKS
 
-    Before the answer, what the INVITE offers is still open to other branches.
+
+def _settled(x: Exchange, call: Call) -> None:
+    """Release what an offer reserved, once it was accepted or turned down.
+
+    Not before a 2xx: other branches of a forked call may still answer what the INVITE
+    offers.
     """
     if call.answered:
         x.ended += x.calls.ledger.release(call.user(None))
@@ -225,24 +254,40 @@ def _settled(x: Exchange, call: Call) -> None:
 
 def _bye_answered(x: Exchange, call: Call) -> None:
     if x.message.code in (401, 407):
-        call.ends_at = None
-        call.state = CallState.ANSWERED
-        return
-    _end_dialog(x, call)
+        _go_on(x, call)
+    else:
+        _end_dialog(x, call)
 
 
 def _end_dialog(x: Exchange, call: Call) -> None:
-    if call.dialogs.pop(x.remote_tag, None) is not None:
-        x.ended += x.calls.ledger.release(call.user(x.remote_tag))
-    if not call.dialogs:
-        x.ended += x.calls.end(call)
-    elif call.state is CallState.ENDING:
-        call.ends_at = None
-        call.state = CallState.ANSWERED if call.answered else CallState.EARLY
+    dialog = call.dialogs.get(x.remote_tag)
+    if dialog is not None:
+        dialog.step(DialogEvent.ENDED)
+        _drop_if_gone(x, call, x.remote_tag)
+    if call.dialogs:
+        _go_on(x, call)
+    else:
+        _step(x, call, CallEvent.ALL_ENDED)
+
+
+def _drop_if_gone(x: Exchange, call: Call, tag: bytes) -> None:
+    if call.dialogs[tag].state is DialogState.GONE:
+        x.ended += x.calls.ledger.release(call.user(tag))
+        del call.dialogs[tag]
+
+
+def _go_on(x: Exchange, call: Call) -> None:
+    """The call does not end, or not all of it: its dialogs say what it is now."""
+    answered = [d for d in call.dialogs.values() if d.state is DialogState.CONFIRMED]
+    if answered:
+        _step(x, call, CallEvent.CONTINUES)
+        _step(x, call, _standing(*answered))
+    else:
+        _step(x, call, CallEvent.ONLY_EARLY_LEFT)
 
 
 def _note_contact(x: Exchange, call: Call) -> None:
-    """Where requests within the call come from and go to."""
+    """Note where requests within the call will come from, and where they will go to."""
     peers = {x.remote.addr}
     uri = x.contacts[0].uri if x.contacts else None
     if uri is not None and uri.host.addr is not None:
@@ -255,10 +300,10 @@ def _note_contact(x: Exchange, call: Call) -> None:
 
 
 def _open_signalling(x: Exchange, call: Call) -> None:
-    """Let requests within the call in for as long as it lasts, though its flow falls silent.
+    """Let requests within the call in as long as it lasts, even if its flow has gone.
 
-    They come from where the call came from; from the remote end itself only if
-    no proxy wants to stay in between (RFC 3261 section 16.6 step 4).
+    They come from where the call's messages came from. From the remote end itself they come
+    only if no proxy stays in between, as Record-Route tells (RFC 3261 section 16.6 step 4).
     """
     if call.contact is None or x.objection(call.contact[1].port):
         return
@@ -269,7 +314,7 @@ def _open_signalling(x: Exchange, call: Call) -> None:
     kept: set[Key] = set()
     if x.calls.ledger.visible(proto, listen) is not None:
         x.calls.ledger.reserve(call.signalling, x.gateway, proto, listen)
-        kept.add(("hold", proto, listen, 0))
+        kept.add(reserved_key(proto, listen))
     for opener in sorted(openers):
         wanted = PinholeRequest(
             proto,
@@ -285,9 +330,9 @@ def _open_signalling(x: Exchange, call: Call) -> None:
         try:
             number = x.calls.ledger.pinhole(call.signalling, x.gateway, wanted, x.now)
         except SipError as error:
-            # The call works; what comes from elsewhere within it will not.
+            # The call itself works. Only requests from this address will not get in.
             x.notice("no-dialog-pinhole", f"{listen}: {error.word}")
             continue
         x.pinholes.append(number)
-        kept.add(("pinhole", proto, listen, opener))
+        kept.add(pinhole_key(proto, listen, opener))
     x.ended += x.calls.ledger.release(call.signalling, kept)

@@ -1,7 +1,8 @@
 """One message on its way through the gateway, and what becomes of it.
 
-An `Exchange` gathers edits, pinholes and what is to be ended while the parts of
-the ALG look at the message; nothing is ended before all of them agreed.
+The parts of the ALG look at the message in turn and leave in its `Exchange` what they want:
+edits, pinholes, and what is to be ended. Nothing is ended before all of them have agreed
+to the message.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Exchange:
         self.changes: list[str] = []
         self.new_call: Call | None = None
         self.is_new = False
-        """Whether the request is no copy of one that was seen."""
+        """Whether it is a request that has not been seen before."""
         # By how many bytes what a Content-Length counts grows, and the lengths around that one.
         self._longer: dict[Length, int] = {}
         self._around: dict[Length, tuple[Length, ...]] = {}
@@ -77,7 +78,7 @@ class Exchange:
 
     @property
     def transaction(self) -> TransactionKey:
-        """What ties a response to its request, seen from outside."""
+        """The key by which a response is matched to its request."""
         message = self.message
         by_inside = message.is_request == self.from_inside
         return TransactionKey(
@@ -85,16 +86,16 @@ class Exchange:
         )
 
     def outward_names(self, text: bytes) -> bytes:
-        """`text` with the inside host's address, where it is a word, as the outside sees it."""
+        """`text` with the outside address wherever the inside host's address stands alone."""
         return _word(self.inside.addr).sub(format_addr(self.seen.addr).encode(), text)
 
     def name_spans(self, start: int, end: int) -> list[tuple[int, int]]:
-        """Where in a Call-ID the address stands that has to be another on the other side."""
+        """Where in a Call-ID the address stands that has to be translated."""
         here = self.inside.addr if self.from_inside else self.seen.addr
         return [found.span() for found in _word(here).finditer(self.message.data, start, end)]
 
     def edit(self, start: int, end: int, text: bytes) -> None:
-        """Replace a span of the message."""
+        """Replace a span of the message by `text`, unless it is that already."""
         if self.message.data[start:end] != text:
             self.edits.append(Edit(start, end, text))
 
@@ -145,7 +146,10 @@ class Exchange:
                 self._longer[outer] += len(said) - (end - start)
 
     def refuse(self, length: int, reason: str) -> list[Step]:
-        """The steps of a message that may not take effect: what it took is given back."""
+        """The steps of a message that may not take effect.
+
+        Everything that was reserved or opened for it is given back.
+        """
         if self.new_call is not None:
             self.ended += self.calls.end(self.new_call)
         if self.is_new:
@@ -172,5 +176,6 @@ def text(data: bytes) -> str:
 
 def _word(addr: int) -> re.Pattern[bytes]:
     dotted = re.escape(format_addr(addr).encode())
-    # In the headers of a URI the "@" before it is escaped, and ends in a digit.
+    # In the headers of a URI the "@" before an address is written "%40", and its "0" is no
+    # part of the address.
     return re.compile(rb"(?:(?<=%40)|(?<![0-9.]))" + dotted + rb"(?![0-9.])")

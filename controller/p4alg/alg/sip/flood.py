@@ -1,5 +1,8 @@
-"""Flood protection (S9): how many new calls and registrations a source may begin, and which
-INVITEs are rejected so often that they need not be asked again."""
+"""Flood protection (S9).
+
+Each source may begin only so many new calls and registrations in a time. An INVITE that was
+rejected several times is dropped for a while.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,14 @@ class RateMeter:
         return len(self._counts)
 
     def count(self, source: Hashable, window: float, now: float) -> int:
-        """Count an event; how many there were in the window that lasts, this one included."""
+        """Count an event of `source`; returns how many there have been in the present window.
+
+        `window` is its length in seconds.
+        """
         begun, number = self._counts.pop(source, (now, 0))
         if now - begun >= window:
             begun, number = now, 0
-        # At the end again: the first is the one that was silent longest.
+        # Put in last, so that the first entry is the source that was silent longest.
         self._counts[source] = (begun, number + 1)
         if len(self._counts) > self._sources:
             del self._counts[next(iter(self._counts))]
@@ -31,7 +37,8 @@ class RateMeter:
 
 
 class Rejections:
-    """INVITEs by source and target: how often each was rejected, and until when it is dropped."""
+    """How often an INVITE of some source to some target was rejected, and until when it is
+    dropped. Knows at most `sources` of them."""
 
     def __init__(self, sources: int) -> None:
         self._sources = sources

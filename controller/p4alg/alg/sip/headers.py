@@ -1,4 +1,5 @@
-"""Which headers carry addresses, and where in them they are (RFC 3261 section 20 and others)."""
+"""The headers that carry addresses, and where in them these are (RFC 3261 section 20 and
+others)."""
 
 from __future__ import annotations
 
@@ -47,21 +48,24 @@ CALL_IDS = (b"call-id", b"replaces", b"target-dialog", b"in-reply-to")
 
 
 class Role(Enum):
-    """What an address is there for."""
+    """What an address is for."""
 
     REACH = "reach"
-    """Messages are sent to it: Contact, Record-Route, Via."""
+    """Its owner wants to be sent messages at it: Contact, Record-Route, Path."""
     ROUTE = "route"
-    """Messages were sent to it, or are to be: Request-URI, Route."""
+    """This message is on its way to it: Request-URI, Route."""
     IDENTITY = "identity"
-    """It is part of a name: From, To, P-Asserted-Identity, Referred-By and the like."""
+    """It is part of somebody's name: From, To, P-Asserted-Identity and the like."""
     MADDR = "maddr"
-    """It takes the place of a URI's host, and its port is that of the URI."""
+    """Messages go to it instead of the URI's host, at the URI's port (section 19.1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An address in a message: in which header (lower case, empty: Request-URI), and what for."""
+    """An address in a message: the name of its header, its role, and where it is.
+
+    The name is in lower case, and empty for the Request-URI.
+    """
 
     header: bytes
     role: Role
@@ -70,9 +74,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Via:
-    """One Via: sent-by, branch (may be empty), and the spans of the parameters that are there.
+    """One Via: its sent-by, its branch (may be empty), and the parameters it has.
 
-    `received` and `maddr` have no port of their own; `rport` is None without a value.
+    `received` and `maddr` have no port of their own. `rport` is None if it has no value.
     """
 
     sent_by: HostPort
@@ -84,7 +88,7 @@ class Via:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """One value of a Contact header; `expires` in seconds if it says so, `wildcard` for "*"."""
+    """One value of a Contact header: `expires` in seconds, or None; `wildcard` if it is "*"."""
 
     uri: Uri | None
     text: bytes
@@ -155,7 +159,10 @@ def contacts(message: Message, limits: SipLimits) -> list[Contact]:
 
 
 def seconds(text: bytes) -> int | None:
-    """Delta-seconds (0 to 2**32-1, RFC 3261 section 20.19); None if it is no number."""
+    """A number of seconds (RFC 3261 section 20.19); None if `text` is no number.
+
+    Larger numbers than 2**32-1 are taken for that.
+    """
     text = text.strip(b" \t\r\n")
     if not text.isdigit():
         return None
@@ -164,7 +171,7 @@ def seconds(text: bytes) -> int | None:
 
 
 def aor(message: Message, name: bytes) -> bytes:
-    """The URI in From or To without its parameters, lower case: an address of record."""
+    """The address of record in From or To: its URI without parameters, in lower case."""
     header = message.first(name)
     if header is None:
         return b""
@@ -173,9 +180,9 @@ def aor(message: Message, name: bytes) -> bytes:
 
 
 def places(message: Message, known: list[Contact], limits: SipLimits) -> list[Place]:
-    """Every address in Request-URI and headers but Via, in the order of the message.
+    """Every address in the Request-URI and in headers other than Via; raises `SipError`.
 
-    `known` are the message's contacts, read before.
+    `known` are the message's contacts, which have been read before.
     """
     found: list[Place] = []
     if message.uri is not None:
@@ -213,7 +220,7 @@ def _of(name: bytes, role: Role, uri: Uri | None) -> list[Place]:
 
 
 def call_id_spans(message: Message) -> Iterator[tuple[int, int]]:
-    """Where Call-IDs are: in headers of their own, and escaped in a Refer-To (RFC 3891)."""
+    """Where Call-IDs are: in some headers, and escaped in the URI of a Refer-To (RFC 3891)."""
     for header in message.all(*CALL_IDS):
         yield header.start, header.end
     for header in message.all(b"refer-to"):

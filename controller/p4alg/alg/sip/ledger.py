@@ -1,29 +1,65 @@
-"""What the SIP ALG has of the gateway: held endpoints and pinholes, and who needs each.
+"""What the gateway has granted to the SIP ALG, and which calls and registrations use it.
 
-Calls, dialogs and registrations share them: two calls of one phone have the same
-signalling port, an early answer and the final one the same media. Each is given
-back when its last user lets go. What one message took is given back if that
-message is refused, so that a refused message leaves nothing behind.
+There are two kinds of *resource*: a reserved outside endpoint, to which nothing leads yet,
+and a pinhole. Several *users* (calls, dialogs, registrations) can share one: two calls
+of a phone have the same signalling port, and an early answer and the final one name the
+same media port. A resource is given back when its last user releases it.
+
+What a message has taken since `begin` can be undone, so that a message that is refused
+leaves nothing behind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import NamedTuple
 
 from p4alg.alg.contract import Endpoint, Gateway, Grant, PinholeRequest, Refusal
 from p4alg.alg.sip.message import SipError
 
 User = Hashable
-Key = tuple[str, int, Endpoint, int]
-"""Kind, IP protocol, inside endpoint, and who may come (0 for a hold)."""
 
-_HOLD, _PINHOLE = "hold", "pinhole"
+
+class Kind(Enum):
+    """What a resource is."""
+
+    RESERVED = "reserved"
+    """An outside endpoint to which nothing leads yet."""
+    PINHOLE = "pinhole"
+
+
+class Key(NamedTuple):
+    """Which resource it is: `opener` is the address a pinhole is open to, 0 if reserved."""
+
+    kind: Kind
+    proto: int
+    listen: Endpoint
+    opener: int
+
+
+def reserved_key(proto: int, listen: Endpoint) -> Key:
+    """The key of the outside endpoint reserved for the inside host's `listen`."""
+    return Key(Kind.RESERVED, proto, listen, 0)
+
+
+def pinhole_key(proto: int, listen: Endpoint, opener: int) -> Key:
+    """The key of the pinhole that leads from the address `opener` to `listen`."""
+    return Key(Kind.PINHOLE, proto, listen, opener)
+
+
 _IDS = 8
+"""Numbers of the gateway that one resource may have had; the oldest is left to its timer."""
 
 
 @dataclass(slots=True)
 class _Resource:
+    """`ids` are the gateway's numbers for it, the current one last.
+
+    `until` is when each user's need of a pinhole ends, which may be earlier than its release.
+    """
+
     visible: Endpoint
     ids: list[int]
     is_pair: bool = False
@@ -33,7 +69,7 @@ class _Resource:
 
 @dataclass(frozen=True, slots=True)
 class _New:
-    """An id granted since `begin`, and what was announced before it."""
+    """A number granted since `begin`, and what the resource was before it."""
 
     key: Key
     number: int
@@ -42,14 +78,14 @@ class _New:
 
 
 class Ledger:
-    """Every hold and pinhole of the ALG, at most `limit` of them."""
+    """Every reserved endpoint and every pinhole of the ALG, at most `limit` of them."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._resources: dict[Key, _Resource] = {}
-        # By user, in the order they were taken.
+        # What each user has, in the order in which it was taken.
         self._of: dict[User, dict[Key, None]] = {}
-        # Since `begin`: what a user had not, and ids that did not exist.
+        # Since `begin`: what a user has now and had not before, and what was granted.
         self._taken: list[tuple[User, Key]] = []
         self._new: list[_New] = []
 
@@ -57,7 +93,7 @@ class Ledger:
         return len(self._resources)
 
     def begin(self) -> None:
-        """A message begins: what is taken from here on can be undone."""
+        """A message begins: `undo` takes back what is taken from here on."""
         self._taken.clear()
         self._new.clear()
 
@@ -67,7 +103,7 @@ class Ledger:
         return [new.number for new in self._new]
 
     def undo(self) -> list[int]:
-        """Forget what was taken since `begin`; the ids to end."""
+        """Forget what was taken since `begin`; returns the numbers to end at the gateway."""
         ids = [grant.number for grant in reversed(self._new)]
         for new in reversed(self._new):
             resource = self._resources.get(new.key)
@@ -82,8 +118,12 @@ class Ledger:
     def reserve(
         self, user: User, gateway: Gateway, proto: int, listen: Endpoint, *, pair: bool = False
     ) -> Endpoint:
-        """The outside endpoint of `listen`, held for `user`; raises `SipError` if refused."""
-        key: Key = (_HOLD, proto, listen, 0)
+        """Reserve the outside endpoint of `listen` for `user`, and return it.
+
+        With `pair` the next port is reserved too, see `Gateway.reserve`. Raises `SipError` if
+        the gateway refuses.
+        """
+        key = reserved_key(proto, listen)
         resource = self._resources.get(key)
         if resource is None or (pair and not resource.is_pair):
             self._check(key)
@@ -96,11 +136,12 @@ class Ledger:
         return resource.visible
 
     def pinhole(self, user: User, gateway: Gateway, request: PinholeRequest, now: float) -> int:
-        """Open a pinhole for `user`, or prolong it; its id. Raises `SipError` if refused.
+        """Open a pinhole for `user`, or prolong the one there is; returns its number.
 
-        It lives as long as the user that needs it longest.
+        It stays open for the user that needs it longest. Raises `SipError` if the gateway
+        refuses.
         """
-        key: Key = (_PINHOLE, request.proto, request.listen, request.opener_addr)
+        key = pinhole_key(request.proto, request.listen, request.opener_addr)
         self._check(key)
         known = self._resources.get(key)
         others = known.until.items() if known else ()
@@ -118,20 +159,24 @@ class Ledger:
         return grant.pinhole_id
 
     def visible(self, proto: int, listen: Endpoint) -> Endpoint | None:
-        """The outside endpoint of `listen`, if it is held."""
-        resource = self._resources.get((_HOLD, proto, listen, 0))
+        """The outside endpoint that is reserved for `listen`, if one is."""
+        resource = self._resources.get(reserved_key(proto, listen))
         return resource.visible if resource else None
 
     def release(self, user: User, keep: Collection[Key] = ()) -> list[int]:
-        """`user` lets go of all but `keep`; the ids nobody needs any more, pinholes first."""
+        """Take from `user` all but `keep`.
+
+        Returns the numbers of what has no user any more, to end at the gateway: pinholes
+        first, as they lead through reserved endpoints.
+        """
         gone = [key for key in self._of.get(user, ()) if key not in keep]
         ids: list[int] = []
-        for key in sorted(gone, key=lambda k: k[0] == _HOLD):
+        for key in sorted(gone, key=lambda k: k.kind is Kind.RESERVED):
             ids += self._drop(user, key)
         return ids
 
     def ids(self, user: User) -> list[int]:
-        """The ids of what a user has, in their order."""
+        """The gateway's numbers for what a user has, in ascending order."""
         found = (self._resources[key].ids for key in self._of.get(user, ()))
         return sorted(number for ids in found for number in ids)
 
@@ -144,7 +189,8 @@ class Ledger:
         resource = self._resources.setdefault(key, _Resource(grant.visible, []))
         if number not in resource.ids:
             self._new.append(_New(key, number, resource.visible, resource.is_pair))
-            # A used-up or expired pinhole is asked for anew; flows of the old one go on.
+            # A pinhole that was used up or has expired is granted again under another number,
+            # but flows that came through the old one go on.
             resource.ids = [*resource.ids[-_IDS:], number]
             resource.visible = grant.visible
         return resource

@@ -1,7 +1,7 @@
 """What the SIP ALG is configured with: sizes, numbers, times and choices.
 
-Every one is a bound on what a peer can make the gateway do; at a bound the new
-is refused and the old kept.
+Each limit bounds what a peer can make the gateway do. When one is reached, what is new is
+refused, and what is there already is kept.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ class Candidates(Enum):
     """What becomes of the ICE candidates (RFC 8839) an inside host announces."""
 
     REMOVE = "remove"
-    """They go: the peers fall back to what c= and m= say, which the ALG keeps right."""
+    """They are removed. The peers then use what the c= and m= lines say, which are translated."""
     REWRITE = "rewrite"
-    """Those that name a port of the stream are translated, the others go."""
+    """Those that name a port of the stream are translated, and the others removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class SipLimits:
     """Sizes in bytes, and how many of each thing there may be.
 
-    `message`, `line` and `headers` bound one message; `values` the addresses in
-    it (Via, Contact, Route and the like); `media`, `sdp_lines`, `parts` and
-    `depth` its body. `calls` and the rest bound the tables of the whole gateway,
-    with `_per_host` for one inside host.
+    Of one message: `message` and `line` are sizes, `headers` the number of headers, and
+    `values` that of addresses (Via, Contact, Route and the like). Of its body: `media` and
+    `sdp_lines` of one description, `parts` of one multipart body, and their nesting `depth`.
+    `dialogs` is the number of branches of one call. The rest bound the tables of the whole
+    gateway; those that end in `_per_host` are for one inside host.
     """
 
     message: int = 16384
@@ -52,12 +53,12 @@ class SipLimits:
 class SipTimers:
     """Times in seconds.
 
-    `transaction` is 64*T1 of RFC 3261 section 17; `ringing` is its timer C with
-    a margin, begun again by each provisional response. `media_wait` is how long
-    a media pinhole waits for its first packet, `media_idle` how long media may
-    be silent, and `hold` how long a call on hold keeps its pinholes. `call` and
-    `registration` are upper limits, whatever the peers agree on;
-    `signalling_idle` is how long an outside port for signalling stays without use.
+    `transaction` is 64*T1 of RFC 3261 section 17. `ringing` is timer C of section 16.6 with
+    a margin; each provisional response begins it anew. `media_wait` is how long a media
+    pinhole waits for its first packet, `media_idle` how long media may be silent, and
+    `hold` how long a call on hold keeps its pinholes. `call` and `registration` are upper
+    limits, whatever the peers agree on. `signalling_idle` is how long an outside port for
+    signalling stays reserved after its last use.
     """
 
     transaction: float = 32.0
@@ -72,10 +73,11 @@ class SipTimers:
 
 @dataclass(frozen=True, slots=True)
 class SipFlood:
-    """Flood limits: so many new ones a source within `window` seconds.
+    """Flood limits.
 
-    An INVITE that was rejected `rejections` times within `rejection_window`
-    seconds is dropped for `rejection_block` seconds.
+    A source may begin `calls` calls and `registrations` registrations in `window` seconds. An
+    INVITE that was rejected `rejections` times within `rejection_window` seconds is dropped
+    for `rejection_block` seconds.
     """
 
     window: float = 10.0
@@ -88,10 +90,10 @@ class SipFlood:
 
 @dataclass(frozen=True, slots=True)
 class SipSettings:
-    """All of it, with the choices.
+    """All settings of the ALG.
 
-    `inbound_from_anyone` lets hosts call in that are no registrar or proxy of
-    the inside host, as a phone system behind a static mapping needs.
+    With `inbound_from_anyone` any host may call in. Otherwise only a registrar or proxy of the
+    inside host may, which is not enough for a phone system behind a static mapping.
     """
 
     limits: SipLimits = field(default_factory=SipLimits)

@@ -1,8 +1,8 @@
-"""Media: what SDP announces, and the holds and pinholes for it (S3, S4; RFC 3264).
+"""Media: what SDP announces, and the endpoints and pinholes for it (S3, S4; RFC 3264).
 
-Media of two inside hosts whose call goes through an outside proxy hairpins: each
-is told the outside endpoint of the other, as any remote peer is, and no inside
-address ever reaches another host.
+When two inside hosts call each other through an outside proxy, each is told the outside
+endpoint of the other, as any remote end is. Their media then hairpin through the gateway.
+No inside address is ever told to another host.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 from p4alg.alg.contract import Endpoint, PinholeRequest, format_addr
 from p4alg.alg.sip.body import SdpPart
 from p4alg.alg.sip.exchange import Exchange
-from p4alg.alg.sip.ledger import Key, User
+from p4alg.alg.sip.ledger import Key, User, pinhole_key, reserved_key
 from p4alg.alg.sip.limits import Candidates
 from p4alg.alg.sip.message import SipError
 from p4alg.alg.sip.records import Call, Dialog, Stream, Streams
@@ -22,14 +22,16 @@ _MULTICAST = 224 << 24
 _LOOPBACK = 127
 _HELD = (b"sendonly", b"inactive")
 _MEDIA_FLOWS, _RTCP_FLOWS = 2, 1
-"""A stream may go on from another port of the same host (a call forwarded by a media server)."""
+"""How many flows may use a media pinhole, and an RTCP one. A media server that forwards a
+call may go on from another port, so there is a second for media."""
 
 
 def announce(x: Exchange, part: SdpPart, user: User | None, is_answer: bool) -> Streams:
-    """Have the inside host's description name outside endpoints; its streams.
+    """Replace the endpoints in the inside host's description by outside ones.
 
-    They are held for `user`; without one only addresses are translated, as in
-    an answer to OPTIONS. Raises `SipError` if an endpoint is not to be had.
+    Returns its streams. The outside endpoints are reserved for `user`; without a user only
+    addresses are translated, as in an answer to OPTIONS. Raises `SipError` if an endpoint
+    cannot be reserved.
     """
     found = read_sdp(x.message.data, part.start, part.end, x.settings.limits)
     streams: list[Stream] = []
@@ -38,7 +40,7 @@ def announce(x: Exchange, part: SdpPart, user: User | None, is_answer: bool) -> 
         stream = _own_stream(x, part, found, media, user, is_answer)
         streams.append(stream)
         for span in media.connections or found.connections:
-            # One line for several streams has to be right for all of them.
+            # One c= line may be that of several streams, which must then have one address.
             visible = stream.visible
             if visible is not None and shown.setdefault(span, visible.addr) != visible.addr:
                 raise SipError("split-address")
@@ -59,7 +61,7 @@ def _own_stream(
     user: User | None,
     is_answer: bool,
 ) -> Stream:
-    """A stream of the inside host, whose ports are translated."""
+    """Translate the ports of one stream of the inside host, and return the stream."""
     addr = found.addr_of(media)
     held = addr == 0 or media.direction in _HELD
     idle = Stream(media.kind, media.proto, None, None, is_held=held)
@@ -67,7 +69,8 @@ def _own_stream(
     if user is None or not media.listens or addr is None:
         return idle
     if addr not in (0, x.inside.addr):
-        # It may know its outside endpoint already (STUN); otherwise it is another host.
+        # A phone that uses STUN may have written its outside endpoint. Any other address
+        # is that of another host, for which nothing is opened.
         known = x.gateway.inside_of(media.proto, Endpoint(addr, media.port))
         if known is None or known.addr != x.inside.addr:
             where = f"{media.kind} at {Endpoint(addr, media.port)}"
@@ -85,7 +88,7 @@ def _own_stream(
         x.check_port(rtcp_port)
         rtcp = Endpoint(listen.addr, rtcp_port)
         rtcp_visible = Endpoint(visible.addr, visible.port + 1)
-        # Not neighbours after all if one of them was in use before.
+        # If one of the two was in use before, they did not get neighbouring ports.
         is_pair = is_pair and gateway.inside_of(media.proto, rtcp_visible) == rtcp
         if not is_pair:
             rtcp_visible = ledger.reserve(user, gateway, media.proto, rtcp)
@@ -105,10 +108,11 @@ def _own_stream(
 
 
 def _rtcp_port(x: Exchange, media: Media, listen: Endpoint, is_answer: bool) -> int | None:
-    """The port of its own that RTCP of a stream has; None if it has none, or not here.
+    """The port at which the inside host receives RTCP of a stream, if it is not the media's.
 
-    An offer of rtcp-mux may be turned down, and then the port counts (RFC 5761
-    section 5.1.1); an answer with it is the last word.
+    None if there is none, or if RTCP is received at another host. In an offer the port
+    counts in spite of rtcp-mux, since the answer may turn that down (RFC 5761 section 5.1.1);
+    in an answer rtcp-mux is final.
     """
     if not media.is_rtp or (media.has_mux and is_answer):
         return None
@@ -126,7 +130,7 @@ def _edit_ports(
     _edit(x, part, media.port_span, b"%d" % visible.port)
     if media.rtcp is None:
         if rtcp.port not in (visible.port, visible.port + 1) and media.attributes_at is not None:
-            # Where nobody would look for it (RFC 3605 section 2.1).
+            # RTCP is not at the next port, where it would be expected (RFC 3605 section 2.1).
             at = media.attributes_at
             _edit(x, part, (at, at), b"a=rtcp:%d\r\n" % rtcp.port)
         return
@@ -146,7 +150,7 @@ def _candidates(x: Exchange, part: SdpPart, media: Media, known: dict[Endpoint, 
         _edit_addr(x, part, candidate.host, shown.addr)
         _edit(x, part, candidate.port, b"%d" % shown.port)
         if candidate.related is not None and candidate.related[0].addr == x.inside.addr:
-            # RFC 8839 section 5.1: what is not to be told is 0.0.0.0 and port 9.
+            # A related address that is kept secret is 0.0.0.0 and port 9 (RFC 8839 section 5.1).
             _edit_addr(x, part, candidate.related[0], 0)
             _edit(x, part, candidate.related[1], b"9")
 
@@ -175,7 +179,7 @@ def hear(x: Exchange, part: SdpPart) -> Streams:
         held = addr == 0 or media.direction in _HELD
         stream = Stream(media.kind, media.proto, None, None, is_held=held, has_mux=media.has_mux)
         if media.port != 0:
-            # A name, or IPv6: where the media come from is not known.
+            # For a name or an IPv6 address it is not known where the media will come from.
             addr = addr or 0
             rtcp = Endpoint(addr, min(media.port + 1, 0xFFFF))
             if media.rtcp is not None:
@@ -190,11 +194,11 @@ def hear(x: Exchange, part: SdpPart) -> Streams:
 
 
 def connect(x: Exchange, call: Call, tag: bytes, local: Streams, remote: Streams) -> None:
-    """Offer and answer of a dialog are known: open what they agreed on, end what they did not.
+    """Open the media on which offer and answer of a dialog agree, and end all others it has.
 
-    Raises `SipError` if something is not to be had.
+    Raises `SipError` if something cannot be reserved or opened.
     """
-    dialog = _dialog(x, call, tag)
+    dialog = dialog_of(x, call, tag)
     user = call.user(tag)
     held = _is_held(local) or _is_held(remote)
     known = list(remote)
@@ -204,13 +208,13 @@ def connect(x: Exchange, call: Call, tag: bytes, local: Streams, remote: Streams
             continue
         before = dialog.remote[index] if index < len(dialog.remote) else None
         if theirs.media.addr == 0 and before is not None and before.media is not None:
-            # Held in the manner of RFC 2543: it is still where it was.
+            # A call put on hold in the manner of RFC 2543; its media stay where they were.
             theirs = known[index] = replace(before, is_held=True)
         x.calls.ledger.reserve(user, x.gateway, mine.proto, mine.media, pair=mine.is_pair)
-        keep.add(("hold", mine.proto, mine.media, 0))
+        keep.add(reserved_key(mine.proto, mine.media))
         if mine.rtcp is not None and not mine.is_pair:
             x.calls.ledger.reserve(user, x.gateway, mine.proto, mine.rtcp)
-            keep.add(("hold", mine.proto, mine.rtcp, 0))
+            keep.add(reserved_key(mine.proto, mine.rtcp))
         keep |= _open(x, user, mine, theirs, held)
     dialog.local, dialog.remote = local, tuple(known)
     if not held:
@@ -220,7 +224,8 @@ def connect(x: Exchange, call: Call, tag: bytes, local: Streams, remote: Streams
     x.ended += x.calls.ledger.release(user, keep)
 
 
-def _dialog(x: Exchange, call: Call, tag: bytes) -> Dialog:
+def dialog_of(x: Exchange, call: Call, tag: bytes) -> Dialog:
+    """The dialog with a remote end, made if there is none; raises `SipError` at the limit."""
     dialog = call.dialogs.get(tag)
     if dialog is None:
         if len(call.dialogs) >= x.settings.limits.dialogs:
@@ -235,7 +240,7 @@ def _is_held(streams: Streams) -> bool:
 
 
 def _open(x: Exchange, user: User, mine: Stream, theirs: Stream, held: bool) -> set[Key]:
-    """Open the pinholes of one stream, if both ends listen; what they are kept by."""
+    """Open the pinholes of one stream, if both ends listen; returns their keys."""
     if mine.media is None or theirs.media is None:
         return set()
     wanted = [(mine.media, theirs.media.addr, "rtp" if mine.is_rtp else "media", _MEDIA_FLOWS)]
@@ -260,5 +265,5 @@ def _open(x: Exchange, user: User, mine: Stream, theirs: Stream, held: bool) -> 
             flow_idle=timers.hold if held else timers.media_idle,
         )
         x.pinholes.append(x.calls.ledger.pinhole(user, x.gateway, request, x.now))
-        kept.add(("pinhole", mine.proto, listen, opener))
+        kept.add(pinhole_key(mine.proto, listen, opener))
     return kept

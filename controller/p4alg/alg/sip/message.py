@@ -1,9 +1,9 @@
 """One SIP message as spans over its bytes (RFC 3261 sections 7 and 25).
 
-Nothing is copied or rebuilt: a header is a place in the message. What two
-parsers could read differently (bare CR or LF, NUL, a second Call-ID or
-Content-Length, a length that is not what follows) is an error, since a helper
-that reads a message otherwise than its receiver is a way around both.
+Nothing is copied or rebuilt: a header is a place in the message. Whatever two parsers could
+read differently is an error: a bare CR or LF, a NUL, a second Call-ID or Content-Length, a
+Content-Length that is not the length of what follows. If the gateway read a message
+differently from its receiver, an attacker could show each of them something else.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class SipError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A header: its full name in lower case, and where its value is (no space around it)."""
+    """A header: its full name in lower case, and the span of its value without outer space."""
 
     name: bytes
     start: int
@@ -64,8 +64,8 @@ class Header:
 class Head:
     """Start line and headers; `length` is Content-Length, None if there is none.
 
-    `method` and `uri` (a span) are those of a request, `code` that of a
-    response (0 in a request). The body begins at `body`.
+    A request has `method` and `uri` (a span), and its `code` is 0; a response has a `code`
+    only. The body begins at `body`.
     """
 
     method: bytes
@@ -78,9 +78,10 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A whole message: `body` is a span, `method` of a response is that of its CSeq.
+    """A whole message. `uri` and `body` are spans, and `uri` is None in a response.
 
-    `cseq` is 0 to 2**31-1; tags are empty where there is none.
+    The `method` of a response is that of its CSeq. `code` is 0 in a request. `cseq` is 0
+    to 2**31-1. A tag is empty if there is none.
     """
 
     data: bytes
@@ -113,9 +114,9 @@ class Message:
 
 
 def may_begin_sip(data: bytes, line: int) -> bool:
-    """Whether `data`, perhaps a part of it, can be the beginning of a SIP message.
+    """Whether a SIP message can begin like `data`, which may be only its first bytes.
 
-    A start line is at most `line` bytes long; once it is complete the answer is final.
+    A start line is at most `line` bytes long. Once it is complete the answer is final.
     """
     end = data.find(b"\r\n", 0, line + 2)
     if end >= 0:
@@ -236,7 +237,7 @@ def parse_message(data: bytes, limits: SipLimits) -> Message:
 
 
 def _tag(data: bytes, header: Header) -> bytes:
-    # Parameters of the URI are inside the angle brackets, those of the header behind.
+    # The header's own parameters follow the angle brackets; those inside belong to the URI.
     at = max(header.start, data.rfind(b">", header.start, header.end))
     found = _TAG.search(data, at, header.end)
     return found[1] if found else b""

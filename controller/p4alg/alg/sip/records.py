@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import NamedTuple
 
 from p4alg.alg.contract import Endpoint
 from p4alg.alg.sip.ledger import User
-
-
-class CallState(Enum):
-    """How far a call is."""
-
-    CALLING = "calling"
-    RINGING = "ringing"
-    EARLY = "early"
-    ANSWERED = "answered"
-    HELD = "held"
-    ENDING = "ending"
+from p4alg.alg.sip.limits import SipTimers
+from p4alg.alg.sip.states import (
+    CALL_STATES,
+    DIALOG_STATES,
+    CallEvent,
+    CallState,
+    DialogEvent,
+    DialogState,
+    Timer,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
     """One m= section of one side.
 
-    `media` is where it listens (the inside endpoint, or the remote one) and
-    `rtcp` where its RTCP does; None if it does not. `visible` is what the
-    outside was told; `is_hairpin` tells that the remote one is inside too.
+    `media` is where this side receives it (an inside endpoint, or a remote one), and `rtcp`
+    where it receives its RTCP; None if it does not. `visible` is the outside endpoint that was
+    told for an inside one. `is_hairpin` tells that a remote endpoint leads to an inside host.
     """
 
     kind: str
@@ -47,7 +45,7 @@ Streams = tuple[Stream, ...]
 
 
 class CallKey(NamedTuple):
-    """Whose call it is (the inside address), its Call-ID as seen outside, who called."""
+    """The inside host's address, the Call-ID as seen outside, and whether the host called."""
 
     inside: int
     call_id: bytes
@@ -56,7 +54,7 @@ class CallKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """An offer or a late one: whose it is, and its streams."""
+    """An offer: whether the inside host made it, and its streams."""
 
     by_inside: bool
     streams: Streams
@@ -64,23 +62,35 @@ class Description:
 
 @dataclass(slots=True)
 class Dialog:
-    """A dialog of a call, by the tag of the remote end; `held_since` is a time, or None."""
+    """A dialog of a call, with the media that were agreed on last.
 
-    confirmed: bool = False
+    `held_since` is the time since which it is on hold, None if it is not.
+    """
+
+    state: DialogState = DialogState.EARLY
     local: Streams = ()
     remote: Streams = ()
     held_since: float | None = None
 
+    def step(self, event: DialogEvent) -> None:
+        """Go on to the state that follows."""
+        self.state = DIALOG_STATES[self.state].get(event, self.state)
+
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """A call of an inside host. Times are those of `now`; `ends_at` is None while it goes on."""
+    """A call of an inside host; `dialogs` are by the tag of the remote end.
+
+    `created`, `ringing_until` and `ends_at` are times in seconds. `ends_at` is None unless
+    something is waited for (`Timer.END_SOON`). `late` is an offer that came in a response and
+    has no answer yet. `contact` is where the inside host wants to get requests.
+    """
 
     key: CallKey
     caller_tag: bytes
     parties: tuple[str, str]
     attempt: tuple[int, bytes, bytes]
-    """Who calls whom, for telling an INVITE that comes again and again."""
+    """Source, caller and target of the INVITE, by which another like it is recognised."""
     created: float
     ringing_until: float
     state: CallState = CallState.CALLING
@@ -94,21 +104,38 @@ class Call:
     @property
     def answered(self) -> bool:
         """Whether some 2xx has answered the INVITE."""
-        return any(dialog.confirmed for dialog in self.dialogs.values())
+        return any(dialog.state is DialogState.CONFIRMED for dialog in self.dialogs.values())
+
+    def step(self, event: CallEvent, timers: SipTimers, now: float) -> None:
+        """Go on to the state that follows, with its timers; see `CALL_STATES`."""
+        row = CALL_STATES[self.state].get(event)
+        if row is None:
+            return
+        self.state = row.state
+        for timer in row.timers:
+            if timer is Timer.RING:
+                self.ringing_until = now + timers.ringing
+            elif timer is Timer.END_SOON:
+                self.ends_at = now + timers.transaction
+            else:
+                self.ends_at = None
 
     def user(self, tag: bytes | None) -> User:
-        """Who holds the media of a dialog, or (None) those only offered yet."""
+        """The ledger's user for the media of a dialog; None: for those that are only offered."""
         return (self.key, tag)
 
     @property
     def signalling(self) -> User:
-        """Who holds the ways for requests within the call."""
+        """The ledger's user for the pinholes by which requests within the call come in."""
         return (self.key, "signalling")
 
 
 @dataclass(slots=True, eq=False)
 class Registration:
-    """A binding that a registrar (or notifier) has confirmed; `expires` is a time."""
+    """A registration that a registrar confirmed, or a subscription that a notifier did.
+
+    `expires` and `since` are times in seconds.
+    """
 
     kind: str
     inside: Endpoint
@@ -125,7 +152,7 @@ RegistrationKey = tuple[int, bytes, int, Endpoint, int]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A contact that an inside host asked to have bound; `expires` in seconds, None if not said."""
+    """A contact that an inside host wants registered, for `expires` seconds if it says so."""
 
     proto: int
     listen: Endpoint
@@ -135,7 +162,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What a REGISTER or SUBSCRIBE asks for; `clears` tells "Contact: *"."""
+    """What a REGISTER or SUBSCRIBE asks for; `clears` for "Contact: *", which ends all."""
 
     kind: str
     aor: bytes
@@ -146,20 +173,26 @@ class Binding:
 
 @dataclass(slots=True, eq=False)
 class Transaction:
-    """A request that was let through; `branches` are the topmost ones of its copies."""
+    """A request that was let through.
+
+    It is forgotten when `expires` has come. `branches` are those of the topmost Via of the
+    request and its copies, by one of which a response has to be recognised.
+    """
 
     expires: float
     branches: deque[bytes]
     offer: Description | None = None
     binding: Binding | None = None
     names_own_to: bool = False
-    """Whether To named the inside host that asks, as in REGISTER."""
-    done: bool = False
-    """Whether a final response has been acted on."""
+    """Whether To names the inside host that sent the request, as in REGISTER."""
+    completed: bool = False
+    """Whether a final response has come. An error that comes after it is a copy, or too late,
+    and means nothing to the call."""
 
 
 class TransactionKey(NamedTuple):
-    """Inside address, Call-ID as seen outside, CSeq number and method, who asked."""
+    """The inside host's address, Call-ID as seen outside, CSeq number and method, and whether
+    the inside host sent the request."""
 
     inside: int
     call_id: bytes

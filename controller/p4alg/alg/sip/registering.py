@@ -1,8 +1,9 @@
 """Registrations and subscriptions: how inbound requests find an inside host (S5; RFC 3261
 section 10, RFC 6665).
 
-The request only notes what it asks for. The 2xx of the registrar opens the way,
-for that registrar, to the contacts it lists and for as long as it says.
+A request opens nothing; what it asks for is only noted. With a 2xx the registrar
+confirms it. Then that registrar, and nobody else, may send requests to the contacts that
+it lists, for as long as it says.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _FLOWS = 64
 
 
 def request(x: Exchange, transaction: Transaction) -> None:
-    """Note what an inside host asks for; raises `SipError` if it may not."""
+    """Note what an inside host asks for; raises `SipError` if it must not be opened."""
     kind = _METHODS.get(x.message.method)
     if kind is None or not x.from_inside:
         return
@@ -34,13 +35,13 @@ def request(x: Exchange, transaction: Transaction) -> None:
     clears = any(contact.wildcard for contact in x.contacts)
     name = aor(x.message, b"to")
     if kind == "subscription":
-        # What keeps two of them apart is the dialog (RFC 6665 section 4.1.2.1).
+        # Subscriptions are told apart by their dialogs (RFC 6665 section 4.1.2.1).
         name = x.call_id
     transaction.binding = Binding(kind, name, tuple(asked), _expires(x), clears)
 
 
 def check_flood(x: Exchange) -> None:
-    """A new REGISTER: raises `SipError` if its source sends too many."""
+    """Count a new REGISTER; raises `SipError` if its source sends too many."""
     source = x.inside.addr if x.from_inside else x.remote.addr
     flood = x.settings.flood
     if x.calls.new_registrations.count(source, flood.window, x.now) > flood.registrations:
@@ -48,13 +49,13 @@ def check_flood(x: Exchange) -> None:
 
 
 def _own(x: Exchange, contact: Contact) -> tuple[int, Endpoint, Endpoint] | None:
-    """Protocol, inside and outside endpoint of a contact, if it is the inside host's."""
+    """Protocol, inside and outside endpoint of a contact; None if it is not the inside host's."""
     if contact.uri is None or contact.uri.host.addr is None:
         return None
     host = contact.uri.host
     if host.addr == x.inside.addr:
         listen = Endpoint(x.inside.addr, host.number)
-        visible = outside_of(x, host, may_hold=False)
+        visible = outside_of(x, host, may_reserve=False)
         return None if visible is None else (host.proto, listen, visible)
     found = inside_of(x, host)
     if found is None or contact.uri.host.addr is None:
@@ -68,7 +69,7 @@ def _expires(x: Exchange) -> int | None:
 
 
 def response(x: Exchange, transaction: Transaction | None) -> None:
-    """The registrar's answer; only a 2xx to a request that was let through counts."""
+    """Handle the registrar's answer, if it is a 2xx to a request that was let through."""
     if transaction is None or x.from_inside or not 200 <= x.message.code < 300:
         return
     binding = transaction.binding
@@ -94,7 +95,7 @@ def response(x: Exchange, transaction: Transaction | None) -> None:
 
 
 def terminated(x: Exchange) -> None:
-    """A NOTIFY may tell that a subscription is over (RFC 6665 section 4.1.3)."""
+    """End a subscription if a NOTIFY says that it is over (RFC 6665 section 4.1.3)."""
     state = x.message.first(b"subscription-state")
     if x.message.method != b"NOTIFY" or x.from_inside or state is None:
         return
@@ -110,11 +111,11 @@ def _clear(x: Exchange, name: bytes) -> None:
 
 
 def _granted(x: Exchange, binding: Binding, asked: Asked) -> int:
-    """For how many seconds a contact is bound; 0 if it is not."""
+    """For how many seconds the answer confirms a contact; 0 if it does not."""
     wanted = asked.expires if asked.expires is not None else binding.expires
     header = _expires(x)
     if binding.kind == "subscription" or not x.contacts:
-        # Not every registrar lists what it has bound, as section 10.3 step 8 wants.
+        # Some registrars do not list the contacts, though section 10.3 step 8 asks for it.
         listed = header if header is not None else wanted
     else:
         listed = 0

@@ -1,9 +1,11 @@
-"""Addresses in headers: those of the inside host as the outside has to see them, and back (S2).
+"""Translates the addresses in headers, outward and inward (S2).
 
-Outward, an address is the inside host's if it is its own; anything else, other
-inside hosts included, is left alone (G7). Inward, it is if the gateway has it
-lead there. Where messages are sent to (Contact, Via, Record-Route) the outside
-endpoint is held, so that it stays the same.
+In a message to the outside, the inside host's own address is replaced by the outside
+endpoint. Other addresses are left alone, those of other inside hosts included (G7). In a
+message to the inside, an outside endpoint is replaced if it leads to this inside host.
+
+Where the outside will send messages to (Contact, Via, Record-Route), the outside endpoint is
+reserved, so that it stays the same as long as it is needed.
 """
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ from p4alg.alg.sip.uri import HostPort
 
 
 def rewrite_headers(x: Exchange, maps_to: bool) -> bool:
-    """Edit every address of the start line and the headers; whether To names the inside host.
+    """Edit every address of the start line and the headers.
 
-    `maps_to` tells that it did in the request that this answers. Raises
-    `SipError` if an endpoint is not to be had.
+    Returns whether To names the inside host. `maps_to` tells whether it did in the request
+    that this message answers. Raises `SipError` if an endpoint cannot be reserved.
     """
     found = places(x.message, x.contacts, x.settings.limits)
     if x.from_inside:
@@ -38,12 +40,15 @@ def rewrite_headers(x: Exchange, maps_to: bool) -> bool:
     return any(p.header == b"to" and p.host.addr == x.inside.addr for p in found)
 
 
-def outside_of(x: Exchange, host: HostPort, *, may_hold: bool) -> Endpoint | None:
-    """How the outside reaches what an inside message calls `host`; None if it is not held."""
+def outside_of(x: Exchange, host: HostPort, *, may_reserve: bool) -> Endpoint | None:
+    """The outside endpoint of what a message of the inside host calls `host`.
+
+    Without `may_reserve` it is None unless one is reserved already.
+    """
     listen = Endpoint(x.inside.addr, host.number)
     if listen == x.inside and host.proto == x.facts.proto:
         return x.seen
-    if not may_hold:
+    if not may_reserve:
         return x.calls.ledger.visible(host.proto, listen)
     x.check_port(listen.port)
     user = x.calls.use_signalling(host.proto, listen, x.now)
@@ -51,7 +56,7 @@ def outside_of(x: Exchange, host: HostPort, *, may_hold: bool) -> Endpoint | Non
 
 
 def inside_of(x: Exchange, host: HostPort) -> tuple[int, Endpoint] | None:
-    """The protocol and endpoint of the inside host that `host` leads to, if it does."""
+    """The protocol and the inside host's endpoint that `host` leads to; None if to none."""
     if host.addr is None:
         return None
     told = Endpoint(host.addr, host.number)
@@ -71,7 +76,7 @@ def _outward(x: Exchange, place: Place) -> None:
     if place.role is Role.MADDR or (place.role is Role.IDENTITY and host.port is None):
         _write(x, host, x.seen, has_port=False)
         return
-    visible = outside_of(x, host, may_hold=place.role is Role.REACH)
+    visible = outside_of(x, host, may_reserve=place.role is Role.REACH)
     if visible is None:
         _write(x, host, Endpoint(x.seen.addr, host.number), has_port=host.port is not None)
         return
@@ -85,7 +90,8 @@ def _outward(x: Exchange, place: Place) -> None:
 def _inward(x: Exchange, place: Place, maps_to: bool) -> None:
     host = place.host
     if place.header in (b"from", b"to"):
-        # The caller's name is not ours to change; both may be seen at one address.
+        # From of a request and To of a response are the remote end's name. It is not changed,
+        # even if both ends have the same outside address.
         own = b"to" if x.message.is_request else b"from"
         if place.header != own and not (maps_to and place.header == b"to"):
             return
@@ -105,7 +111,7 @@ def _inward(x: Exchange, place: Place, maps_to: bool) -> None:
 
 def _via_outward(x: Exchange, via: Via) -> None:
     if via.sent_by.addr == x.inside.addr:
-        visible = outside_of(x, via.sent_by, may_hold=True)
+        visible = outside_of(x, via.sent_by, may_reserve=True)
         if visible is not None:
             listen = Endpoint(x.inside.addr, via.sent_by.number)
             has_port = via.sent_by.port is not None
@@ -127,12 +133,12 @@ def _via_inward(x: Exchange, via: Via) -> None:
         wants_port = inside.port != via.sent_by.default or (kept and via.sent_by.port is not None)
         _write(x, via.sent_by, inside, has_port=wants_port)
     elif via is not x.vias[0] or x.message.is_request:
-        return  # It is not the inside host's, whatever it says was received.
+        return  # This Via is not the inside host's, and so its parameters are not either.
     for param in (via.received, via.maddr):
         if param is not None and param.addr == x.seen.addr:
             _write(x, param, x.inside, has_port=False)
     if via.rport is not None and via.rport.port == x.seen.port:
-        # What the server saw (RFC 3581): the phone would take it for its own.
+        # The server writes the port it saw (RFC 3581); the phone would take it for its own.
         x.edit(via.rport.start, via.rport.end, b"%d" % x.inside.port)
 
 

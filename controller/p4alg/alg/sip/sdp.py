@@ -34,7 +34,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class AddrSpan:
-    """An address in the description; `addr` is None for IPv6 and for names."""
+    """The span of an address; `addr` is None for IPv6 and for names."""
 
     start: int
     end: int
@@ -43,7 +43,7 @@ class AddrSpan:
 
 @dataclass(frozen=True, slots=True)
 class Rtcp:
-    """An a=rtcp line (RFC 3605); `host` is None if it names no address."""
+    """An a=rtcp line (RFC 3605): the span of its port, and its address if it has one."""
 
     span: Span
     port: int
@@ -52,9 +52,10 @@ class Rtcp:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An a=candidate line: its span with its line end, and the address, port and related ones.
+    """An a=candidate line (RFC 8839).
 
-    `is_udp` tells its transport; `related` is the raddr and rport, if there are any.
+    `line` is its span with the line end. `number` is its port, and `port` the span of that.
+    `related` are its raddr and rport, if it has them.
     """
 
     line: Span
@@ -67,7 +68,10 @@ class Candidate:
 
 @dataclass(slots=True)
 class Media:
-    """An m= section. `port_span` covers a number of ports ("/2") too, of which one is used."""
+    """An m= section.
+
+    `port_span` includes a number of ports ("/2") if there is one; only one port is translated.
+    """
 
     kind: str
     port: int
@@ -81,7 +85,7 @@ class Media:
     is_active: bool = False
     candidates: list[Candidate] = field(default_factory=list)
     attributes_at: int | None = None
-    """Where an a= line may be put in; None if the line before does not end."""
+    """Where an a= line may be inserted; None if the line before has no line end."""
 
     @property
     def proto(self) -> int:
@@ -95,8 +99,11 @@ class Media:
 
     @property
     def listens(self) -> bool:
-        """Whether anything is received at its port: it is not rejected, does not only connect,
-        and is no stand-in for what ICE is to tell later (RFC 8838)."""
+        """Whether anything is received at its port.
+
+        Nothing is if the stream was rejected (port 0), if it only connects (TCP, setup:active),
+        or if ICE will name the port later (port 9, RFC 8838).
+        """
         return self.port not in (0, _DISCARD) and not (self.proto == TCP and self.is_active)
 
 
@@ -110,7 +117,7 @@ class Description:
     media: list[Media] = field(default_factory=list)
 
     def addr_of(self, media: Media) -> int | None:
-        """The address that a medium is received at."""
+        """The address at which a stream is received; None if it is no IPv4 address."""
         found = media.connections or self.connections
         return found[0].addr if found else None
 
@@ -157,7 +164,7 @@ def _line(found: Description, data: bytes, line: re.Match[bytes], limits: SipLim
             media.has_attributes = True
         _attribute(found, media, data, line)
     if found.media and not found.media[-1].has_attributes:
-        # They come last in a section (RFC 8866 section 9).
+        # Attributes are the last lines of a section (RFC 8866 section 9).
         found.media[-1].attributes_at = line.end() if line[3] else None
 
 

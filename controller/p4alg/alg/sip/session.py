@@ -1,4 +1,4 @@
-"""What becomes of one whole SIP message, whatever it came on (S1)."""
+"""Handles one whole SIP message, whether it came over UDP or TCP (S1)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SipSession:
         return x.forward(len(data))
 
     def tick(self, gateway: Gateway, now: float) -> None:
-        """End what is over by the clock, of all sessions."""
+        """End what has timed out, of all sessions."""
         for number in self._calls.tick(now):
             gateway.end(number)
 
@@ -62,14 +62,18 @@ class SipSession:
     def _response(self, x: Exchange) -> None:
         transaction = self._calls.answered(x.transaction, x.branch, x.now)
         if transaction is None:
-            # Its addresses are translated, but it opens nothing (G7).
+            # Its addresses are translated all the same, but it opens nothing (G7).
             x.notice("unmatched-response", f"{x.message.code}: nobody asked")
         rewrite_headers(x, maps_to=transaction is not None and transaction.names_own_to)
         dialogue.response(x, dialogue.call_of(x), transaction)
         registering.response(x, transaction)
 
     def _admit(self, x: Exchange) -> None:
-        """Requests from outside come from a server the inside host chose, or within a call (S5)."""
+        """Let a request in only if the inside host has chosen its sender (S5).
+
+        The sender must be a server the inside host has registered or connected to, or the
+        request must belong to a call with that sender. Raises `SipError` otherwise.
+        """
         if x.from_inside or self._facts.inside is Peer.CLIENT:
             return
         if x.settings.inbound_from_anyone:

@@ -11,7 +11,7 @@ _NEWLINES = b"\r\n"
 
 
 class NotSip(Exception):
-    """The bytes where a message has to begin are not those of SIP; `word` is countable."""
+    """What stands where a message has to begin is not SIP; `word` is countable."""
 
     def __init__(self, word: str, is_error: bool) -> None:
         super().__init__(word)
@@ -21,7 +21,7 @@ class NotSip(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What a stream goes on with: a whole message, or newlines that keep it alive (RFC 5626)."""
+    """The next piece of a stream: a whole message, or newlines that keep it alive (RFC 5626)."""
 
     length: int
     is_message: bool
@@ -30,8 +30,8 @@ class Piece:
 class Framer:
     """One direction of a connection.
 
-    It remembers how far an incomplete message was looked at, so that one that
-    comes byte by byte costs no more than one that comes whole.
+    It remembers how far an incomplete message has been searched, so that a message that
+    comes byte by byte costs no more work than one that comes whole.
     """
 
     def __init__(self, limits: SipLimits) -> None:
@@ -40,10 +40,10 @@ class Framer:
         self._needed = 0
 
     def piece(self, data: bytes, at: int) -> Piece | None:
-        """The next piece of `data` from `at` on; None until more has come.
+        """The next piece of `data` from `at` on, or None while it is not complete.
 
-        What it leaves has to come again with more behind it. Raises `NotSip`,
-        or `SipError` when the end of the message cannot be known.
+        Then the same bytes have to be given again, with more behind them. Raises `NotSip`, or
+        `SipError` if it cannot be known where the message ends.
         """
         if data[at] in _NEWLINES:
             end = at
@@ -69,12 +69,12 @@ class Framer:
         if end < 0:
             if len(data) - at > self._limits.message:
                 raise SipError("message-too-long")
-            # The mark may be half there.
+            # Its first bytes may be the last that have come.
             self._searched = max(1, len(data) - at - 3)
             return None
         head = parse_head(data[at : end + 4], self._limits)
         if head.length is None:
-            # Required on a stream (section 20.14): where the body ends is anybody's guess.
+            # Required on a stream (section 20.14); nothing else tells where the body ends.
             raise SipError("no-length")
         needed = head.body + head.length
         if needed > self._limits.message:

@@ -1,6 +1,6 @@
 """Where addresses are in SIP URIs, parameters and lists of values (RFC 3261 sections 19, 25).
 
-Only IPv4 literals are addresses here; names and IPv6 references are left alone.
+Only IPv4 literals count as addresses. Names and IPv6 references are left alone.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _TRANSPORTS = {b"udp": UDP, b"tcp": TCP, b"tls": TCP}
 
 @dataclass(frozen=True, slots=True)
 class HostPort:
-    """A host with or without a port: the span of both, and what they mean.
+    """A host and perhaps a port: the span of both, and what they mean.
 
-    `addr` is None unless it is an IPv4 literal; `port` is None if there is none,
-    and `default` then holds. `proto` is the IP protocol it is reached by.
+    `addr` is None unless the host is an IPv4 literal. `port` is None if none is written,
+    and then `default` is meant. `proto` is the IP protocol by which the host is reached.
     """
 
     start: int
@@ -55,7 +55,7 @@ class HostPort:
 
 @dataclass(frozen=True, slots=True)
 class Uri:
-    """A sip or sips URI: where its host is, the address of its maddr, and its headers ("?...")."""
+    """A sip or sips URI: its host, its maddr parameter, and the span of its headers ("?...")."""
 
     host: HostPort
     maddr: HostPort | None
@@ -64,15 +64,17 @@ class Uri:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One of the values of an address header: the span of its URI and that of its parameters."""
+    """One value of an address header: the spans of its URI and of its parameters."""
 
     uri: tuple[int, int]
     params: tuple[int, int]
 
 
 def read_addr(text: bytes) -> int | None:
-    """An IPv4 literal as an integer; None if it is none. Leading zeros are not read: who can
-    tell whether they mean octal."""
+    """An IPv4 literal as an integer; None if `text` is none.
+
+    One with leading zeros is none, as some programs read these as octal.
+    """
     if _DOTTED.fullmatch(text) is None:
         return None
     read = [read_decimal(part, 255) for part in text.split(b".")]
@@ -89,7 +91,7 @@ def read_port(text: bytes) -> int:
 
 
 def read_uri(data: bytes, start: int, end: int) -> Uri | None:
-    """The sip or sips URI at `data[start:end]`; None if it is none, or none that can be read."""
+    """The sip or sips URI at `data[start:end]`; None if there is none that can be read."""
     scheme = _SCHEME.match(data, start, end)
     if scheme is None:
         return None
@@ -108,13 +110,16 @@ def read_uri(data: bytes, start: int, end: int) -> Uri | None:
     if b"maddr" in params:
         start, stop_at = params[b"maddr"].span(2)
         addr = read_addr(data[start:stop_at])
-        # It takes the host's place, with the URI's port (section 19.1.1).
+        # Messages go to it instead of the host, at the URI's port (section 19.1.1).
         maddr = HostPort(start, stop_at, addr, None, proto, host.number)
     return Uri(host, maddr, (stop, end))
 
 
 def read_sent_by(data: bytes, start: int, end: int, proto: int, default: int) -> HostPort | None:
-    """The host and port at the beginning of `data[start:end]`, spaces around the colon or not."""
+    """The host and port at the beginning of `data[start:end]`.
+
+    There may be spaces around the colon.
+    """
     found = _SENT_BY.match(data, start, end)
     return _host_port(found, proto, default) if found else None
 
@@ -125,7 +130,7 @@ def _host_port(found: re.Match[bytes], proto: int, default: int) -> HostPort:
 
 
 def params(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Names (lower case) and value spans of the ;parameters in `data[start:end]`."""
+    """The name in lower case and the span of the value of each ;parameter in a span."""
     at = start
     while (found := _PARAM.search(data, at, end)) is not None:
         first, last = found.span(2) if found[2] is not None else (found.end(), found.end())
@@ -134,7 +139,10 @@ def params(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]
 
 
 def split(data: bytes, start: int, end: int) -> list[tuple[int, int]]:
-    """The spans between the commas that are neither quoted nor in angle brackets."""
+    """The spans between commas; those in quotes or angle brackets do not count.
+
+    Raises `SipError` for quotes or brackets that do not close.
+    """
     parts: list[tuple[int, int]] = []
     at = start
     for mark in _MARK.finditer(data, start, end):
@@ -157,7 +165,7 @@ def read_value(data: bytes, start: int, end: int) -> Value:
             return Value((mark.start() + 1, mark.end() - 1), (mark.end(), end))
     while start < end and data[start] in b" \t\r\n":
         start += 1
-    # Without brackets, parameters and what is behind "?" belong to the header.
+    # Without brackets, what follows ";" or "?" belongs to the header and not to the URI.
     stop = start
     while stop < end and data[stop] not in b";? \t\r\n":
         stop += 1

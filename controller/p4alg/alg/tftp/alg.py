@@ -1,9 +1,13 @@
-"""The TFTP ALG (RFC 1350, 2347-2349, 7440): lets the server's answer in, and sees it end.
+"""The TFTP ALG (RFC 1350, 2347-2349, 7440): lets the server's answer in, and sees its end.
 
-A request to port 69 is answered from another port, the server's TID, to the
-port the request came from. Nothing is rewritten: no address is in a message.
-Only how a transfer begins and its short datagrams are read; the rest crosses
-in the switch.
+A client sends its request to port 69 of the server. The server answers from another
+port, its transfer identifier (TID), to the port the request came from. A NAT knows nothing
+of that port, so the ALG opens a pinhole for it. Messages carry no addresses, and so
+nothing is rewritten.
+
+The ALG reads the first datagrams of a transfer, where the size of a block is agreed on.
+From there on it asks only for datagrams shorter than a full block, as such a one is the
+last. All others cross in the switch without it.
 """
 
 from __future__ import annotations
@@ -33,13 +37,13 @@ _MODES = (b"netascii", b"octet", b"mail")
 _BLOCK = 512
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 8, 65464
 _HEAD = 4
-"""Bytes before the data of a block, and of a whole acknowledgement."""
+"""Bytes of opcode and block number: the header of DATA, and all of an ACK."""
 _LONGEST_REQUEST = 512
 """RFC 2347: a request fits into 512 octets."""
 _TRANSFERS = 16
-"""Transfers of one client's port at one server that are remembered at once."""
+"""How many transfers between one client port and one server are remembered at once."""
 _OPTIONS = 16
-"""More options than were ever defined."""
+"""The most options of a request or OACK; fewer than this have ever been defined."""
 
 
 class Opcode(IntEnum):
@@ -55,10 +59,11 @@ class Opcode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TftpTimers:
-    """Seconds: until the server answers; of silence in a transfer; kept open after its end.
+    """Times in seconds.
 
-    RFC 2349 lets a side wait up to 255 s before it repeats. The last
-    acknowledgement may be lost, so the end is kept open for a repeat of it.
+    `answer` is how long the pinhole waits for the server. A transfer ends after `silence`
+    seconds without a datagram. After its last block it stays for `dally` seconds, since the
+    last acknowledgement may be lost and the block comes again.
     """
 
     answer: float = 30.0
@@ -68,7 +73,11 @@ class TftpTimers:
 
 @dataclass(slots=True)
 class _Transfer:
-    """A transfer; `block` is the size of its blocks in bytes: asked for, then agreed."""
+    """A transfer that was asked for.
+
+    `block` is the size of a block in bytes: first what the client asked for, and what both
+    agreed on once the transfer has `begun`.
+    """
 
     is_read: bool
     pinhole: int
@@ -77,7 +86,7 @@ class _Transfer:
 
     @property
     def sender(self) -> Peer:
-        """Who sends the blocks."""
+        """The end that sends the blocks."""
         return Peer.SERVER if self.is_read else Peer.CLIENT
 
 
@@ -95,7 +104,7 @@ class TftpAlg:
         self._open: dict[Endpoint, _Transfer] = {}
 
     def receive(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
-        """A datagram to or from the server's well-known port: a request, or an early error."""
+        """A datagram to or from port 69: a request, or an error before the transfer begins."""
         opcode = _opcode(data)
         if sender is Peer.CLIENT and opcode in (Opcode.RRQ, Opcode.WRQ):
             return [self._request(data, opcode, gateway)]
@@ -147,7 +156,7 @@ class TftpAlg:
     def receive_data(
         self, opener: Endpoint, sender: Peer, data: bytes, gateway: Gateway, now: float
     ) -> Sequence[Step]:
-        """A datagram of the transfer itself: how it begins, or one that may end it."""
+        """A datagram of a transfer: one of its first, or a short one that may be its last."""
         transfer = self._transfer_of(opener)
         opcode = _opcode(data)
         if transfer is None:
@@ -162,7 +171,7 @@ class TftpAlg:
         if opcode is Opcode.OACK:
             return self._agreed(transfer, sender, data)
         if sender is Peer.SERVER and not transfer.begun:
-            # No acknowledgement of options: none apply (RFC 2347).
+            # The server did not acknowledge the options, and so none applies (RFC 2347).
             transfer.begun, transfer.block = True, _BLOCK
         if opcode is Opcode.DATA and sender is not transfer.sender:
             return [Refuse(len(data), "wrong-side")]
@@ -174,7 +183,7 @@ class TftpAlg:
         return [passed, Watch(transfer.sender, _HEAD + transfer.block)]
 
     def _transfer_of(self, opener: Endpoint) -> _Transfer | None:
-        """The transfer of a flow; the one asked for last, if the flow is new."""
+        """The transfer of a flow; a new flow is that of the last request."""
         if opener not in self._open and self._asked is not None:
             while len(self._open) >= _TRANSFERS:
                 del self._open[next(iter(self._open))]
@@ -200,7 +209,10 @@ def _opcode(data: bytes) -> Opcode | None:
 
 
 def _options(data: bytes) -> dict[bytes, bytes] | None:
-    """Names (lower case) and values of RFC 2347; None if they are not pairs of NUL-ended text."""
+    """The options of RFC 2347 by their names in lower case.
+
+    None if they are not pairs of a name and a value, each ended by a NUL byte.
+    """
     if not data:
         return {}
     parts = data.split(b"\0")
@@ -215,7 +227,7 @@ def _options(data: bytes) -> dict[bytes, bytes] | None:
 
 
 def _number(value: bytes | None, default: int) -> int:
-    """A block size of RFC 2348 (8 to 65464), or the default if there is none that is right."""
+    """A block size of RFC 2348 (8 to 65464), or `default` if `value` is none."""
     number = None if value is None else read_decimal(value, _LARGEST_BLOCK)
     return number if number is not None and number >= _SMALLEST_BLOCK else default
 

@@ -98,7 +98,7 @@ def test_K2_every_row_of_the_tables_happens_and_no_other_is_asked_for(
     rng = random.Random(3)
     for _ in range(400):
         tracker = EspTracker(EspLimits(per_host=6, unsolicited=3, waiting=2), require_ike=False)
-        now, known = 0.0, []
+        now, known = 0.0, list[Sa]()
         for _ in range(40):
             now += rng.choice([0.0, 0.0, 0.0, 1.0, 3.0, 3.0, 6.0, 11.0, 71.0])
             host, spi = rng.randrange(3), rng.randrange(256, 262)
@@ -118,6 +118,7 @@ def test_K2_every_row_of_the_tables_happens_and_no_other_is_asked_for(
                 continue
             if isinstance(decision, Learn):
                 known.append(decision.sa)
-    rows = {(state, event) for state, row in SA_STATES.items() for event in row}
+    rows: set[tuple[object, ...]] = set()
+    rows |= {(state, event) for state, row in SA_STATES.items() for event in row}
     rows |= {(turn, event) for turn, row in TURNS.items() for event in row}
     assert used == rows

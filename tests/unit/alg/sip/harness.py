@@ -49,18 +49,18 @@ PROXY = at("198.51.100.1:5060")
 
 @dataclass
 class Nat:
-    """The gateway behind all sessions: bindings, holds and pinholes."""
+    """The gateway behind all sessions: bindings, reserved endpoints and pinholes."""
 
     bindings: dict[tuple[int, Endpoint], Endpoint] = field(default_factory=dict)
     uses: dict[tuple[int, Endpoint], int] = field(default_factory=dict)
-    holds: dict[int, tuple[int, tuple[Endpoint, ...]]] = field(default_factory=dict)
+    reservations: dict[int, tuple[int, tuple[Endpoint, ...]]] = field(default_factory=dict)
     open: dict[int, PinholeRequest] = field(default_factory=dict)
     ended: list[int] = field(default_factory=list)
     refuse_with: str = ""
     refuse_only: str = ""
-    """A part of the label of the pinholes that are refused; empty: all, and holds too."""
+    """A part of the label of the pinholes that are refused; empty: all, and reserving too."""
     answer_with: Endpoint | None = None
-    """What holds are answered with instead of their own endpoint."""
+    """What reserving is answered with instead of the endpoint itself."""
     denied: frozenset[int] = frozenset()
     """Inside ports that nothing may lead to."""
     next_id: int = 100
@@ -100,8 +100,8 @@ class Nat:
         """What is open for media, without the label."""
         return {o.partition(" sip ")[0] for o in self.openings() if "rtp" in o or "rtcp" in o}
 
-    def held(self) -> set[str]:
-        return {str(inside) for _, ends in self.holds.values() for inside in ends}
+    def reserved(self) -> set[str]:
+        return {str(inside) for _, ends in self.reservations.values() for inside in ends}
 
 
 class View:
@@ -150,14 +150,14 @@ class View:
                 nat.next_port += nat.next_port & 1
         shown = [nat.bind(proto, end) for end in ends]
         number = nat.number()
-        nat.holds[number] = (proto, tuple(ends))
+        nat.reservations[number] = (proto, tuple(ends))
         return Grant(number, nat.answer_with or shown[0])
 
     def end(self, number: int) -> None:
         nat = self._nat
         nat.ended.append(number)
-        if number in nat.holds:
-            proto, ends = nat.holds.pop(number)
+        if number in nat.reservations:
+            proto, ends = nat.reservations.pop(number)
             for end in ends:
                 nat.let_go(proto, end)
         elif number in nat.open:

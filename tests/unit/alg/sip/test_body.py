@@ -30,10 +30,12 @@ def invite(body: bytes, kind: str = "multipart/mixed;boundary=b") -> bytes:
     return head.replace(b"Content-Length: 0", b"Content-Length: %d" % len(body)) + body
 
 
-def found(body: bytes, limits: SipLimits | None = None) -> list[bytes]:
+def found(
+    body: bytes, limits: SipLimits | None = None, kind: str = "multipart/mixed;boundary=b"
+) -> list[bytes]:
     """The SDP that is found in such a body."""
     limits = limits or SipLimits()
-    message = parse_message(invite(body), limits)
+    message = parse_message(invite(body, kind), limits)
     return [message.data[sdp.start : sdp.end] for sdp in find_sdp(message, limits)]
 
 
@@ -47,7 +49,7 @@ def test_G9_a_part_whose_length_is_no_number_refuses_the_message(text: bytes) ->
     # A line break in the value makes what follows it a header, which has to have a colon.
     assert line.refusals() in (["bad-length"], ["bad-header"])
     assert not line.nat.open
-    assert not line.nat.held()
+    assert not line.nat.reserved()
     assert len(line.calls.ledger) == 0
     assert not line.calls.calls
     assert not line.calls.transactions
@@ -141,6 +143,9 @@ def test_S3_every_sdp_part_is_found_between_others() -> None:
     [
         (b"--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n", "bad-multipart"),
         (b"no boundary at all", "bad-multipart"),
+        (b"--b\r\n\r\nx", "bad-multipart"),
+        (b"--b\r\nno header\r\n--b--", "bad-multipart"),
+        (b"--b\r\n\r\nx\r\n" * 20 + b"--b--", "too-many-parts"),
         (multipart(b"\r\nContent-Type: text/plain"), "bad-multipart"),
         (multipart(b"\r\nno colon\r\n\r\nx"), "bad-header"),
         (multipart(*[part()] * 9), "too-many-parts"),
@@ -164,3 +169,29 @@ def test_G9_parts_within_parts_are_followed_to_a_depth() -> None:
     with pytest.raises(SipError) as error:
         found(multipart(part(body=body, kind=b"multipart/mixed;boundary=a")), limits)
     assert error.value.word == "too-deep"
+
+
+def test_S3_bodies_without_sdp_have_none() -> None:
+    assert found(b"--b\r\n--b--") == []
+    assert found(b"--b--") == []
+    assert found(b"v=0\0", kind="application/octet-stream") == []
+    assert found(OUR_SDP, kind="application/sdp;charset=utf-8") == [OUR_SDP]
+    with pytest.raises(SipError, match="bad-multipart"):
+        found(b"x", kind="multipart/mixed")
+
+
+def test_G9_nesting_ends() -> None:
+    text = "x"
+    for _ in range(5):
+        text = f"--b\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n{text}\r\n--b--"
+    for depth in range(5, 0, -1):
+        inner = f"Content-Type: multipart/mixed;boundary=c{depth + 1}\r\n\r\n{text}"
+        text = f"--c{depth}\r\n{inner}\r\n--c{depth}--"
+    with pytest.raises(SipError, match="too-deep"):
+        found(text.encode(), kind="multipart/mixed;boundary=c1")
+
+
+def test_G9_an_encoded_body_is_not_read() -> None:
+    made = Agent("bob", PHONE).request("INVITE", "sip:a@b", sdp="\x1f", extra=[("e", "gzip")])
+    limits = SipLimits()
+    assert find_sdp(parse_message(made, limits), limits) == []

@@ -130,10 +130,10 @@ CONFIGURED = SipSettings(
 
 def check(line: Line, sender: Peer, data: bytes) -> None:
     """Feed a datagram and hold the ALG to its invariant."""
-    before = {*line.nat.holds, *line.nat.open}
+    before = {*line.nat.reservations, *line.nat.open}
     steps = line.datagrams.receive(sender, data, line.gateway, line.now)
     out = check_steps(data, steps, is_datagram=True)
-    check_refusal(steps, before, {*line.nat.holds, *line.nat.open})
+    check_refusal(steps, before, {*line.nat.reservations, *line.nat.open})
     for step in steps:
         if isinstance(step, Forward):
             assert set(step.pinholes) <= set(range(line.nat.next_id + 1))
@@ -190,7 +190,7 @@ def test_G9_calls_with_mutated_messages(data: st.DataObject) -> None:
         check(line, peer(from_inside), message)
     line.tick(100000.0)
     assert line.nat.open == {}
-    assert line.nat.held() == set()
+    assert line.nat.reserved() == set()
     assert len(line.calls.ledger) == 0
 
 
@@ -270,7 +270,7 @@ def test_G9_bodies_with_broken_lengths_boundaries_and_encodings(
         check(line, Peer.SERVER, answer.replace(b"Content-Length: 0\r\n\r\n", more))
     line.tick(100000.0)
     assert line.nat.open == {}
-    assert line.nat.held() == set()
+    assert line.nat.reserved() == set()
 
 
 @settings(max_examples=300, deadline=None)
@@ -299,7 +299,7 @@ def test_G9_many_mutations_leave_nothing_behind() -> None:
         check(line, peer(from_inside), message)
     line.tick(1e6)
     assert line.nat.open == {}
-    assert line.nat.held() == set()
+    assert line.nat.reserved() == set()
     assert len(line.calls.ledger) == 0
     assert not line.calls.calls
     assert not line.calls.transactions

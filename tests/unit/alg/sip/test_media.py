@@ -70,7 +70,7 @@ def test_S3_addresses_and_ports_of_every_stream_are_translated() -> None:
     ]
     # T.38 has no RTCP (RFC 3362), the others have.
     pairs = [40000, 40001, 40010, 40011, 40020]
-    assert line.nat.held() == {f"10.0.0.11:{number}" for number in pairs}
+    assert line.nat.reserved() == {f"10.0.0.11:{number}" for number in pairs}
     assert line.nat.openings() == set()
 
 
@@ -83,7 +83,7 @@ def test_S4_rtp_and_rtcp_are_neighbours_and_parity_is_kept() -> None:
     assert port(line, 40001) == port(line, 40000) + 1
     assert port(line, 40003) % 2 == 1
     assert f"m=video {port(line, 40003)} " in told
-    assert "10.0.0.11:40004" in line.nat.held()
+    assert "10.0.0.11:40004" in line.nat.reserved()
 
 
 @pytest.mark.parametrize("extra", ["", "a=rtpmap:0 PCMU/8000\r\n"])
@@ -123,7 +123,7 @@ def test_S4_an_inbound_call_opens_with_the_answer_from_inside() -> None:
     )
     assert "c=IN IP4 198.51.100.20" in body(told)
     assert "m=audio 6000 " in body(told)
-    assert line.nat.held() == set()
+    assert line.nat.reserved() == set()
     answer = line.out(phone.answer(told, 200, sdp("10.0.0.11")))
     assert f"m=audio {port(line, 40000)} " in body(answer)
     assert line.nat.media() == {
@@ -173,7 +173,7 @@ def test_S3_rtcp_elsewhere_and_muxed(
     assert line.nat.media() == {
         f"udp 10.0.0.11:{number}<-198.51.100.{host}" for number, host in opened.items()
     }
-    assert {f"10.0.0.11:{number}" for number in opened} <= line.nat.held()
+    assert {f"10.0.0.11:{number}" for number in opened} <= line.nat.reserved()
 
 
 def test_S3_an_answer_with_rtcp_mux_takes_no_second_port() -> None:
@@ -181,7 +181,7 @@ def test_S3_an_answer_with_rtcp_mux_takes_no_second_port() -> None:
     theirs = sdp("198.51.100.20", extra="a=rtcp-mux\r\n")
     told = line.back(alice.request("INVITE", f"sip:bob@{line.seen}", sdp=theirs))
     line.out(phone.answer(told, 200, sdp("10.0.0.11", extra="a=rtcp-mux\r\n")))
-    assert line.nat.held() == {"10.0.0.11:40000"}
+    assert line.nat.reserved() == {"10.0.0.11:40000"}
     assert line.nat.media() == {"udp 10.0.0.11:40000<-198.51.100.20"}
 
 
@@ -235,7 +235,7 @@ def test_S3_a_rejected_stream_has_no_ports() -> None:
         "udp 10.0.0.11:40000<-198.51.100.20",
         "udp 10.0.0.11:40001<-198.51.100.20",
     }
-    assert line.nat.held() == {"10.0.0.11:40000", "10.0.0.11:40001"}
+    assert line.nat.reserved() == {"10.0.0.11:40000", "10.0.0.11:40001"}
 
 
 @pytest.mark.parametrize("how", ["sendonly", "inactive"])
@@ -272,7 +272,7 @@ def test_S3_an_address_that_is_a_name_opens_nothing_and_holds_what_was_announced
     line = agree(sdp("10.0.0.11"), sdp("media.example.com"))
     assert line.nat.media() == set()
     assert line.events() == ["no-address", "no-address"]
-    assert line.nat.held() == {"10.0.0.11:40000", "10.0.0.11:40001"}
+    assert line.nat.reserved() == {"10.0.0.11:40000", "10.0.0.11:40001"}
 
 
 MULTIPART = (
@@ -374,7 +374,7 @@ def test_G7_no_port_below_1024_and_none_on_the_deny_list(media: str, reason: str
     line.nat.denied = frozenset({6000})
     assert offer(line, phone, sdp("10.0.0.11", "audio 40000 RTP/AVP 0", media)) == b""
     assert line.refusals() == [reason]
-    assert line.nat.held() == set()
+    assert line.nat.reserved() == set()
     assert line.calls.rows(0.0) == []
 
 
@@ -407,7 +407,7 @@ def test_S6_sdp_outside_of_calls_has_its_addresses_translated_and_opens_nothing(
     told = body(line.out(phone.answer(asked, 200, sdp("10.0.0.11", "audio 0 RTP/AVP 0"))))
     assert "c=IN IP4 203.0.113.2" in told
     assert "10.0.0.11" not in told
-    assert line.nat.held() == set()
+    assert line.nat.reserved() == set()
 
 
 def test_S3_the_direction_of_the_session_is_that_of_its_streams() -> None:
@@ -423,7 +423,7 @@ def test_S3_one_address_for_streams_at_several_is_refused() -> None:
     line.nat.uses[(UDP, at("10.0.0.11:40010"))] = 1
     assert offer(line, phone, text) == b""
     assert line.refusals() == ["split-address"]
-    assert line.nat.held() == set()
+    assert line.nat.reserved() == set()
 
 
 def test_S4_what_was_announced_is_what_is_opened_or_nothing_is() -> None:

@@ -268,7 +268,7 @@ def test_S2_a_port_that_is_not_held_is_kept_where_nothing_is_sent_to_it(line: Li
     out = line.out(options("sip:x@10.0.0.11:7777", From="<sip:b@10.0.0.11:7000>;tag=1"))
     assert start(out) == "OPTIONS sip:x@203.0.113.2:7777 SIP/2.0"
     assert header(out, "From") == "<sip:b@203.0.113.2:7000>;tag=1"
-    assert line.nat.held() == set()
+    assert line.nat.reserved() == set()
 
 
 def test_S2_what_a_server_inside_received_itself_is_translated(line: Line) -> None:

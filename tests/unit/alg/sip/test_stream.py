@@ -35,7 +35,7 @@ def test_S1_messages_are_framed_by_content_length_whatever_the_segments(size: in
     assert b"10.0.0.11" not in whole
     assert whole.count(b"Call-ID: bob-call@203.0.113.2\r\n") == 3
     assert b"INVITE sip:a@b SIP/2.0\r\n\r\n\r\nOPTIONS" in whole
-    assert line.nat.held() == whole_line.nat.held()
+    assert line.nat.reserved() == whole_line.nat.reserved()
 
 
 def test_S1_each_message_is_a_step_of_its_own_and_an_incomplete_one_waits() -> None:
@@ -91,7 +91,7 @@ def test_G7_what_does_not_begin_as_sip_ends_alg_work(data: bytes) -> None:
         # Nothing is read any more, though it looks like SIP.
         line.out(phone.request("REGISTER", "sip:r"))
         assert line.steps == []
-        assert line.nat.held() == set()
+        assert line.nat.reserved() == set()
 
 
 def test_G7_a_server_that_does_not_speak_sip_ends_alg_work() -> None:

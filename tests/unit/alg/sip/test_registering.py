@@ -141,10 +141,10 @@ def test_S5_a_contact_port_of_its_own_is_held_while_it_is_registered() -> None:
     request = line.out(register(phone, "5000", "<sip:bob@10.0.0.11:5070>"))
     line.back(accept(request))
     line.tick(4000.0)
-    assert line.nat.held() == {"10.0.0.11:5070"}
+    assert line.nat.reserved() == {"10.0.0.11:5070"}
     assert str(line.nat.bindings[(17, at("10.0.0.11:5070"))]) in header(request, "Contact")
     line.tick(5001.0)
-    assert line.nat.held() == set()
+    assert line.nat.reserved() == set()
 
 
 def test_S5_an_inbound_call_over_tcp_reaches_the_port_that_was_registered() -> None:
@@ -290,4 +290,4 @@ def test_G7_a_contact_at_a_low_or_denied_port_is_refused(port: int, reason: str)
     line.nat.denied = frozenset({6000})
     assert line.out(register(phone, contact=f"<sip:bob@10.0.0.11:{port}>")) == b""
     assert line.refusals() == [reason]
-    assert line.nat.held() == set()
+    assert line.nat.reserved() == set()

@@ -85,7 +85,7 @@ class Talk:
     def is_clean(self) -> bool:
         """Nothing is left of any call."""
         calls = self.line.calls
-        return not (self.nat.open or self.nat.held() or calls.calls or len(calls.ledger))
+        return not (self.nat.open or self.nat.reserved() or calls.calls or len(calls.ledger))
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def talk() -> Talk:
 def test_S6_an_outbound_call_from_invite_to_bye(talk: Talk) -> None:
     invite = talk.dial()
     assert talk.nat.openings() == set()
-    assert talk.nat.held() == {"10.0.0.11:40000", "10.0.0.11:40001"}
+    assert talk.nat.reserved() == {"10.0.0.11:40000", "10.0.0.11:40001"}
     assert talk.state() == ["calling"]
     talk.line.back(talk.alice.answer(invite, 100, tag="", contact=""))
     talk.line.back(talk.alice.answer(invite, 180))
@@ -107,7 +107,7 @@ def test_S6_an_outbound_call_from_invite_to_bye(talk: Talk) -> None:
     assert talk.nat.media() == {RTP, RTCP}
     assert talk.state() == ["answered"]
     talk.ack(invite)
-    held = set(talk.nat.holds)
+    held = set(talk.nat.reservations)
     bye = talk.within("BYE", invite)
     assert talk.state() == ["ending"]
     assert talk.nat.media() == {RTP, RTCP}
@@ -230,7 +230,7 @@ def test_S6_a_late_offer_is_answered_in_the_ack(talk: Talk) -> None:
     ack = talk.ack(invite, OURS)
     assert "c=IN IP4 203.0.113.2" in body(ack)
     assert talk.nat.media() == {RTP, RTCP}
-    assert set(talk.line.pinholes()) <= {*talk.nat.open, *talk.nat.holds}
+    assert set(talk.line.pinholes()) <= {*talk.nat.open, *talk.nat.reservations}
     talk.line.back(talk.alice.answer(talk.within("BYE", invite), 200))
     assert talk.is_clean()
 
@@ -283,17 +283,17 @@ def test_S6_new_sdp_replaces_the_old_pinholes(talk: Talk) -> None:
         "udp 10.0.0.11:44000<-198.51.100.30",
         "udp 10.0.0.11:44001<-198.51.100.30",
     }
-    assert talk.nat.held() == {"10.0.0.11:44000", "10.0.0.11:44001"}
+    assert talk.nat.reserved() == {"10.0.0.11:44000", "10.0.0.11:44001"}
 
 
 def test_S6_a_reinvite_that_is_turned_down_changes_nothing(talk: Talk) -> None:
     invite = talk.call()
     before = set(talk.nat.open)
     again = talk.within("INVITE", invite, sdp("10.0.0.11", "audio 44000 RTP/AVP 0"))
-    assert "10.0.0.11:44000" in talk.nat.held()
+    assert "10.0.0.11:44000" in talk.nat.reserved()
     talk.line.back(talk.alice.answer(again, 488))
     assert set(talk.nat.open) == before
-    assert talk.nat.held() == {"10.0.0.11:40000", "10.0.0.11:40001"}
+    assert talk.nat.reserved() == {"10.0.0.11:40000", "10.0.0.11:40001"}
     assert talk.state() == ["answered"]
 
 
@@ -307,9 +307,9 @@ def test_S6_update_moves_media(talk: Talk) -> None:
 def test_S6_an_update_that_is_turned_down_leaves_nothing_of_its_offer(talk: Talk) -> None:
     invite = talk.call()
     update = talk.within("UPDATE", invite, sdp("10.0.0.11", "audio 44000 RTP/AVP 0"))
-    assert "10.0.0.11:44000" in talk.nat.held()
+    assert "10.0.0.11:44000" in talk.nat.reserved()
     talk.line.back(talk.alice.answer(update, 488))
-    assert talk.nat.held() == {"10.0.0.11:40000", "10.0.0.11:40001"}
+    assert talk.nat.reserved() == {"10.0.0.11:40000", "10.0.0.11:40001"}
     assert talk.nat.media() == {RTP, RTCP}
 
 
@@ -317,11 +317,11 @@ def test_S6_what_a_late_offer_held_and_was_not_taken_is_given_back(talk: Talk) -
     got = talk.line.back(talk.alice.request("INVITE", f"sip:bob@{talk.line.seen}"))
     both = sdp("10.0.0.11", "audio 40000 RTP/AVP 0", "video 40010 RTP/AVP 96")
     talk.line.out(talk.bob.answer(got, 200, both))
-    assert len(talk.nat.held()) == 4
+    assert len(talk.nat.reserved()) == 4
     answer = sdp("198.51.100.20", "audio 6000 RTP/AVP 0", "video 0 RTP/AVP 96")
     target = f"sip:bob@{talk.line.seen}"
     talk.line.back(talk.alice.request("ACK", target, cseq=1, to_tag=talk.bob.tag, sdp=answer))
-    assert talk.nat.held() == {"10.0.0.11:40000", "10.0.0.11:40001"}
+    assert talk.nat.reserved() == {"10.0.0.11:40000", "10.0.0.11:40001"}
     (row,) = talk.line.calls.rows(0.0)
     assert [stream["media"] for stream in row["streams"]] == ["audio"]  # type: ignore[attr-defined]
 
@@ -338,7 +338,7 @@ def test_S6_video_is_added_and_dropped_beside_audio(talk: Talk) -> None:
     again = talk.within("INVITE", invite, without)
     talk.line.back(talk.alice.answer(again, 200, theirs.replace("video 6002", "video 0")))
     assert talk.nat.media() == {RTP, RTCP}
-    assert talk.nat.held() == {"10.0.0.11:40000", "10.0.0.11:40001"}
+    assert talk.nat.reserved() == {"10.0.0.11:40000", "10.0.0.11:40001"}
 
 
 def test_S6_cancel_while_ringing(talk: Talk) -> None:
@@ -391,6 +391,29 @@ def test_S6_an_invite_comes_again_with_credentials(talk: Talk, code: int) -> Non
     assert talk.nat.media() == {RTP, RTCP}
 
 
+def test_S6_a_copy_of_an_error_says_nothing_of_the_invite_that_came_after_it(talk: Talk) -> None:
+    first = talk.dial(call="again")
+    refused = talk.alice.answer(first, 401)
+    talk.line.back(refused)
+    second = talk.dial(call="again")
+    talk.line.back(talk.alice.answer(second, 180))
+    # Its ACK was lost, so the proxy sends it once more.
+    talk.line.back(refused)
+    talk.line.tick(60.0)
+    assert talk.state() == ["ringing"]
+    talk.line.back(talk.alice.answer(second, 200, THEIRS))
+    assert talk.nat.media() == {RTP, RTCP}
+
+
+def test_S6_a_call_on_hold_is_still_on_hold_after_a_bye_that_wants_credentials(talk: Talk) -> None:
+    invite = talk.call()
+    held = talk.within("INVITE", invite, sdp("10.0.0.11", extra="a=sendonly\r\n"))
+    talk.line.back(talk.alice.answer(held, 200, THEIRS))
+    bye = talk.within("BYE", invite)
+    talk.line.back(talk.alice.answer(bye, 407))
+    assert talk.state() == ["held"]
+
+
 def test_S6_bye_that_wants_credentials_ends_nothing_yet(talk: Talk) -> None:
     invite = talk.call()
     talk.line.back(talk.alice.answer(talk.within("BYE", invite), 407))
@@ -426,7 +449,7 @@ def test_S6_retransmissions_change_nothing(talk: Talk) -> None:
     assert talk.line.back(ok) == talk.line.back(ok)
     assert len(talk.line.calls.calls) == 1
     assert talk.nat.media() == {RTP, RTCP}
-    assert len(talk.nat.holds) == 1
+    assert len(talk.nat.reservations) == 1
 
 
 def test_S6_refer_info_message_and_options_pass_translated(talk: Talk) -> None:
@@ -629,7 +652,7 @@ def test_S7_two_inside_phones_call_each_other_and_their_media_hairpin(second: st
     back.back(relay.response(out.out(bob.answer(got, 200))))
     assert not pair.nat.open
     out.tick(1000.0)
-    assert not pair.nat.held()
+    assert not pair.nat.reserved()
     assert not pair.calls.calls
 
 
@@ -645,12 +668,12 @@ def test_S1_the_same_call_over_tcp() -> None:
     assert f"tcp {PHONE}<-198.51.100.1 sip dialog" in nat.openings()
     # The port for signalling stays as long as the call, though nothing is said.
     line.stream.tick(line.gateway, 5000.0)
-    assert PHONE in nat.held()
+    assert PHONE in nat.reserved()
     line.now = 5000.0
     talk.line.back(talk.alice.answer(talk.within("BYE", invite), 200))
     assert nat.openings() == set()
     line.stream.tick(line.gateway, 5601.0)
-    assert nat.held() == set()
+    assert nat.reserved() == set()
 
 
 def test_S7_rows_tell_the_operator_what_a_call_is(talk: Talk) -> None:
@@ -675,7 +698,7 @@ def test_S7_rows_tell_the_operator_what_a_call_is(talk: Talk) -> None:
                 "hairpin": False,
             }
         ],
-        "pinholes": sorted([*talk.nat.open, *talk.nat.holds]),
+        "pinholes": sorted([*talk.nat.open, *talk.nat.reservations]),
     }
 
 
