@@ -44,7 +44,7 @@ clean: ## remove environments and caches
 
 # netifaces, which ptf needs, has no wheel for Python 3.11: gcc and the headers
 # compile it.
-PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp curl openssl nftables \
+PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp curl openssl nftables netsniff-ng \
   tftpd-hpa tftp-hpa atftp pptpd pptp-linux \
   sip-tester kamailio baresip-core \
   gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good ffmpeg \
@@ -52,7 +52,7 @@ PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp cur
 # What Debian does not let us install beside one of those is unpacked only.
 UNPACKED = atftpd
 
-.debian-ready:
+.debian-ready: Makefile
 	@missing=""; for p in $(PACKAGES); do \
 	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
 	done; \

@@ -7,14 +7,20 @@ Not a real FTP server: it stamps what it receives, which vsftpd does not.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
 import struct
 import sys
 import time
+from collections.abc import Iterator
+
+import flood
 
 ESP = 50
+FLOOD = 5002
+"""The port that a flood of UDP goes to."""
 CALL = 99
 """The call id of the PPTP server."""
 
@@ -53,41 +59,38 @@ def udp_echo(port: int) -> None:
             link.sendto(data, peer)
 
 
-def udp_count(port: int) -> None:
-    """Count datagrams; a datagram ``?`` is answered with the count, which then begins anew."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
-        link.bind(("", port))
-        count = 0
+def rx_count(port: int) -> None:
+    """Tell who sends ``?`` how many packets have come to the interface.
+
+    Also takes in, and never reads, what the floods send: without a receiver the
+    kernel would answer with errors.
+    """
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken,
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_GRE),
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, ESP),
+    ):
+        taken.bind(("", FLOOD))
+        asked.bind(("", port))
         while True:
-            data, peer = link.recvfrom(64)
-            if data == b"?":
-                link.sendto(b"%d" % count, peer)
-                count = 0
-            else:
-                count += 1
+            _, peer = asked.recvfrom(64)
+            asked.sendto(b"%d" % flood.packets("rx"), peer)
 
 
-def udp_flood(addr: str, port: int, seconds: float) -> dict[str, float]:
+def udp_flood(addr: str, count_port: int, seconds: float) -> dict[str, float]:
     """64-byte frames (18 bytes of payload) of one flow; those that arrived, a second."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-        link.connect((addr, port))
-        link.settimeout(5)
-        link.send(b"?")
-        link.recv(64)
-        payload = bytes(18)
-        begin, sent = time.monotonic(), 0
-        link.settimeout(None)
-        while time.monotonic() - begin < seconds:
-            for _ in range(64):
-                link.send(payload)
-            sent += 64
-        took = time.monotonic() - begin
-        time.sleep(1.0)
-        link.settimeout(5)
-        link.send(b"?")
-        arrived = int(link.recv(64))
-    return {"packets_per_second": arrived / took, "offered_per_second": sent / took}
+    with (
+        _asked(addr, count_port) as asked,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link,
+    ):
+        link.connect((addr, FLOOD))
+        # The first one makes the entries of the flow.
+        link.send(bytes(18))
+        time.sleep(0.5)
+        own, port = link.getsockname()
+        head = f"ipv4(sa={own}, da={addr}, ttl=64), udp(sp={port}, dp={FLOOD}), fill(0, 18)"
+        return flood.run(asked, head, seconds)
 
 
 def new_flows(addr: str, port: int, count: int, window: int) -> dict[str, float]:
@@ -114,7 +117,10 @@ def new_flows(addr: str, port: int, count: int, window: int) -> dict[str, float]
 
 
 def ftp_server(port: int) -> None:
-    """Greets, stamps PORT in nanoseconds, and connects to what it announces on LIST."""
+    """Greets, takes any login, and connects on LIST to what PORT announced.
+
+    Every answer says when the command came, in nanoseconds.
+    """
     with socket.create_server(("", port)) as server:
         while True:
             link, _ = server.accept()
@@ -131,7 +137,8 @@ def ftp_server(port: int) -> None:
                     elif verb == b"LIST":
                         with socket.create_connection(target, timeout=5) as data:
                             data.sendall(b"x")
-                    link.sendall(b"200 %d\r\n" % now)
+                    code = {b"USER": 331, b"PASS": 230}.get(verb, 200)
+                    link.sendall(b"%d %d\r\n" % (code, now))
 
 
 def ftp_dialogue(addr: str, port: int, count: int) -> dict[str, object]:
@@ -151,6 +158,9 @@ def ftp_dialogue(addr: str, port: int, count: int) -> dict[str, object]:
             link.sendall(text.encode() + b"\r\n")
             return (int(lines.readline().split()[1]) - sent) / 1e6
 
+        # The kernel's helper does not read the first command of a connection.
+        ask("USER bench")
+        ask("PASS bench")
         begin = time.monotonic()
         for _ in range(count):
             with socket.create_server(("", 0)) as data:
@@ -216,53 +226,30 @@ def esp_flood(addr: str, port: int, count_port: int, seconds: float) -> dict[str
     return _raw_flood(ESP, addr, packet, count_port, seconds)
 
 
-def raw_count(proto: int, port: int) -> None:
-    """Count packets of an IP protocol; a datagram to `port` is answered with the count so far."""
-    with (
-        socket.socket(socket.AF_INET, socket.SOCK_RAW, proto) as raw,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked,
-    ):
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
-        asked.bind(("", port))
-        buffer, count = bytearray(128), 0
-        while True:
-            ready, _, _ = select.select([raw, asked], [], [])
-            if raw in ready:
-                raw.recv_into(buffer)
-                count += 1
-            else:
-                _, peer = asked.recvfrom(16)
-                asked.sendto(b"%d" % count, peer)
-
-
 def _raw_flood(
     proto: int, addr: str, packet: bytes, count_port: int, seconds: float
 ) -> dict[str, float]:
     with (
+        _asked(addr, count_port) as asked,
         socket.socket(socket.AF_INET, socket.SOCK_RAW, proto) as raw,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked,
     ):
         raw.connect((addr, 0))
-        asked.connect((addr, count_port))
-        asked.settimeout(5)
         # The first one makes the entry of the flow.
         raw.send(packet)
         time.sleep(0.5)
-        begin, sent = time.monotonic(), 0
-        before = _ask(asked)
-        while time.monotonic() - begin < seconds:
-            for _ in range(64):
-                raw.send(packet)
-            sent += 64
-        took = time.monotonic() - begin
-        time.sleep(1.0)
-        arrived = _ask(asked) - before
-    return {"packets_per_second": arrived / took, "offered_per_second": sent / took}
+        body = ", ".join(f"0x{byte:02x}" for byte in packet)
+        head = f"ipv4(sa={raw.getsockname()[0]}, da={addr}, proto={proto}, ttl=64)"
+        return flood.run(asked, f"{head}, {body}", seconds)
 
 
-def _ask(link: socket.socket) -> int:
-    link.send(b"?")
-    return int(link.recv(64))
+@contextlib.contextmanager
+def _asked(addr: str, port: int) -> Iterator[socket.socket]:
+    """A socket to ask the other side's `rx_count` with, which has answered once."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        asked.connect((addr, port))
+        asked.settimeout(5)
+        flood.ask(asked)
+        yield asked
 
 
 def _pptp(kind: int, size: int, body: bytes) -> bytes:
@@ -334,11 +321,10 @@ ROLES = {
     "gre-flood": lambda a: gre_flood(a[0], int(a[1]), int(a[2]), float(a[3])),
     "ike-answer": lambda a: ike_answer(int(a[0])),
     "esp-flood": lambda a: esp_flood(a[0], int(a[1]), int(a[2]), float(a[3])),
-    "raw-count": lambda a: raw_count(int(a[0]), int(a[1])),
     "tcp-sink": lambda a: tcp_sink(int(a[0])),
     "tcp-send": lambda a: tcp_send(a[0], int(a[1]), float(a[2])),
     "udp-echo": lambda a: udp_echo(int(a[0])),
-    "udp-count": lambda a: udp_count(int(a[0])),
+    "rx-count": lambda a: rx_count(int(a[0])),
     "udp-flood": lambda a: udp_flood(a[0], int(a[1]), float(a[2])),
     "new-flows": lambda a: new_flows(a[0], int(a[1]), int(a[2]), int(a[3])),
     "ftp-server": lambda a: ftp_server(int(a[0])),

@@ -27,9 +27,12 @@ _LISTENING = {"tcp": "0A", "udp": "07"}
 """The state of a socket that waits for whoever comes (proc(5))."""
 
 
-def up(topology: Topology, target: str, config: Path | None = None) -> State:
+def up(
+    topology: Topology, target: str, config: Path | None = None, python: str = sys.executable
+) -> State:
     """Build a lab and start its switch, and a controller on it if `config` is given.
 
+    Both run under the interpreter `python`, whose p4alg need not be this one.
     Undoes itself when any step fails. Raises `UserError`.
     """
     folder, prefix = state.directory(), state.prefix()
@@ -45,10 +48,10 @@ def up(topology: Topology, target: str, config: Path | None = None) -> State:
     try:
         for command in plan.build(prefix, topology):
             _do(command)
-        switch = start(SWITCH, SWITCH, plan.switch_command(target, topology, sys.executable))
+        switch = start(SWITCH, SWITCH, plan.switch_command(target, topology, python))
         _wait_until_served(folder, switch)
         if config is not None:
-            start_controller(config)
+            start_controller(config, python)
     except BaseException:
         down()
         raise
@@ -74,7 +77,7 @@ def down() -> bool:
     return True
 
 
-def start_controller(config: Path) -> Process:
+def start_controller(config: Path, python: str = sys.executable) -> Process:
     """Run a controller on the switch of the lab that is up; waits until it serves.
 
     What commands changed is kept in the lab's own directory, and so survives a
@@ -89,7 +92,7 @@ def start_controller(config: Path) -> Process:
         SOCKET_VARIABLE: str(folder / _SOCKET),
         STATE_VARIABLE: str(folder / "algs.json"),
     }
-    command = plan.controller_command(config.resolve(), sys.executable)
+    command = plan.controller_command(config.resolve(), python)
     state.save(folder, lab)
     controller = start(CONTROLLER, SWITCH, command, environment)
     until = time.monotonic() + START_SECONDS

@@ -1,0 +1,304 @@
+"""What is measured: each figure by a function, in a lab that is up."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import netfilter
+import sipload
+from p4alg.config.errors import UserError
+from p4alg.daemon.client import Client
+from p4alg.lab import plan, runner, topology
+
+HERE = Path(__file__).resolve().parent
+KERNEL = "netfilter"
+"""The target that is the kernel's own NAT."""
+SERVER = "198.51.100.11"
+CALL_RATES = (50, 100, 150, 200, 300)
+"""Calls a second that are tried, each for three seconds, until one fails."""
+TCP_ROLES = ("tcp-sink", "ftp-server", "pptp-server")
+COUNT_PORT = 5004
+# A thousand calls of one host have more pinholes than a host usually has.
+_MORE = "limits: {pinholes_per_subscriber: 8192}\n"
+Values = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A checkout of the project, set up: its switch and its controller are measured."""
+
+    folder: Path
+
+    @property
+    def python(self) -> str:
+        """Its interpreter."""
+        return str(self.folder / ".venv" / "bin" / "python")
+
+    @property
+    def config(self) -> Path:
+        """Its configuration for the lab."""
+        return self.folder / "topologies" / "nat.config.yaml"
+
+    def require(self) -> None:
+        """Raise `UserError` if it is not set up."""
+        if not Path(self.python).is_file():
+            raise UserError(f"no {self.python}: run 'make setup' in {self.folder}")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the report."""
+
+    key: str
+    label: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Something to measure; `measure` gets the target and the seconds of a flood."""
+
+    name: str
+    measure: Callable[[str, float], Values]
+    rows: tuple[Row, ...]
+    is_for_kernel: bool = True
+
+
+def run(target: str, checkout: Checkout, figures: Iterable[Figure], seconds: float) -> Values:
+    """Bring up the lab on a target, and measure; `UserError` if that is not possible.
+
+    A figure that the kernel's own NAT does not manage is left out, which is said.
+    """
+    topo = topology.read(topology.find("nat"))
+    values: Values = {}
+    runner.sweep()
+    try:
+        if target == KERNEL:
+            netfilter.up(topo)
+        else:
+            with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
+                # A thousand calls of one host have more pinholes than a host usually has.
+                config.write(
+                    checkout.config.read_text() + "limits: {pinholes_per_subscriber: 8192}\n"
+                )
+                config.flush()
+                runner.up(topo, target, Path(config.name), checkout.python)
+        for figure in figures:
+            if target == KERNEL and not figure.is_for_kernel:
+                continue
+            print(f"  {target}: {figure.name} ...", file=sys.stderr, flush=True)
+            try:
+                values |= figure.measure(target, seconds)
+            except UserError as error:
+                if target != KERNEL:
+                    raise
+                print(f"{KERNEL}: no {figure.name} on this kernel ({error})")
+        return values
+    finally:
+        runner.sweep()
+
+
+def traffic(host: str, *args: object) -> Any:
+    """Run a sender in a host; what it printed."""
+    command = [sys.executable, str(HERE / "traffic.py"), *map(str, args)]
+    done = subprocess.run(
+        plan.inside(runner.current().hosts[host], *command),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    if done.returncode != 0:
+        why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise UserError(f"{args[0]}: {why}")
+    return json.loads(done.stdout)
+
+
+def serve(role: str, port: int, name: str | None = None) -> None:
+    """Start a sink in outside1, if none of that name (the role's, by default) runs there."""
+    if any(process.name == (name or role) for process in runner.current().processes):
+        return
+    command = [sys.executable, str(HERE / "traffic.py"), role, str(port)]
+    process = runner.start(name or role, "outside1", command)
+    until = time.monotonic() + 10
+    proto = "tcp" if role in TCP_ROLES else "udp"
+    while not runner.listens(process.pid, port, proto):
+        if not process.alive() or time.monotonic() > until:
+            raise UserError(f"{role} does not start")
+        time.sleep(0.05)
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value that `share` of them are not above."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+def tcp(_target: str, seconds: float) -> Values:
+    """One connection, as fast as it goes."""
+    serve("tcp-sink", 5001)
+    sent = traffic("inside1", "tcp-send", SERVER, 5001, seconds)
+    return {"tcp": sent["bits_per_second"] / 1e6}
+
+
+def small_packets(_target: str, seconds: float) -> Values:
+    """64-byte frames of one flow."""
+    serve("rx-count", COUNT_PORT)
+    flood = traffic("inside1", "udp-flood", SERVER, COUNT_PORT, seconds)
+    return {"pps": flood["packets_per_second"] / 1e3}
+
+
+def gre(_target: str, seconds: float) -> Values:
+    """64-byte frames of a PPTP call."""
+    serve("pptp-server", 1723)
+    return _tunnel("gre", 1723, seconds)
+
+
+def esp(_target: str, seconds: float) -> Values:
+    """64-byte frames of an ESP SPI."""
+    serve("ike-answer", 500)
+    return _tunnel("esp", 500, seconds)
+
+
+def _tunnel(name: str, port: int, seconds: float) -> Values:
+    """What of a flood arrived, and what of it came to the controller (nothing)."""
+    serve("rx-count", COUNT_PORT)
+    client = Client(runner.control_socket() or Path())
+    before = _punted(client)
+    flood = traffic("inside1", f"{name}-flood", SERVER, port, COUNT_PORT, seconds)
+    return {
+        name: flood["packets_per_second"] / 1e3,
+        f"{name}-punted": _punted(client) - before,
+    }
+
+
+def _punted(client: Client) -> float:
+    """Packets that came to the controller so far."""
+    counters = client.call("show", what="counters")
+    return float(sum(n for name, n in counters.items() if name.startswith("switch.punts.")))
+
+
+def sip_latency(_target: str, _seconds: float) -> Values:
+    """What the ALG adds to a SIP message on its way."""
+    serve("stamp", 5060)
+    serve("stamp", 5006, "stamp-plain")
+    found = traffic("inside1", "sip-latency", SERVER, 5060, 5006, 500)
+    plain = percentile(found["plain_ms"], 0.5)
+    # The calls need the port.
+    runner.stop("stamp")
+    return {
+        "sip50": percentile(found["sip_ms"], 0.5) - plain,
+        "sip99": percentile(found["sip_ms"], 0.99) - plain,
+    }
+
+
+def held_calls(_target: str, _seconds: float) -> Values:
+    """A thousand calls held at once, without media."""
+    many = sipload.run(50, 1000, 22.0, media=False)
+    return {"held-bad": many.bad, "call-kb": (many.held[1] - many.held[0]) / 1000 / 1000}
+
+
+def calls(_target: str, _seconds: float) -> Values:
+    """Calls with media, as many a second as go without one that fails."""
+    values: Values = {}
+    for rate in CALL_RATES:
+        load = sipload.run(rate, 3 * rate, 0.3, media=True)
+        if load.bad:
+            break
+        values["calls"] = rate
+        values["media"] = 100.0 * load.heard / (load.good * sipload.PACKETS)
+        if load.cpu:
+            # INVITE, 180, 200, ACK, BYE, 200
+            values["sip-core"] = 6 * load.good / load.cpu
+    return values
+
+
+def ftp(_target: str, _seconds: float) -> Values:
+    """Announcements and data connections, one after the other."""
+    serve("ftp-server", 21)
+    # One process starts and the caches fill before what counts.
+    traffic("inside1", "ftp-dialogue", SERVER, 21, 20)
+    dialogue = traffic("inside1", "ftp-dialogue", SERVER, 21, 400)
+    return {
+        "ftp": dialogue["connections_per_second"],
+        "p50": percentile(dialogue["port_ms"], 0.5),
+        "p99": percentile(dialogue["port_ms"], 0.99),
+        "noop": percentile(dialogue["noop_ms"], 0.5),
+    }
+
+
+def new_flows(_target: str, _seconds: float) -> Values:
+    """Flows of UDP, each answered once."""
+    serve("udp-echo", 5003)
+    flows = traffic("inside1", "new-flows", SERVER, 5003, 4000, 64)
+    return {"flows": flows["flows_per_second"], "lost": flows["lost"]}
+
+
+FIGURES = (
+    Figure("tcp", tcp, (Row("tcp", "TCP throughput", "Mbit/s"),)),
+    Figure("packets", small_packets, (Row("pps", "64-byte packets", "kpps"),)),
+    Figure("gre", gre, (Row("gre", "GRE of a call", "kpps"),), False),
+    Figure("esp", esp, (Row("esp", "ESP of an SPI", "kpps"),), False),
+    Figure(
+        "sip-latency",
+        sip_latency,
+        (
+            Row("sip50", "SIP message, added p50", "ms"),
+            Row("sip99", "SIP message, added p99", "ms"),
+        ),
+        False,
+    ),
+    Figure("held-calls", held_calls, (Row("call-kb", "memory of a held call", "KB"),), False),
+    Figure(
+        "calls",
+        calls,
+        (
+            Row("calls", "SIP calls, none failed", "1/s"),
+            Row("media", "media heard", "%"),
+            Row("sip-core", "SIP messages a core", "1/s"),
+        ),
+    ),
+    Figure(
+        "ftp",
+        ftp,
+        (
+            Row("ftp", "FTP data connections", "1/s"),
+            Row("p50", "pinhole latency p50", "ms"),
+            Row("p99", "pinhole latency p99", "ms"),
+            Row("noop", "plain command p50", "ms"),
+        ),
+    ),
+    Figure("new-flows", new_flows, (Row("flows", "new flows", "1/s"),)),
+)
+"""In the order in which they are measured."""
+MEMORY = "memory"
+"""The name of what needs no lab: `memory`."""
+
+
+def memory(checkout: Checkout) -> list[tuple[int, float, float]]:
+    """Mappings, resident MB of the controller with them, and bytes for each.
+
+    By the checkout's own program, which looks into its own engine.
+    """
+    found = []
+    for count in (1000, 50000):
+        done = subprocess.run(
+            [checkout.python, str(checkout.folder / "benchmarks" / "memory.py"), str(count)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise UserError(f"memory of {checkout.folder}: {why}")
+        sizes = json.loads(done.stdout)
+        grown = sizes["after"] - sizes["before"]
+        found.append((count, sizes["after"] / 1e6, grown / count))
+    return found
