@@ -7,6 +7,7 @@ update that fails fails only its own transaction, whose inserts are deleted agai
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
@@ -57,8 +58,16 @@ class Shell:
         self._inputs: list[asyncio.Task[None]] = []
 
     def submit(self, event: ev.Event) -> None:
-        """Let the engine decide about `event` and queue what it wants done."""
-        self.perform(self._core.handle(event, self._clock()))
+        """Let the engine decide about `event` and queue what it wants done.
+
+        The engine contains its own faults; whatever escapes it all the same costs this event.
+        """
+        try:
+            actions = self._core.handle(event, self._clock())
+        except Exception as error:
+            text = f"fault: {type(event).__name__}: {type(error).__name__}: {error!s:.200}"
+            actions = [LogRecord(logging.ERROR, text)]
+        self.perform(actions)
 
     def perform(self, actions: Sequence[Action]) -> None:
         """Queue actions that the engine decided on."""

@@ -211,3 +211,24 @@ def test_a_target_reports_only_what_it_is_able_to(lacks: str) -> None:
             bench.target.report(event)
 
     with_bench(body, lacks=[lacks])
+
+
+def test_rule_10_what_escapes_the_engine_costs_one_event() -> None:
+    class Broken(Recorder):
+        def handle(self, event: ev.Event, now: float) -> Sequence[Action]:
+            if isinstance(event, ev.PinholeIdle):
+                raise RuntimeError("no")
+            return super().handle(event, now)
+
+    async def body() -> tuple[Recorder, list[LogRecord | TraceRecord]]:
+        core, log = Broken(), list[LogRecord | TraceRecord]()
+        shell = Shell(core, MemoryTarget(), lambda: 0.0, log.append)
+        shell.submit(ev.PinholeIdle(5))
+        shell.submit(ev.Tick())
+        return core, log
+
+    core, log = asyncio.run(body())
+    assert core.events == [ev.Tick()]
+    assert [r.text for r in log if isinstance(r, LogRecord)] == [
+        "fault: PinholeIdle: RuntimeError: no"
+    ]
