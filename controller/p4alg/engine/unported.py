@@ -132,22 +132,25 @@ class Unported:
                 self._flows.remove(flow, now)
 
     def _check(self, packet: ProtocolPacket, steps: Sequence[Any]) -> None:
-        """Nothing may lead to a host that does not have the outside address of the packet."""
+        """One decision, and a flow that is the packet's own; `StepError` otherwise.
+
+        Nothing may lead to a host that does not have the outside address of the packet.
+        """
         decisions = [step for step in steps if not isinstance(step, Notice)]
         if len(decisions) != 1 or not isinstance(decisions[0], Admit | Discard):
             raise StepError(f"{len(decisions)} decisions about one packet")
         if isinstance(decisions[0], Discard):
             return
         flow = decisions[0].flow
-        ends = (flow.outside, flow.is_inbound)
-        inside, remote = flow.inside, packet.target
+        sender, receiver = flow.inside, flow.remote
         if packet.is_inbound:
-            inside, remote = flow.inside, packet.source
-        elif flow.inside != packet.source:
-            raise StepError("a flow of another host than the sender")
-        if ends != (packet.outside, packet.is_inbound) or flow.remote != remote:
+            sender, receiver = flow.remote, flow.outside
+        if (sender, receiver, flow.outside, flow.is_inbound) != (
+            *(packet.source, packet.target),
+            *(packet.outside, packet.is_inbound),
+        ):
             raise StepError("a flow that the packet is not of")
-        if packet.is_inbound and not self._owns(inside, packet.outside):
+        if packet.is_inbound and not self._owns(flow.inside, flow.outside):
             raise StepError("a flow to a host that does not have that outside address")
 
     def _owns(self, inside: int, outside: int) -> bool:
