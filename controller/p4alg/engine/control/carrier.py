@@ -170,8 +170,8 @@ class Carrier:
 
     def give_up(self, session: ControlSession, now: float) -> None:
         """Leave a session to the switch as it is, and take back what has not left yet."""
-        self._pinholes.abandon(session.granted, now)
-        session.granted = session.withdrawn = ()
+        self._take_back(session, now)
+        session.withdrawn = ()
         self.drop_promises(session, now, keep_flows=True)
         self._to_switch(session)
 
@@ -241,15 +241,23 @@ class Carrier:
 
     def _settle(self, session: ControlSession, now: float) -> None:
         """No message waits: what was granted and has not been written went nowhere."""
-        self._pinholes.abandon(session.granted, now)
+        if not session.granted and not session.withdrawn:
+            return
+        self._take_back(session, now)
         for number in session.withdrawn:
             self._pinholes.close(number, now)
             self._expectations.withdraw(number)
-        if session.granted or session.withdrawn:
-            session.granted = session.withdrawn = ()
+        session.withdrawn = ()
+
+    def _take_back(self, session: ControlSession, now: float) -> None:
+        self._pinholes.abandon(session.granted, now)
+        for number in session.granted:
+            self._expectations.withdraw(number)
+        session.granted = ()
 
     def _write(self, session: ControlSession, barrier: Barrier) -> None:
         """Tables first, then the message (design rule 2)."""
+        session.granted = tuple(n for n in session.granted if n not in barrier.pinholes)
         batch = self._pinholes.begin(barrier.pinholes)
         updates = list(batch.updates)
         flow = session.flow

@@ -397,3 +397,27 @@ def test_rule_10_on_TCP_the_bytes_go_on_as_they_are() -> None:
     assert talk.client(b"and on\n") == b"and on\n"
     assert lab.bench.counter("alg.careless.faults") == 1
     lab.check()
+
+
+@pytest.mark.parametrize("inside_listens", [False, True])
+def test_rule_11_what_a_message_behind_a_reset_was_granted_is_taken_back(
+    inside_listens: bool,
+) -> None:
+    def answer(_sender: Peer, data: bytes, gateway: Gateway) -> Sequence[Step]:
+        if b"bad" not in data:
+            return [Forward(len(data))]
+        asked = pinhole(proto=TCP)
+        if not inside_listens:
+            there = Endpoint(REMOTE, 50000)
+            asked = pinhole(there, proto=TCP, listener=Peer.SERVER, opener_addr=INSIDE)
+        found = gateway.open_pinhole(asked)
+        assert isinstance(found, Grant)
+        return [Refuse(3, "no"), Forward(len(data) - 3, (), "", (found.pinhole_id,))]
+
+    lab = Lab(answer)
+    talk = Dialogue(lab.bench, Peer.CLIENT, ID)
+    assert talk.client(b"bad, good\n") == b""
+    assert all(end.reset for end in talk.ends.values())
+    assert not lab.bench.engine._expectations._expected
+    assert len(lab.bench.engine._pinholes) == 0
+    lab.check()
