@@ -339,3 +339,30 @@ class Connection:
                 self.to_switch.append(end.send(start, rng.randint(1, biggest)))
                 self.settle()
         raise AssertionError("the connection never finishes")
+
+
+def carried(connection: Connection) -> None:
+    """Assert that both ends got what the ALG made of the other's stream, and ended."""
+    ends = connection.ends
+    for peer in Peer:
+        assert bytes(ends[peer.other].got) == edited_stream(ends[peer].stream)
+        assert ends[peer].is_done
+        assert ends[peer].fin_got
+
+
+def started(client: bytes = b"", server: bytes = b"", **more) -> Connection:
+    connection = Connection(client, server, **more)
+    connection.handshake()
+    return connection
+
+
+def push(connection: Connection, peer: Peer, data: bytes) -> list[bytes]:
+    """`peer` sends `data` next; what the switch sends on."""
+    end = connection.ends[peer]
+    start = max(end.nxt, 1)
+    end.nxt = start + len(data)
+    return connection.switch.packet(end.frame(ACK, start, data))
+
+
+def payloads(frames: list[bytes]) -> list[tuple[int, bytes]]:
+    return [(p.src, parse_tcp(p).payload) for p in map(parse_ipv4, frames)]
