@@ -94,15 +94,48 @@ def test_nothing_comes_after_a_fin() -> None:
     connection = started(client=b"N 1\n")
     client = connection.ends[Peer.CLIENT]
     connection.switch.packet(client.send(1, 4))
-    assert connection.switch.packet(client.frame(ACK, 6, b"N forged\n")) == []
+    for start in (5, 6):
+        out = connection.switch.packet(client.frame(ACK, start, b"N forged\n"))
+        assert not any(d for _, d in payloads(out))
     assert not any(b"forged" in seen.before for seen in connection.switch.seen)
 
 
 def test_a_fin_outside_the_window_does_not_end_anything() -> None:
-    connection = started()
+    connection = started(client=b"N 1\n")
     client = connection.ends[Peer.CLIENT]
     assert connection.switch.packet(client.frame(ACK | FIN, 1 << 21)) == []
-    assert [d for _, d in payloads(push(connection, Peer.CLIENT, b"N 1\n"))] == [b"N 1\n"]
+    (out,) = connection.switch.packet(client.send(1, 4))
+    tcp = parse_tcp(parse_ipv4(out))
+    assert (tcp.payload, tcp.flags & FIN) == (b"N 1\n", FIN)
+
+
+def test_F4_the_reset_of_a_refused_sender_acknowledges_all_that_it_sent() -> None:
+    connection = started()
+    out = push(connection, Peer.CLIENT, b"X no\nN 1\n")
+    client = connection.ends[Peer.CLIENT]
+    to_client = [parse_tcp(p) for p in map(parse_ipv4, out) if p.src == 0xC633640B]
+    assert [(tcp.flags, tcp.ack) for tcp in to_client] == [(RST | ACK, client.isn + 10)]
+
+
+def test_what_a_forged_reset_acknowledges_is_not_believed() -> None:
+    connection = started()
+    push(connection, Peer.SERVER, b"200\n")
+    client, server = connection.ends.values()
+    client.peer_isn, client.assembly.next = server.isn, 5
+    assert connection.switch.packet(client.frame(RST | ACK, 1 << 20))
+    # The server still gets no other acknowledgement than the client's own ...
+    client.assembly.next = 1
+    (out,) = push(connection, Peer.CLIENT, b"N 1\n")
+    assert parse_tcp(parse_ipv4(out)).ack == server.isn + 1
+    # ... and what the client may not have is still repeated.
+    again = connection.switch.packet(server.frame(ACK, 1, b"200\n"))
+    assert [d for _, d in payloads(again)] == [b"200\n"]
+
+
+def test_detaching_sends_what_was_decided_before_what_is_held() -> None:
+    connection = started()
+    out = push(connection, Peer.CLIENT, b"N 1\nD\nrest")
+    assert [d for _, d in payloads(out)] == [b"N 1\n", b"D\nrest"]
 
 
 def test_both_fins_end_a_connection() -> None:
@@ -134,3 +167,14 @@ def test_detaching_twice_is_reported_once() -> None:
     connection.switch.detach()
     connection.switch.detach()
     assert connection.switch.ended == [Detached("test", False)]
+
+
+def test_G6_a_reset_acknowledges_what_its_receiver_sent_in_its_own_numbers() -> None:
+    connection = started()
+    out = push(connection, Peer.SERVER, b"+5 x\n")
+    out += connection.switch.write_tables()
+    connection.from_switch += out
+    connection.arrive(0)
+    client, server = connection.ends.values()
+    (reset,) = connection.switch.packet(client.frame(RST | ACK, 1))
+    assert parse_tcp(parse_ipv4(reset)).ack == server.isn + 1 + len(b"+5 x\n")

@@ -166,8 +166,10 @@ def test_an_outcome_after_a_reset_has_no_effect(ok: bool) -> None:
     connection.switch.packet(connection.ends[Peer.SERVER].frame(RST | ACK, 1))
     assert stream.is_over
     assert stream.blocked
+    kept = stream.bytes_held
     assert stream.resume(ok, NoGateway(), 0.0) == []
     assert not stream.blocked
+    assert stream.bytes_held == kept
 
 
 def test_G4_a_message_without_end_is_passed_unread_if_so_configured() -> None:
@@ -175,3 +177,21 @@ def test_G4_a_message_without_end_is_passed_unread_if_so_configured() -> None:
     out = push(connection, Peer.CLIENT, b"N 1\n" + b"x" * 101)
     assert b"".join(d for _, d in payloads(out)) == b"N 1\n" + b"x" * 101
     assert connection.switch.ended == [Detached("message-too-long", True)]
+
+
+class Telling:
+    """An ALG that never decides on any byte, and has something to say each time it is fed."""
+
+    def feed(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
+        return [Notice("told", "why")]
+
+
+def test_an_alg_that_decides_nothing_is_fed_again_only_with_more_bytes() -> None:
+    connection = started(alg=Telling())
+    client = connection.ends[Peer.CLIENT]
+    for start in (1, 4):
+        frame = client.frame(ACK, start, b"abc")
+        effects = connection.switch.stream.packet(Peer.CLIENT, 1, frame, NoGateway(), 0.0)
+        assert [e for e in effects if isinstance(e, Noticed)] == [
+            Noticed(Peer.CLIENT, "told", "why")
+        ]

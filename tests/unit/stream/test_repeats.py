@@ -134,3 +134,14 @@ def test_a_fin_is_repeated_with_what_was_before_it() -> None:
     assert first == again
     tcp = parse_tcp(parse_ipv4(alone[0]))
     assert (tcp.payload, tcp.flags & FIN, tcp.seq) == (b"", FIN, client.isn + 5)
+
+
+def test_G5_bytes_that_were_acknowledged_early_are_repeated_with_what_follows_them() -> None:
+    # Their sender has its acknowledgement and will never repeat them itself.
+    connection = started()
+    push(connection, Peer.CLIENT, b"P half")
+    out = connection.switch.detach()
+    assert [d for _, d in payloads(out)] == [b"P half"]
+    push(connection, Peer.CLIENT, b"more")
+    again = connection.switch.packet(connection.ends[Peer.CLIENT].frame(ACK, 7, b"more"))
+    assert b"".join(d for _, d in payloads(again)) == b"P halfmore"

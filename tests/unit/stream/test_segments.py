@@ -71,7 +71,7 @@ def test_G6_urgent_data_is_pointed_at_from_each_segment_before_its_end() -> None
 
 def test_an_empty_segment_has_the_numbers_it_is_to_have() -> None:
     one = direction()
-    one.acks = 9
+    one.reverse.acked = 9
     (found,) = read([empty_segment(one, RST | ACK, 12)])
     assert (found.seq, found.ack, found.flags) == (1012, 5009, RST | ACK)
     assert (found.payload, found.src_port, found.dst_port, found.window) == (b"", 40000, 21, 501)

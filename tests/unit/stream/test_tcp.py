@@ -191,3 +191,10 @@ def test_G6_the_correction_is_that_of_the_latest_resized_message() -> None:
     connection.switch.write_tables()
     assert stream.shift(Peer.CLIENT) == Shift(9, 5, 7)
     assert stream.shift(Peer.SERVER) == Shift(0, 0, 0)
+
+
+def test_G4_what_is_far_behind_is_dropped() -> None:
+    connection = started()
+    client = connection.ends[Peer.CLIENT]
+    assert connection.switch.packet(client.frame(ACK, -(1 << 20) - 9, b"N 1\n")) == []
+    assert connection.switch.dropped == {"out-of-window": 1}
