@@ -8,7 +8,8 @@ from p4alg.alg.contract import Edit, Forward, Gateway, Notice, Peer, Step
 from p4alg.packet.ipv4 import parse_ipv4
 from p4alg.packet.tcp import ACK, RST, parse_tcp
 from p4alg.stream.effects import Detached, Noticed, Seen
-from tests.unit.stream.network import NoGateway, StreamLimits, payloads, push, started
+from p4alg.stream.tcp import StreamLimits
+from tests.unit.stream.network import NoGateway, payloads, push, started
 
 
 def test_G5_an_incomplete_message_is_held_and_acknowledged_to_its_sender() -> None:

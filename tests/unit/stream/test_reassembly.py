@@ -76,7 +76,8 @@ segments = st.lists(st.tuples(st.integers(0, 59), st.integers(0, 20), st.boolean
 def test_G5_any_segments_give_each_byte_once_and_as_it_came_first(
     parts: list[tuple[int, int, bool]],
 ) -> None:
-    found, first, passed = begun(), {}, bytearray()
+    found, passed = begun(), bytearray()
+    first: dict[int, int] = {}
     for at, size, differs in parts:
         data = STREAM[at : at + size]
         if differs:

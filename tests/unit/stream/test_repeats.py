@@ -7,9 +7,9 @@ import pytest
 from p4alg.alg.contract import Peer
 from p4alg.packet.ipv4 import parse_ipv4
 from p4alg.packet.tcp import ACK, FIN, parse_tcp
+from p4alg.stream.tcp import StreamLimits
 from tests.unit.stream.network import (
     Connection,
-    StreamLimits,
     carried,
     payloads,
     push,

@@ -1,5 +1,8 @@
 """The tables of states: the text says what the data says, and nothing else ever happens."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,12 +156,14 @@ def test_what_is_in_no_table_raises_and_changes_nothing(
     state = ConnectionState()
     for peer, event in found:
         before = (dict(state.directions), state.reading)
+        apply: Callable[[], None]
         if isinstance(event, ReadingEvent):
-            allowed, apply = state.reading_allows(event), lambda e=event: state.reading_happened(e)
+            allowed = state.reading_allows(event)
+            apply = partial(state.reading_happened, event)
         else:
             assert peer is not None
             allowed = state.allows(peer, event)
-            apply = lambda p=peer, e=event: state.happened(p, e)  # noqa: E731
+            apply = partial(state.happened, peer, event)
         if allowed:
             apply()
         else:
