@@ -25,7 +25,6 @@ class Direction:
     __slots__ = (
         "acked",
         "acked_early",
-        "acks",
         "fin",
         "held",
         "history",
@@ -62,8 +61,6 @@ class Direction:
         """In offset up to which R has acknowledged everything."""
         self.acked_early = 1
         """In offset up to which the gateway has acknowledged held bytes to S, in R's name."""
-        self.acks = 1
-        """In offset of the reverse direction up to which S has acknowledged everything."""
         self.reported = 0
         """In offset of the incomplete message that was last reported as held."""
         self.steps: deque[Step] = deque()
@@ -92,7 +89,7 @@ class Direction:
     @property
     def ack_number(self) -> int:
         """The acknowledgement number of segments that go from S to R."""
-        return wire(self.reverse.isn, max(self.acks, self.reverse.acked_early))
+        return wire(self.reverse.isn, max(self.reverse.acked, self.reverse.acked_early))
 
     def begin(self, isn: int) -> None:
         """S's first SYN was seen; `isn` is its sequence number."""
@@ -113,14 +110,20 @@ class Direction:
         """The sequence number that R sees at the out offset `out`."""
         return wire(self.isn, out)
 
-    def acknowledge(self, number: int) -> int:
-        """R acknowledged `number`, a sequence number as R sees them; returns its in offset."""
+    def acknowledged_to(self, number: int) -> int:
+        """The in offset up to which R has everything, if it acknowledges `number`.
+
+        `number` is a sequence number as R sees them. More than was sent on does not count.
+        """
         out = min(offset_of(self.isn, number, self.next_out), self.next_out)
-        offset = self.history.in_offset(out)
+        return self.history.in_offset(out)
+
+    def acknowledge(self, number: int) -> None:
+        """R acknowledged `number`, a sequence number as R sees them."""
+        offset = self.acknowledged_to(number)
         if offset > self.acked:
             self.acked = offset
             self.history.acknowledged(offset)
-        return offset
 
     def release(self, length: int, data: bytes, *, edited: bool, fin: bool = False) -> Chunk:
         """Take the next `length` held bytes out, to be sent on as `data`; with `fin`, S's FIN too.

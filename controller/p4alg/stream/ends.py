@@ -37,7 +37,8 @@ def reset_by_end(
         out = direction.next_out
     else:
         out = offset + direction.history.shift_at(offset)
-    acked = reverse.acknowledge(tcp.ack) if tcp.flags & ACK else 0
+    # The RST may be forged, so what it acknowledges is converted only, and not believed.
+    acked = reverse.acknowledged_to(tcp.ack) if tcp.flags & ACK else 0
     frame = replace_tcp(
         packet,
         seq=direction.out_number(out),
@@ -53,7 +54,6 @@ def reset_by_end(
 def reset_both(connection: Connection, direction: Direction, reason: str) -> None:
     """Reset both ends, because of what the direction's sender sent."""
     reverse = direction.reverse
-    direction.acks = max(direction.acks, reverse.acked)
     # The RST to the sender acknowledges all that it sent, or it might not be heeded.
     direction.acked_early = max(direction.acked_early, direction.received)
     connection.send(

@@ -61,17 +61,22 @@ class Messages:
         self._report_held(direction)
         acknowledge_held(self._connection, direction)
 
-    def tables_written(self) -> None:
-        """The message that waits has left: remember it, as it may have to be repeated."""
-        waiting = self._stop_waiting(ReadingEvent.TABLES_WRITTEN)
-        if not self._state.is_reset:
-            self._connection.keep(waiting.direction, waiting.chunk)
-
-    def tables_refused(self) -> None:
-        """The message that waits cannot leave: hold it again, and treat it as refused."""
-        waiting = self._stop_waiting(ReadingEvent.TABLES_REFUSED)
+    def stop_waiting(self, ok: bool) -> None:
+        """The tables of the message that waits were written; if not `ok`, they were not."""
+        outcome = ReadingEvent.TABLES_WRITTEN if ok else ReadingEvent.TABLES_REFUSED
+        self._state.reading_happened(outcome)
+        waiting, self._connection.waiting = self._connection.waiting, None
+        assert waiting is not None
         if self._state.is_reset:
             return
+        if ok:
+            # It has left, and may have to be repeated.
+            self._connection.keep(waiting.direction, waiting.chunk)
+        else:
+            self._take_back(waiting)
+
+    def _take_back(self, waiting: Waiting) -> None:
+        """Hold a message again that could not leave, and treat it as refused."""
         direction = waiting.direction
         if len(waiting.chunk.data) != len(waiting.message):
             direction.history.undo_resize()
@@ -162,12 +167,6 @@ class Messages:
         self._state.reading_happened(ReadingEvent.TABLES_NEEDED)
         found = data_segments(direction, [chunk])
         self._connection.effects.append(Barrier(tuple(found), step.pinholes, resized))
-
-    def _stop_waiting(self, outcome: ReadingEvent) -> Waiting:
-        self._state.reading_happened(outcome)
-        waiting, self._connection.waiting = self._connection.waiting, None
-        assert waiting is not None
-        return waiting
 
     def _is_finished(self, direction: Direction) -> bool:
         return self._state.directions[direction.peer] is DirectionState.FINISHED

@@ -27,6 +27,7 @@ class Reassembly:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._early: list[tuple[int, bytes]] = []
+        """What is kept: offset and bytes of pieces that do not overlap, in their order."""
         self._size = 0
         self.next = 0
         """Offset of the next byte expected."""
@@ -46,14 +47,18 @@ class Reassembly:
             return b"", ""
         if start > self.next:
             return b"", self._keep(start, data)
-        out = bytearray(data[self.next - start :])
-        self.next = start + len(data)
-        while self._early and self._early[0][0] <= self.next:
-            at, kept = self._early.pop(0)
-            self._size -= len(kept)
-            if at + len(kept) > self.next:
-                out += kept[self.next - at :]
-                self.next = at + len(kept)
+        data = data[self.next - start :]
+        if not self._early:
+            self.next += len(data)
+            return data, ""
+        for part_start, part in self._gaps(self.next, data):
+            self._insert(part_start, part)
+        out = bytearray()
+        while self._early and self._early[0][0] == self.next:
+            _, part = self._early.pop(0)
+            self._size -= len(part)
+            self.next += len(part)
+            out += part
         return bytes(out), ""
 
     def _keep(self, start: int, data: bytes) -> str:
@@ -62,9 +67,12 @@ class Reassembly:
         for part_start, part in self._gaps(start, data):
             if len(self._early) >= MAX_SEGMENTS or self._size + len(part) > self._limit:
                 return "out-of-order-limit"
-            insort(self._early, (part_start, part), key=itemgetter(0))
-            self._size += len(part)
+            self._insert(part_start, part)
         return ""
+
+    def _insert(self, start: int, part: bytes) -> None:
+        insort(self._early, (start, part), key=itemgetter(0))
+        self._size += len(part)
 
     def _gaps(self, start: int, data: bytes) -> list[tuple[int, bytes]]:
         """The parts of a segment that are not kept already, each with its offset."""

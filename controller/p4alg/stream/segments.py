@@ -75,8 +75,8 @@ def _joined(chunks: list[Chunk]) -> list[tuple[int, bytes, bool]]:
         if not chunk.data and not chunk.fin:
             continue
         if joined:
-            start, data, fin = joined[-1]
-            if start + len(data) == chunk.out_start and not fin:
+            start, data, _ = joined[-1]
+            if start + len(data) == chunk.out_start:
                 joined[-1] = (start, data + chunk.data, chunk.fin)
                 continue
         joined.append((chunk.out_start, chunk.data, chunk.fin))

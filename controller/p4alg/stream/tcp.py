@@ -25,7 +25,7 @@ from p4alg.stream.ends import reset_by_end, step_aside
 from p4alg.stream.messages import Messages
 from p4alg.stream.numbers import wire
 from p4alg.stream.reassembly import MAX_AHEAD
-from p4alg.stream.repeats import acknowledge_held, repeat
+from p4alg.stream.repeats import repeat
 from p4alg.stream.segments import Segment
 from p4alg.stream.state import DirectionEvent, DirectionState, ReadingEvent
 
@@ -146,10 +146,7 @@ class StreamFollower:
         waiting = self._connection.waiting
         if waiting is None:
             return []
-        if ok:
-            self._messages.tables_written()
-        else:
-            self._messages.tables_refused()
+        self._messages.stop_waiting(ok)
         for direction in (waiting.direction, waiting.direction.reverse):
             self._messages.advance(direction, gateway, now)
         return self._connection.take()
@@ -217,7 +214,7 @@ class StreamFollower:
             return
         direction.remember(port, packet)
         if tcp.flags & ACK:
-            direction.acks = max(direction.acks, reverse.acknowledge(tcp.ack))
+            reverse.acknowledge(tcp.ack)
         if tcp.urgent:
             direction.urgent = start + tcp.urgent
         in_window = was_received <= end <= was_received + MAX_AHEAD
@@ -231,10 +228,9 @@ class StreamFollower:
             repeat(self._connection, direction, start, last, tcp.payload)
         self._messages.advance(direction, gateway, now)
         if reverse.held:
-            # What one end says may change what the ALG makes of the other's bytes.
+            # What one end says may change what the ALG makes of the other's bytes. And the
+            # segment may have acknowledged everything before those, so that they can be, too.
             self._messages.advance(reverse, gateway, now)
-        # The segment may have acknowledged what came before the held bytes of the other end.
-        acknowledge_held(self._connection, reverse)
 
     def _accept(self, direction: Direction, start: int, payload: bytes) -> None:
         """Put the bytes from offset `start` on in order, and hold those that are next."""

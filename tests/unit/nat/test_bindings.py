@@ -14,7 +14,13 @@ HOST = 0x0A00000B
 TCP, UDP, ICMP = 6, 17, 1
 
 
-def bindings(prefix=28, seed=1, rest=120.0, limit=100000, per_subscriber=100000):
+def bindings(
+    prefix: int = 28,
+    seed: int = 1,
+    rest: float = 120.0,
+    limit: int = 100000,
+    per_subscriber: int = 100000,
+) -> Bindings:
     return Bindings(
         [(POOL, prefix)],
         rng=random.Random(seed),
@@ -24,12 +30,12 @@ def bindings(prefix=28, seed=1, rest=120.0, limit=100000, per_subscriber=100000)
     )
 
 
-def made(found):
+def made(found: Binding | Refused) -> Binding:
     assert isinstance(found, Binding)
     return found
 
 
-def test_N4787_1_an_endpoint_has_one_binding_whoever_it_talks_to():
+def test_N4787_1_an_endpoint_has_one_binding_whoever_it_talks_to() -> None:
     store = bindings()
     first = made(store.allocate(UDP, HOST, 5000, 0.0))
     assert store.allocate(UDP, HOST, 5000, 9.0) is first
@@ -37,7 +43,7 @@ def test_N4787_1_an_endpoint_has_one_binding_whoever_it_talks_to():
     assert store.outbound(UDP, HOST, 5000) is first
 
 
-def test_N4787_2_a_host_keeps_one_outside_address():
+def test_N4787_2_a_host_keeps_one_outside_address() -> None:
     store = bindings()
     addrs = {
         made(store.allocate(p, HOST, 2000 + n, 0.0)).outside_addr
@@ -47,13 +53,13 @@ def test_N4787_2_a_host_keeps_one_outside_address():
     assert len(addrs) == 1
 
 
-def test_N4787_2_hosts_spread_over_the_pool():
+def test_N4787_2_hosts_spread_over_the_pool() -> None:
     store = bindings()
     addrs = {made(store.allocate(TCP, HOST + n, 2000, 0.0)).outside_addr for n in range(64)}
     assert addrs == set(range(POOL, POOL + 16))
 
 
-def test_N4787_3_and_4_range_and_parity_are_kept():
+def test_N4787_3_and_4_range_and_parity_are_kept() -> None:
     store = bindings()
     for port in (1, 20, 21, 500, 1023, 1024, 1025, 40000, 65535):
         for proto in (TCP, UDP):
@@ -63,7 +69,7 @@ def test_N4787_3_and_4_range_and_parity_are_kept():
             assert outside != 0
 
 
-def test_N6888_8_a_freed_port_rests():
+def test_N6888_8_a_freed_port_rests() -> None:
     store = bindings(prefix=32)
     first = [made(store.allocate(TCP, HOST, 2 * n, 0.0)) for n in range(1, 512)]
     assert store.allocate(TCP, HOST + 1, 2, 0.0) == Refused("pool-exhausted")
@@ -72,7 +78,7 @@ def test_N6888_8_a_freed_port_rests():
     assert made(store.allocate(TCP, HOST + 1, 2, 130.0)).outside_id == first[7].outside_id
 
 
-def test_N6888_11_exhaustion_evicts_nobody():
+def test_N6888_11_exhaustion_evicts_nobody() -> None:
     store = bindings(prefix=32)
     for n in range(1, 512):
         made(store.allocate(UDP, HOST, 2 * n, 0.0))
@@ -82,7 +88,7 @@ def test_N6888_11_exhaustion_evicts_nobody():
     assert {(b.inside_id, b.outside_id) for b in store} == before
 
 
-def test_N6888_4_limits_refuse_the_new_and_keep_the_old():
+def test_N6888_4_limits_refuse_the_new_and_keep_the_old() -> None:
     store = bindings(limit=5, per_subscriber=3)
     for n in range(3):
         made(store.allocate(UDP, HOST, 3000 + n, 0.0))
@@ -93,8 +99,8 @@ def test_N6888_4_limits_refuse_the_new_and_keep_the_old():
     assert len(store) == 5
 
 
-def test_N7857_9_outside_ports_are_spread_and_differ_between_runs():
-    def draw(seed):
+def test_N7857_9_outside_ports_are_spread_and_differ_between_runs() -> None:
+    def draw(seed: int) -> list[int]:
         store = bindings(prefix=32, seed=seed)
         return [made(store.allocate(TCP, HOST, 3000 + n, 0.0)).outside_id for n in range(400)]
 
@@ -104,7 +110,7 @@ def test_N7857_9_outside_ports_are_spread_and_differ_between_runs():
     assert sum(abs(a - b) <= 4 for a, b in pairwise(one)) < 20
 
 
-def test_static_bindings_keep_their_port_from_others():
+def test_static_bindings_keep_their_port_from_others() -> None:
     store = bindings(prefix=32)
     static = made(store.add_static(TCP, HOST, 21, POOL, 21, 0.0))
     taken = {made(store.allocate(TCP, HOST + 1, 2 * n - 1, 0.0)).outside_id for n in range(1, 512)}
@@ -113,13 +119,13 @@ def test_static_bindings_keep_their_port_from_others():
     assert store.add_static(TCP, HOST, 22, POOL, 21, 0.0) == Refused("mapping-conflict")
 
 
-def test_a_host_behind_a_static_mapping_goes_out_by_the_same_address():
+def test_a_host_behind_a_static_mapping_goes_out_by_the_same_address() -> None:
     store = bindings()
     store.pair(HOST, POOL + 9)
     assert made(store.allocate(TCP, HOST, 5000, 0.0)).outside_addr == POOL + 9
 
 
-def test_a_demanded_address_is_given_or_refused():
+def test_a_demanded_address_is_given_or_refused() -> None:
     store = bindings()
     demanded = store.allocate(TCP, HOST, 5000, 0.0, kind=Kind.PINHOLE, outside_addr=POOL + 3)
     assert made(demanded).outside_addr == POOL + 3
@@ -127,7 +133,7 @@ def test_a_demanded_address_is_given_or_refused():
     assert again == Refused("mapping-conflict")
 
 
-def test_adopted_bindings_are_as_they_were_and_foreign_ones_refused():
+def test_adopted_bindings_are_as_they_were_and_foreign_ones_refused() -> None:
     store = bindings()
     found = made(store.adopt(TCP, HOST, 5000, POOL + 2, 6000, kind=Kind.DYNAMIC, now=0.0))
     assert store.inbound(TCP, POOL + 2, 6000) is found
@@ -150,7 +156,9 @@ steps = st.lists(
 
 @given(steps)
 @settings(max_examples=100)
-def test_bindings_behave_as_a_naive_model(moves):
+def test_bindings_behave_as_a_naive_model(
+    moves: list[tuple[bool, int, int, int, float]],
+) -> None:
     store, now = bindings(prefix=30, limit=12), 0.0
     live: dict[tuple[int, int, int], tuple[int, int]] = {}
     resting: list[tuple[float, int, int, int]] = []
@@ -160,17 +168,18 @@ def test_bindings_behave_as_a_naive_model(moves):
         if is_new:
             found = store.allocate(*key, now)
             if key in live:
-                assert (found.outside_addr, found.outside_id) == live[key]
+                assert (made(found).outside_addr, made(found).outside_id) == live[key]
             elif len(live) >= 12:
                 assert found == Refused("binding-limit")
             else:
-                outside = (made(found).outside_addr, found.outside_id)
+                outside = (made(found).outside_addr, made(found).outside_id)
                 used = {(k[0], *v) for k, v in live.items()}
                 assert (proto, *outside) not in used
                 assert not any(r[1:] == (proto, *outside) and r[0] > now for r in resting)
                 live[key] = outside
         elif key in live:
             binding = store.outbound(*key)
+            assert binding is not None
             store.release(binding, now)
             resting.append((now + 120.0, proto, *live.pop(key)))
         assert len(store) == len(live)

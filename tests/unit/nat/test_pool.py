@@ -7,14 +7,22 @@ import pytest
 
 from p4alg.nat import pool as pool_module
 from p4alg.nat.pool import Pool
+from p4alg.undo import TrackedCounts, UndoLog
 
 FIRST = 0xCB007100
 HOST = 0x0A00000B
-NOBODY: Counter[int] = Counter()
 
 
 def pool(*prefixes: tuple[int, int], seed: int = 1) -> Pool:
     return Pool(prefixes or [(FIRST, 28)], random.Random(seed))
+
+
+def busy(*hosts: int) -> TrackedCounts[int]:
+    """Hosts that have one binding each."""
+    counts: TrackedCounts[int] = TrackedCounts(UndoLog())
+    for host in hosts:
+        counts.add(host)
+    return counts
 
 
 def test_N4787_2_a_host_keeps_its_address() -> None:
@@ -77,7 +85,7 @@ def test_G4_beyond_the_bound_idle_hosts_are_forgotten_the_longest_unused_first(
     for n in range(6):
         found.address_of(HOST + n)
     found.address_of(HOST)
-    found.forget_idle(Counter({HOST + 1: 1}))
+    found.forget_idle(busy(HOST + 1))
     assert {host for host, _ in found} == {HOST, HOST + 1, HOST + 5}
 
 
@@ -86,7 +94,7 @@ def test_G4_hosts_that_are_busy_are_never_forgotten(monkeypatch: pytest.MonkeyPa
     found = pool()
     for n in range(6):
         found.address_of(HOST + n)
-    found.forget_idle(Counter({HOST + n: 1 for n in range(6)}))
+    found.forget_idle(busy(*range(HOST, HOST + 6)))
     assert len(list(found)) == 6
-    found.forget_idle(NOBODY)
+    found.forget_idle(busy())
     assert len(list(found)) == 3

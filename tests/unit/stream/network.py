@@ -12,7 +12,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from p4alg.alg.contract import Detach, Edit, Forward, Gateway, Peer, Refuse, Step
+from p4alg.alg.contract import (
+    Detach,
+    Edit,
+    Endpoint,
+    Forward,
+    Gateway,
+    Grant,
+    Peer,
+    PinholeRequest,
+    Refusal,
+    Refuse,
+    Step,
+    StreamAlg,
+)
 from p4alg.packet.checksum import transport_checksum
 from p4alg.packet.ipv4 import build_ipv4, parse_ipv4
 from p4alg.packet.tcp import ACK, FIN, RST, SYN, parse_tcp, replace_tcp
@@ -30,11 +43,23 @@ LIMITS = StreamLimits(message=2048, stream=65536)
 class NoGateway:
     """Grants nothing; the toy ALG does not ask."""
 
-    def open_pinhole(self, request):
+    def open_pinhole(self, request: PinholeRequest) -> Grant | Refusal:
         raise AssertionError(request)
 
-    def close_pinhole(self, pinhole_id):
+    def close_pinhole(self, pinhole_id: int) -> None:
         raise AssertionError(pinhole_id)
+
+    def reserve(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
+        raise AssertionError(listen)
+
+    def objection(self, proto: int, listen: Endpoint) -> str:
+        raise AssertionError(listen)
+
+    def end(self, number: int) -> None:
+        raise AssertionError(number)
+
+    def inside_of(self, proto: int, outside: Endpoint) -> Endpoint | None:
+        raise AssertionError(outside)
 
 
 class LineAlg:
@@ -263,11 +288,11 @@ class Connection:
         self,
         client: bytes,
         server: bytes,
-        alg=None,
+        alg: StreamAlg | None = None,
         limits: StreamLimits = LIMITS,
-        isns=(7, 9),
-        mss=1460,
-    ):
+        isns: tuple[int, int] = (7, 9),
+        mss: int = 1460,
+    ) -> None:
         self.ends = {
             Peer.CLIENT: End(Peer.CLIENT, isns[0], client, mss),
             Peer.SERVER: End(Peer.SERVER, isns[1], server, mss),
@@ -339,3 +364,39 @@ class Connection:
                 self.to_switch.append(end.send(start, rng.randint(1, biggest)))
                 self.settle()
         raise AssertionError("the connection never finishes")
+
+
+def carried(connection: Connection) -> None:
+    """Assert that both ends got what the ALG made of the other's stream, and ended."""
+    ends = connection.ends
+    for peer in Peer:
+        assert bytes(ends[peer.other].got) == edited_stream(ends[peer].stream)
+        assert ends[peer].is_done
+        assert ends[peer].fin_got
+
+
+def started(
+    client: bytes = b"",
+    server: bytes = b"",
+    *,
+    alg: StreamAlg | None = None,
+    limits: StreamLimits = LIMITS,
+    isns: tuple[int, int] = (7, 9),
+) -> Connection:
+    """A connection whose handshake is done."""
+    connection = Connection(client, server, alg, limits, isns)
+    connection.handshake()
+    return connection
+
+
+def push(connection: Connection, peer: Peer, data: bytes) -> list[bytes]:
+    """`peer` sends `data` next; what the switch sends on."""
+    end = connection.ends[peer]
+    start = max(end.nxt, 1)
+    end.nxt = start + len(data)
+    return connection.switch.packet(end.frame(ACK, start, data))
+
+
+def payloads(frames: list[bytes]) -> list[tuple[int, bytes]]:
+    """The source address and the data of each frame."""
+    return [(p.src, parse_tcp(p).payload) for p in map(parse_ipv4, frames)]

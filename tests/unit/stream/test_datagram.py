@@ -10,11 +10,12 @@ from p4alg.alg.contract import Detach, Edit, Forward, Gateway, Notice, Peer, Ref
 from p4alg.packet.ipv4 import build_ipv4, parse_ipv4
 from p4alg.packet.udp import is_intact, parse_udp
 from p4alg.stream.datagram import DatagramFollower
-from p4alg.stream.effects import Barrier, Detached, Dropped, Noticed, Seen, Send
+from p4alg.stream.effects import Barrier, Detached, Dropped, Effect, Noticed, Seen, Send
 from tests.unit.packet.frames import udp_datagram as datagram
+from tests.unit.stream.network import NoGateway
 
 C = Peer.CLIENT
-GATE: Gateway = None  # type: ignore[assignment]
+GATE: Gateway = NoGateway()
 
 
 class Echo:
@@ -45,7 +46,7 @@ def control(**more: bool) -> tuple[DatagramFollower, Echo]:
     return DatagramFollower(echo, pass_refused=more.get("pass_refused", False)), echo
 
 
-def sent(effects: list) -> list[bytes]:
+def sent(effects: list[Effect]) -> list[bytes]:
     return [s.frame for e in effects if isinstance(e, Send | Barrier) for s in e.segments]
 
 

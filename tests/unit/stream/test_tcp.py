@@ -9,15 +9,18 @@ from hypothesis import strategies as st
 
 from p4alg.alg.contract import Peer
 from p4alg.packet.ipv4 import parse_ipv4
-from p4alg.packet.tcp import ACK, FIN, RST, parse_tcp
-from p4alg.stream.effects import Detached
+from p4alg.packet.tcp import ACK, FIN, RST, SYN, parse_tcp
+from p4alg.stream.effects import Detached, Dropped, Shift
 from p4alg.stream.tcp import StreamFollower, StreamLimits
 from tests.unit.stream.network import (
     LIMITS,
     Connection,
     LineAlg,
     NoGateway,
-    edited_stream,
+    carried,
+    payloads,
+    push,
+    started,
 )
 
 CLIENT = b"USER x\r\nP 10,0,0,1\r\n+5 grow\nNOOP\r\n- this line will shrink\nP again\nQUIT\r\n"
@@ -28,15 +31,6 @@ lines = st.lists(
 ).map(lambda parts: b"".join(kind + b"x" * size + b"\n" for kind, size in parts))
 seeds = st.integers(0, 1 << 30)
 isns = st.tuples(*2 * [st.sampled_from([0, 7, (1 << 31) - 30, (1 << 32) - 40, (1 << 32) - 1])])
-
-
-def carried(connection: Connection) -> None:
-    """Assert that both ends got what the ALG made of the other's stream, and ended."""
-    ends = connection.ends
-    for peer in Peer:
-        assert bytes(ends[peer.other].got) == edited_stream(ends[peer].stream)
-        assert ends[peer].is_done
-        assert ends[peer].fin_got
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
@@ -81,102 +75,6 @@ def test_G5_what_was_read_does_not_depend_on_the_cuts(client: bytes, seed: int) 
     assert read(None) == read(1) == read(5000)
 
 
-def started(client: bytes = b"", server: bytes = b"", **more) -> Connection:
-    connection = Connection(client, server, **more)
-    connection.handshake()
-    return connection
-
-
-def push(connection: Connection, peer: Peer, data: bytes) -> list[bytes]:
-    """`peer` sends `data` next; what the switch sends on."""
-    end = connection.ends[peer]
-    start = max(end.nxt, 1)
-    end.nxt = start + len(data)
-    return connection.switch.packet(end.frame(ACK, start, data))
-
-
-def payloads(frames: list[bytes]) -> list[tuple[int, bytes]]:
-    return [(p.src, parse_tcp(p).payload) for p in map(parse_ipv4, frames)]
-
-
-def test_G5_an_incomplete_message_is_held_and_acknowledged_to_its_sender() -> None:
-    connection = started()
-    client = connection.ends[Peer.CLIENT]
-    out = push(connection, Peer.CLIENT, b"P 10,0")
-    assert payloads(out) == [(0xC633640B, b"")]
-    client.receive(out[0])
-    assert client.una == 1 + len(b"P 10,0")
-    assert connection.switch.seen[-1].verdict == "held"
-    assert push(connection, Peer.CLIENT, b",0,1\n") == []
-    assert [d for _, d in payloads(connection.switch.write_tables())] == [b"P=P 10,0,0,1\n"]
-
-
-def test_rule_2_nothing_of_a_message_leaves_before_its_tables_are_written() -> None:
-    connection = started()
-    assert push(connection, Peer.CLIENT, b"P secret\n") == []
-    client = connection.ends[Peer.CLIENT]
-    for start in (1, 3):
-        repeat = client.frame(ACK, start, b"P secret\n"[start - 1 :])
-        assert connection.switch.packet(repeat) == []
-    assert push(connection, Peer.SERVER, b"200 meanwhile\n") == []
-    out = connection.switch.write_tables()
-    assert [d for _, d in payloads(out)] == [b"P=P secret\n", b"200 meanwhile\n"]
-
-
-def test_rule_2_a_message_whose_tables_fail_is_refused_by_reset() -> None:
-    connection = started()
-    push(connection, Peer.CLIENT, b"P secret\nP next\n")
-    out = connection.switch.write_tables(ok=False)
-    assert [parse_tcp(parse_ipv4(f)).flags & RST for f in out] == [RST, RST]
-    for frame in out:
-        connection.from_switch.append(frame)
-        connection.arrive(0)
-    assert all(end.reset for end in connection.ends.values())
-    assert connection.switch.seen[-1].reason == "tables"
-    assert push(connection, Peer.CLIENT, b"NOOP\n") == []
-
-
-def test_F4_refused_messages_are_passed_as_they_are_if_so_configured() -> None:
-    limits = StreamLimits(2048, 65536, reset_on_refusal=False)
-    connection = started(limits=limits)
-    assert [d for _, d in payloads(push(connection, Peer.CLIENT, b"X no\nN\n"))] == [b"X no\nN\n"]
-    push(connection, Peer.CLIENT, b"P secret\nP next\n")
-    out = connection.switch.write_tables(ok=False)
-    assert b"".join(d for _, d in payloads(out)) == b"P secret\nP next\n"
-    assert connection.switch.stream.shift(Peer.CLIENT).after == 0
-
-
-def test_F4_a_refused_message_resets_both_ends_with_the_numbers_they_expect() -> None:
-    connection = started()
-    push(connection, Peer.SERVER, b"+9 grow\n")
-    for frame in connection.switch.write_tables():
-        connection.from_switch.append(frame)
-    connection.settle()
-    for frame in push(connection, Peer.CLIENT, b"NOOP\nX no\n"):
-        connection.from_switch.append(frame)
-    while connection.from_switch:
-        connection.arrive(0)
-    assert all(end.reset for end in connection.ends.values())
-
-
-def test_G5_an_end_that_resets_is_heard_exactly_although_bytes_are_held() -> None:
-    connection = started()
-    push(connection, Peer.CLIENT, b"P incompl")
-    client = connection.ends[Peer.CLIENT]
-    out = connection.switch.packet(client.frame(RST | ACK, client.nxt))
-    connection.from_switch += out
-    connection.arrive(0)
-    assert connection.ends[Peer.SERVER].reset
-
-
-def test_G5_held_bytes_go_on_with_the_fin() -> None:
-    connection = started(client=b"QUI")
-    connection.to_switch.append(connection.ends[Peer.CLIENT].send(1, 3))
-    connection.settle()
-    assert bytes(connection.ends[Peer.SERVER].got) == b"QUI"
-    assert connection.ends[Peer.SERVER].fin_got
-
-
 def test_G5_data_without_a_handshake_is_passed_and_never_read() -> None:
     connection = Connection(b"", b"")
     client = connection.ends[Peer.CLIENT]
@@ -184,38 +82,6 @@ def test_G5_data_without_a_handshake_is_passed_and_never_read() -> None:
     assert connection.switch.packet(frame) == [frame]
     assert connection.switch.ended == [Detached("no-handshake", True)]
     assert connection.switch.seen == []
-
-
-def test_detaching_lets_everything_held_go_on() -> None:
-    connection = started()
-    push(connection, Peer.CLIENT, b"P half")
-    stream = connection.switch.stream
-    out = connection.switch.detach()
-    assert [d for _, d in payloads(out)] == [b"P half"]
-    assert not stream.may_leave_to_switch
-    connection.from_switch += out
-    connection.arrive(0)
-    # The peer's answer proves that it has what its sender will not repeat.
-    server = connection.ends[Peer.SERVER]
-    connection.switch.packet(server.frame(ACK, 1, b"200\n"))
-    assert stream.may_leave_to_switch
-    assert [d for _, d in payloads(push(connection, Peer.CLIENT, b"P x\n"))] == [b"P x\n"]
-
-
-def test_an_alg_that_detaches_leaves_the_rest_unread() -> None:
-    connection = started()
-    out = push(connection, Peer.CLIENT, b"+5 x\nD\nP unread\n")
-    out += connection.switch.write_tables()
-    assert b"".join(d for _, d in payloads(out)) == b"+++++" + b"+5 x\nD\nP unread\n"
-    assert connection.switch.stream.detached
-
-
-def test_G4_a_message_without_end_is_refused() -> None:
-    connection = started()
-    out = push(connection, Peer.CLIENT, b"x" * 1400)
-    out = push(connection, Peer.CLIENT, b"x" * 1400)
-    assert all(parse_tcp(parse_ipv4(frame)).flags & RST for frame in out)
-    assert connection.switch.seen[-1].reason == "message-too-long"
 
 
 def test_G4_what_is_kept_is_bounded() -> None:
@@ -242,14 +108,6 @@ def test_G6_urgent_data_stays_urgent() -> None:
     assert [parse_tcp(parse_ipv4(f)).urgent for f in out] == [4]
 
 
-def test_an_inconsistent_repetition_does_not_change_what_arrives() -> None:
-    connection = started()
-    connection.from_switch += push(connection, Peer.CLIENT, b"N 1\n")
-    client = connection.ends[Peer.CLIENT]
-    out = connection.switch.packet(client.frame(ACK, 1, b"P 1\n"))
-    assert [d for _, d in payloads(out)] == [b"N 1\n"]
-
-
 @given(st.lists(st.tuples(st.sampled_from(list(Peer)), st.binary(max_size=90)), max_size=20))
 def test_G9_no_frames_raise(frames: list[tuple[Peer, bytes]]) -> None:
     stream = StreamFollower(LineAlg(), LIMITS)
@@ -271,12 +129,72 @@ def test_G9_no_segments_raise(seed: int, count: int) -> None:
             connection.switch.write_tables(rng.random() < 0.5)
 
 
-def test_G6_a_gap_behind_what_the_sender_repeats_is_closed() -> None:
-    # Several resized lines, of which the peer has the first two only: what it
-    # acknowledges, the switch cannot tell the sender exactly.
-    rng = random.Random(1971)
-    line = b"xxxxxxxxxxxxxxxxxxxxxxxx\n"
-    connection = started(b"+3\nN" + line[1:] + b"+3\n+3\n+3\n+3" + line, b"220 hi\n")
-    connection.misbehave(rng, 100, 20)
-    connection.finish(rng, 7)
-    carried(connection)
+def test_G5_a_connection_has_one_beginning() -> None:
+    connection = Connection(b"", b"")
+    client = connection.ends[Peer.CLIENT]
+    follower = connection.switch.stream
+    assert len(connection.switch.packet(client.syn())) == 1
+    # Repeated, it is passed again; from another beginning, or with a FIN or RST, it is not.
+    assert len(connection.switch.packet(client.syn())) == 1
+    for flags, offset in ((SYN, 1), (SYN | FIN, 0), (SYN | RST, 0)):
+        assert connection.switch.packet(client.frame(flags, offset)) == []
+    assert connection.switch.dropped == {"unexpected-syn": 3}
+    assert not follower.detached
+
+
+def test_G5_what_was_not_followed_from_its_beginning_never_is() -> None:
+    connection = Connection(b"", b"")
+    client, server = connection.ends.values()
+    frames = [client.syn(), client.frame(ACK, 1, b"P early\n"), server.syn()]
+    for frame in frames:
+        assert len(connection.switch.packet(frame)) == 1
+    assert connection.switch.ended == [Detached("no-handshake", True)]
+    out = connection.switch.packet(client.frame(ACK, 1, b"P unread\n"))
+    assert [d for _, d in payloads(out)] == [b"P unread\n"]
+    assert connection.switch.seen == []
+
+
+def test_an_rst_without_a_handshake_is_passed_as_it_is() -> None:
+    connection = Connection(b"", b"")
+    frame = connection.ends[Peer.SERVER].frame(RST, 5)
+    assert connection.switch.packet(frame) == [frame]
+    assert not connection.switch.stream.is_over
+
+
+def test_G9_a_frame_that_is_no_segment_is_counted_and_dropped() -> None:
+    connection = started()
+    frame = connection.ends[Peer.CLIENT].frame(ACK, 1, b"P 1\n")
+    assert connection.switch.stream.packet(Peer.CLIENT, 1, frame[:30], NoGateway(), 0.0) == [
+        Dropped("malformed")
+    ]
+
+
+def test_G4_more_held_than_the_limits_is_dropped() -> None:
+    # Held bytes pile up behind a message that waits for its tables.
+    connection = started(limits=StreamLimits(100, 200))
+    push(connection, Peer.CLIENT, b"P waits\n")
+    for n in range(4):
+        assert push(connection, Peer.CLIENT, b"%d" % n + b"x" * 98 + b"\n") == []
+    assert connection.switch.dropped == {"stream-limit": 1}
+    out = connection.switch.write_tables()
+    assert [d[:1] for _, d in payloads(out)] == [b"P", b"0"]
+
+
+def test_G6_the_correction_is_that_of_the_latest_resized_message() -> None:
+    connection = started(isns=((1 << 32) - 1, 9))
+    stream = connection.switch.stream
+    assert (stream.resized, stream.shift(Peer.CLIENT)) == (False, Shift(0, 0, 0))
+    push(connection, Peer.CLIENT, b"N 1\n+5 x\n")
+    connection.switch.write_tables()
+    assert (stream.resized, stream.shift(Peer.CLIENT)) == (True, Shift(4, 0, 5))
+    push(connection, Peer.CLIENT, b"P 1\n")
+    connection.switch.write_tables()
+    assert stream.shift(Peer.CLIENT) == Shift(9, 5, 7)
+    assert stream.shift(Peer.SERVER) == Shift(0, 0, 0)
+
+
+def test_G4_what_is_far_behind_is_dropped() -> None:
+    connection = started()
+    client = connection.ends[Peer.CLIENT]
+    assert connection.switch.packet(client.frame(ACK, -(1 << 20) - 9, b"N 1\n")) == []
+    assert connection.switch.dropped == {"out-of-window": 1}
