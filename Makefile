@@ -7,7 +7,14 @@ PIP     = 26.3
 TARGET ?= embedded
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test test-all lint ptf bench p4 clean
+.PHONY: help demo setup unit check test test-all coverage lint ptf bench p4 clean
+
+# Tests that need neither root nor a network, on all processors.
+UNIT    = $(PY) -m pytest tests/unit tests/softswitch -n auto \
+          -m "not slow and not lab and not bmv2 and not p4c"
+# Kept with the name of each test, for the report.
+COVERED = --cov --cov-context=test --cov-report= --cov-fail-under=0
+REPORT  = $(PY) tests/coverage_report.py
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -17,17 +24,30 @@ demo: setup ## real daemons through the gateway (TARGET=embedded|bmv2)
 
 setup: $(VENV)/.ready $(PTFENV)/.ready ## Debian packages, virtual environments, Python packages
 
-test: setup ## the whole test suite
-	$(PY) -m pytest
+unit: $(VENV)/.ready ## what needs neither root nor a network, in half a minute
+	$(UNIT)
+
+check: lint unit ## what to run before a commit
+
+test: setup ## the whole test suite, and what of each module its tests cover
+	$(UNIT) $(COVERED)
+	$(PY) -m pytest tests/unit tests/softswitch -m "not slow and (lab or bmv2 or p4c)"
+	$(PY) -m pytest tests/integration
 	@$(MAKE) --no-print-directory ptf
+	@$(REPORT)
+
+coverage: $(VENV)/.ready ## what of each module its own unit tests cover
+	$(UNIT) $(COVERED)
+	@$(REPORT)
 
 test-all: test ## and what takes long: PPTP and IKE with real daemons on BMv2 too
 	$(PY) -m pytest -m slow
 
-lint: $(VENV)/.ready ## style and types
+lint: $(VENV)/.ready ## style, types, and which package may import which
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(VENV)/bin/lint-imports --no-logo
 
 ptf: setup ## data-plane tests on the embedded switch, and on BMv2 where it is
 	$(PTFENV)/bin/python ptf-tests/run.py --target embedded
@@ -40,7 +60,7 @@ p4: ## compile the P4 program (needs p4c-bm2-ss on PATH)
 	$(PYTHON) p4src/build.py
 
 clean: ## remove environments and caches
-	rm -rf $(VENV) $(PTFENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis ptf-tests/out
+	rm -rf $(VENV) $(PTFENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* ptf-tests/out
 
 # netifaces, which ptf needs, has no wheel for Python 3.11: gcc and the headers
 # compile it.

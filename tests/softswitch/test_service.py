@@ -152,21 +152,21 @@ def test_packets_go_from_file_to_file_and_digests_to_the_controller(tmp_path: Pa
 
     async def body(server: Server, client: Client) -> None:
         await client.arbitrate()
-        # The program is set, and then filled in one go with it, so that no packet is too early.
-        server.device.pipeline.set(3, config())
-        default = bench.table_entry("dmac", "forward", (b"\2",), is_default_action=True)
         digest = p4r.DigestEntry(digest_id=digest_id)
         digest.config.max_timeout_ns = 50_000_000
-        await client.stub.Write(
-            p4r.WriteRequest(
-                device_id=1,
-                election_id=EID,
-                updates=[
-                    update("MODIFY", table_entry=default),
-                    update("INSERT", digest_entry=digest),
-                ],
-            )
+        default = bench.table_entry("dmac", "forward", (b"\2",), is_default_action=True)
+        request = p4r.WriteRequest(
+            device_id=1,
+            election_id=EID,
+            updates=[
+                update("MODIFY", table_entry=default),
+                update("INSERT", digest_entry=digest),
+            ],
         )
+        # Replay begins when there is a program. Nothing is awaited until that is filled
+        # too, so that no packet is too early.
+        server.device.pipeline.set(3, config())
+        assert server.device.write(request) == [None, None]
         samples: list[Any] = []
         while len(samples) < 5:
             message = await client.stream.read()
@@ -174,7 +174,6 @@ def test_packets_go_from_file_to_file_and_digests_to_the_controller(tmp_path: Pa
         macs = {s.struct.members[0].bitstring for s in samples}
         assert macs == {bytes([i]) for i in range(1, 6)}
 
-    # Replay begins when there is a program, at the earliest one poll later.
     ports = [PcapSpec(1, tmp_path / "in.pcap", None), PcapSpec(2, None, tmp_path / "out.pcap")]
     with_server(body, Settings(ports, grpc="127.0.0.1:0"))
     assert [frame for _, frame in read_pcap(tmp_path / "out.pcap")] == frames

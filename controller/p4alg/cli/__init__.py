@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import NoReturn
 
 from p4alg.cli import alg, check, lab, run, shell, show, switch, trace
@@ -28,6 +29,7 @@ def _one_line(text: object) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="p4alg", description="NAT and firewall gateway on a P4 data path.")
+    parser.add_argument("--version", action="version", version=f"p4alg {version('p4alg')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for module in _COMMANDS:
         module.register(commands)

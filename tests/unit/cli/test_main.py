@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,12 @@ def test_check_names_file_line_and_reason(
     bad.write_text("zones: {}\nnat: {pools: []}\nwhat: 1\n", encoding="utf-8")
     assert main(["check", str(bad)]) == 2
     assert capsys.readouterr().err.startswith(f"p4alg: {bad}:3: unknown key 'what'")
+
+
+def test_the_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
+    project = tomllib.loads((EXAMPLE.parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"p4alg {project['version']}\n"
 
 
 @pytest.mark.parametrize(
