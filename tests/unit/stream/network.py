@@ -197,7 +197,9 @@ class End:
         if self.fin_at == self.assembly.next:
             self.fin_got = True
         # A pure acknowledgement is not answered, unless it is out of the window.
-        if not tcp.payload and not tcp.flags & FIN and start >= self.assembly.next:
+        # (RFC 9293 section 3.10.7.4); a FIN that was received has a number too.
+        expected = self.assembly.next + (1 if self.fin_got else 0)
+        if not tcp.payload and not tcp.flags & FIN and start >= expected:
             return []
         return [self.frame(ACK, self.nxt)]
 
