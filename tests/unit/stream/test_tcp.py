@@ -62,6 +62,7 @@ def test_G5_G6_reordered_doubled_lost_and_repeated_segments_change_nothing(
 # The client's last segment arrived, all acknowledgements of it were lost, and the server is done.
 @example(client=b"-\n", seed=2097151)
 @given(lines, seeds)
+@example(b"+3\n", 156)  # The client has finished, and its last acknowledgement was lost.
 @settings(max_examples=60, deadline=None)
 def test_G5_what_was_read_does_not_depend_on_the_cuts(client: bytes, seed: int) -> None:
     def read(size: int | None) -> list[tuple[Peer, bytes, bytes]]:
