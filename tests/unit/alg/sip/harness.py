@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 from p4alg.alg.contract import (
     Detach,
@@ -179,6 +180,29 @@ def sdp(addr: str, *media: str, extra: str = "") -> str:
     for section in media or ("audio 40000 RTP/AVP 0",):
         lines.append(f"m={section}")
     return "\r\n".join(lines) + "\r\n" + extra
+
+
+class InDialog(TypedDict, total=False):
+    """What puts a request into a dialogue (`Agent.request`)."""
+
+    call: str
+    to_tag: str
+
+
+class Other(TypedDict, total=False):
+    """What else a request may have (`Agent.request`)."""
+
+    cseq: int
+    branch: str
+    extra: Sequence[tuple[str, str]]
+    to: str
+    contact: str | None
+    sender: str
+    kind: str
+
+
+class More(InDialog, Other, total=False):
+    """All of it."""
 
 
 class Agent:
