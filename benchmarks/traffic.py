@@ -14,7 +14,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import flood
 
@@ -314,7 +314,7 @@ Content-Length: 0
 
 """
 
-ROLES = {
+ROLES: dict[str, Callable[[list[str]], object]] = {
     "stamp": lambda a: stamp(int(a[0])),
     "sip-latency": lambda a: sip_latency(a[0], int(a[1]), int(a[2]), int(a[3])),
     "pptp-server": lambda a: pptp_server(int(a[0])),

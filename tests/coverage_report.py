@@ -16,7 +16,7 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def modules() -> list[Module]:
 
 
 def shares(
-    cov: coverage.Coverage, paths: Iterable[Path], contexts: Sequence[str] | None
+    cov: coverage.Coverage, paths: Iterable[Path], contexts: list[str] | None
 ) -> dict[Path, Share]:
     """What was covered of some files in contexts that match; of any if there are none."""
     with tempfile.NamedTemporaryFile("r", suffix=".json") as file:

@@ -322,11 +322,11 @@ def test_P1_every_number_is_a_call_id(lab: Lab, way: Way, ids: tuple[int, int]) 
 def test_P3_an_incoming_call_of_either_end(lab: Lab, way: Way, caller: str) -> None:
     with ExitStack() as stack:
         ends = begin(stack, way)
-        controls = [ends.client, ends.server]
+        pac, pns = ends.client, ends.server
         if caller == "server":
-            controls.reverse()
+            pac, pns = pns, pac
         for ids in ((7, 7), (8, 30)):
-            crosses(*incoming(*controls, ids))
+            crosses(*incoming(pac, pns, ids))
 
 
 def test_P3_a_server_calls_two_hosts_that_answer_with_equal_call_ids(lab: Lab) -> None:

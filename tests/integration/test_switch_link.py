@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,13 +39,13 @@ ENTRIES: list[t.Entry] = [
 ]
 
 
-def free_port():
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
-def command(target, address):
+def command(target: str, address: str) -> list[str]:
     if target == "embedded":
         return [sys.executable, "-m", "p4softswitch", "--grpc", address, "--device-id", "1"]
     if shutil.which("simple_switch_grpc") is None:
@@ -57,7 +58,7 @@ def command(target, address):
 
 
 @contextmanager
-def running(target):
+def running(target: str) -> Iterator[str]:
     address = f"127.0.0.1:{free_port()}"
     process = subprocess.Popen(
         command(target, address), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -76,13 +77,13 @@ def running(target):
 
 
 @pytest.fixture(params=["embedded", pytest.param("bmv2", marks=pytest.mark.bmv2)])
-def switch(request):
+def switch(request: pytest.FixtureRequest) -> Iterator[str]:
     with running(request.param) as address:
         yield address
 
 
-def test_entries_are_read_back_as_written_and_by_the_next_controller(switch):
-    async def body():
+def test_entries_are_read_back_as_written_and_by_the_next_controller(switch: str) -> None:
+    async def body() -> None:
         async with connect(switch, 1, ARTIFACTS) as link:
             updates = reconcile(ENTRIES, await link.read_entries())
             assert await link.write(updates) == {}
@@ -92,8 +93,8 @@ def test_entries_are_read_back_as_written_and_by_the_next_controller(switch):
     asyncio.run(body())
 
 
-def test_refused_update_is_named_and_the_others_stand(switch):
-    async def body():
+def test_refused_update_is_named_and_the_others_stand(switch: str) -> None:
+    async def body() -> None:
         async with connect(switch, 1, ARTIFACTS) as link:
             refused = await link.write(
                 [t.Update(t.Op.INSERT, ENTRIES[0]), t.Update(t.Op.DELETE, t.Local(1))]
@@ -104,8 +105,8 @@ def test_refused_update_is_named_and_the_others_stand(switch):
     asyncio.run(body())
 
 
-def test_arp_is_punted_with_its_port_and_reason(switch):
-    async def body():
+def test_arp_is_punted_with_its_port_and_reason(switch: str) -> None:
+    async def body() -> None:
         async with connect(switch, 1, ARTIFACTS) as link:
             await link.write([t.Update(t.Op.INSERT, ENTRIES[0])])
             frame = b"\xff" * 6 + b"\x02" * 6 + b"\x08\x06" + bytes(46)
@@ -120,10 +121,10 @@ def test_arp_is_punted_with_its_port_and_reason(switch):
     asyncio.run(body())
 
 
-def test_switch_with_another_program_is_left_alone():
+def test_switch_with_another_program_is_left_alone() -> None:
     import finsy as fy
 
-    async def body(address):
+    async def body(address: str) -> None:
         options = fy.SwitchOptions(p4info=OTHER.p4info, p4blob=OTHER.program)
         async with fy.Switch("other", address, options):
             pass
@@ -135,8 +136,8 @@ def test_switch_with_another_program_is_left_alone():
         asyncio.run(body(address))
 
 
-def test_unreachable_switch_is_one_line():
-    async def body():
+def test_unreachable_switch_is_one_line() -> None:
+    async def body() -> None:
         async with connect(f"127.0.0.1:{free_port()}", 1, ARTIFACTS, timeout=2):
             pass
 
@@ -145,6 +146,6 @@ def test_unreachable_switch_is_one_line():
     assert "\n" not in str(caught.value)
 
 
-def test_missing_artifact_is_named(tmp_path):
+def test_missing_artifact_is_named(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="not found"):
         Artifacts(tmp_path / "a.json", tmp_path / "b.txtpb").verify()

@@ -12,7 +12,11 @@ from tests.integration.conftest import Lab
 
 SIZE = 100_000
 OUTSIDE, INSIDE = "198.51.100.11", "203.0.113.5"
-OPTIONS = ({}, {"blksize": 1428}, {"blksize": 1024, "tsize": 0, "windowsize": 4})
+OPTIONS: tuple[dict[str, int], ...] = (
+    {},
+    {"blksize": 1428},
+    {"blksize": 1024, "tsize": 0, "windowsize": 4},
+)
 
 pytestmark = [
     pytest.mark.lab,

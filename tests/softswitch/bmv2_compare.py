@@ -85,7 +85,7 @@ def entries(bench: Bench, rng: random.Random) -> list[Any]:
             match[4] = ("optional", {"value": bytes([rng.choice([6, 17])])})
         # Without this, packets would be resubmitted for ever.
         match[5] = ("ternary", {"value": b"\0", "mask": b"\xff"})
-        args = (bytes([rng.randrange(128)]),) if action == "punt" else ()
+        args: tuple[bytes, ...] = (bytes([rng.randrange(128)]),) if action == "punt" else ()
         updates.append(table("acl", action, args, match=match, priority=i + 1))
     for i in range(6):
         length = rng.choice([8, 24, 30, 32])
@@ -242,7 +242,10 @@ def connect(bench: Bench, bmv2: Bmv2, message: Any) -> None:
     bmv2.requests.put(hello)
     bench.controller.arbitrate()
     push = p4r.SetForwardingPipelineConfigRequest(
-        device_id=1, election_id=ELECTION, action=3, config=message
+        device_id=1,
+        election_id=ELECTION,
+        action=p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT,
+        config=message,
     )
     for attempt in range(50):  # the answer to the arbitration is not waited for
         try:
@@ -303,7 +306,7 @@ def compare(rng: random.Random, count: int, bench: Bench, bmv2: Bmv2) -> dict[st
     totals = {"packets": 0, "outputs": 0, "packet_ins": 0, "refused": refused}
     for number in range(count):
         sent, ours = one_packet(rng, bench, bmv2)
-        theirs = {n: [] for n in (*PORTS, CPU)}
+        theirs: dict[int, list[str]] = {n: [] for n in (*PORTS, CPU)}
         for again in range(2):
             marker = MAGIC + struct.pack(">Q", number * 2 + again)
             sentinel = ethernet(marker + bytes(40), SENTINEL_MAC, 0x99, SENTINEL_TYPE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def csum(data: bytes) -> int:
     """RFC 1071, written differently from the code under test."""
     if len(data) % 2:
         data += b"\0"
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -146,7 +146,7 @@ class Controller:
     def election(self) -> Any:
         return p4r.Uint128(low=self.election_id or 0)
 
-    def push(self, action: int = 3, cookie: int | None = None, message: Any = None) -> None:
+    def push(self, action: Any = 3, cookie: int | None = None, message: Any = None) -> None:
         self.device.set_pipeline(
             p4r.SetForwardingPipelineConfigRequest(
                 device_id=1,
@@ -183,7 +183,7 @@ class Bench:
         self.switch = Switch(options=Options(seed=1))
         self.sent: list[tuple[int, bytes]] = []
         for port in range(1, 5):
-            self.switch.add_port(port, lambda frame, port=port: self.sent.append((port, frame)))
+            self.switch.add_port(port, partial(self._take, port))
         self.device = Device(self.switch, 1, lambda: self.now)
         self.controller = Controller(self.device)
         message = config() if message is None else message
@@ -191,6 +191,9 @@ class Bench:
         if load:
             self.controller.arbitrate()
             self.controller.push(message=message)
+
+    def _take(self, port: int, frame: bytes) -> None:
+        self.sent.append((port, frame))
 
     def id_of(self, kind: str, name: str) -> int:
         for item in getattr(self.p4info, kind):

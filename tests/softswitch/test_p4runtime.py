@@ -121,7 +121,12 @@ def test_get_returns_what_is_asked_for_with_the_cookie() -> None:
     bench = Bench(load=False)
     bench.controller.arbitrate()
     bench.controller.push(cookie=77)
-    kinds = {0: (True, True), 1: (False, False), 2: (True, False), 3: (False, True)}
+    kinds: dict[Any, tuple[bool, bool]] = {
+        0: (True, True),
+        1: (False, False),
+        2: (True, False),
+        3: (False, True),
+    }
     for kind, (p4info, program) in kinds.items():
         got = bench.device.get_pipeline(
             p4r.GetForwardingPipelineConfigRequest(device_id=1, response_type=kind)
@@ -235,6 +240,7 @@ def _mutations(bench: Bench) -> dict[str, Any]:
 def test_an_invalid_entry_is_refused_and_leaves_nothing_behind(bench: Bench, name: str) -> None:
     entry = _mutations(bench)[name]
     assert bench.controller.write(update("INSERT", table_entry=entry)) == [INVALID]
+    assert bench.switch.executor is not None
     assert all(
         not len(t) or t.table.const_entries for t in bench.switch.executor.state.tables.values()
     )

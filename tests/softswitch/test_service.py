@@ -34,7 +34,7 @@ class Client:
     def __init__(self, port: int) -> None:
         self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
         self.stub: Any = p4r_grpc.P4RuntimeStub(self.channel)
-        self.stream = self.stub.StreamChannel()
+        self.stream: Any = self.stub.StreamChannel()
 
     async def arbitrate(self, low: int = 1) -> int:
         request = p4r.StreamMessageRequest()
@@ -47,7 +47,10 @@ class Client:
     async def push(self) -> None:
         await self.stub.SetForwardingPipelineConfig(
             p4r.SetForwardingPipelineConfigRequest(
-                device_id=1, election_id=EID, action=3, config=config()
+                device_id=1,
+                election_id=EID,
+                action=p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT,
+                config=config(),
             )
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from p4softswitch.errors import ProgramError, Reason, StateError
@@ -90,7 +92,7 @@ def test_groups_and_sessions_refuse_what_does_not_fit() -> None:
     store = ReplicationStore()
     group = MulticastGroup(1, (Replica(1, 0),))
     store.insert_group(group)
-    cases = [
+    cases: list[tuple[Callable[[], object], Reason]] = [
         (lambda: store.insert_group(group), Reason.ALREADY_EXISTS),
         (lambda: store.insert_group(MulticastGroup(0, ())), Reason.INVALID_ARGUMENT),
         (lambda: store.modify_group(MulticastGroup(2, ())), Reason.NOT_FOUND),

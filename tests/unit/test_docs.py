@@ -61,7 +61,11 @@ def ids_in_name(name: str) -> Iterator[str]:
     """The ids that the name of a test claims: those it begins with."""
     rest, rfc = name.removeprefix("test_"), ""
     while match := IN_NAME.match(rest) or (rfc and AND_NUMBER.match(rest)):
-        found = {"word": None, "rfc": rfc, "req": None, "rule": None, **match.groupdict()}
+        found: dict[str, str] = {
+            **dict.fromkeys(("word", "req", "rule"), ""),
+            "rfc": rfc,
+            **match.groupdict(""),
+        }
         rfc = found["rfc"] if found["req"] else ""
         if found["word"]:
             yield found["word"]

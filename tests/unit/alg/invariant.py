@@ -14,16 +14,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from p4alg.alg.contract import (
-    GRE,
     Detach,
-    Endpoint,
     Forward,
     Grant,
     Notice,
-    Peer,
     PinholeRequest,
     Refusal,
     Refuse,
@@ -34,6 +30,7 @@ from p4alg.alg.contract import (
 )
 from p4alg.engine.safety import Safety
 from p4alg.engine.settings import Limits
+from tests.unit.alg.gateway import DENIED, Nat, Reserved, SessionGateway
 
 _WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
@@ -45,85 +42,37 @@ HOSTILE_NUMBERS = [
 """What a peer may write where a number has to be; Python's `int` refuses some by raising."""
 
 
-SAFETY = Safety(Limits(), frozenset({6000}))
+SAFETY = Safety(Limits(), DENIED)
 """The rules of the engine itself."""
 
 
-@dataclass
-class Gateway:
-    """A gateway of one outside address for the session `facts`.
+class Gateway(SessionGateway):
+    """A gateway for the session `facts`, and for an ALG whose flows all join its two ends.
 
-    It refuses the requests whose turn is in `refused` (counted from 0), and knows what is
-    reserved by its id.
+    It refuses the requests whose turn is in `refused` (counted from 0).
     """
 
-    facts: SessionFacts
-    refused: frozenset[int] = frozenset()
-    asked: int = 0
-    reserved: dict[int, tuple[object, ...]] = field(default_factory=dict)
-    was_reserved: set[int] = field(default_factory=set)
-    ports: dict[tuple[int, Endpoint], Endpoint] = field(default_factory=dict)
+    def __init__(self, facts: SessionFacts, refused: frozenset[int] = frozenset()) -> None:
+        addr = facts.inside_as_seen_outside.addr
+        super().__init__(facts, Nat(addr, DENIED, refused_turns=refused))
 
-    def objection(self, proto: int, listen: Endpoint) -> str:
-        inside_addr = self.facts.endpoint(self.facts.inside).addr
-        return SAFETY.of_endpoint(proto, listen, inside_addr)
+    @property
+    def reserved(self) -> dict[int, PinholeRequest | Reserved]:
+        """All that is granted now, by number."""
+        return self.nat.kept
 
     def open_pinhole(self, request: PinholeRequest) -> Grant | Refusal:
-        objection = SAFETY.of_request(request, self.facts)
-        if objection:
-            return Refusal(objection)
-        assert request.opener_port is None or 0 <= request.opener_port <= 0xFFFF
-        assert request.lifetime > 0
-        assert request.max_flows > 0
-        ends = {self.facts.client.addr, self.facts.server.addr}
-        assert {request.listen.addr, request.opener_addr} == ends
-        if self._is_refused():
-            return Refusal("pinhole-limit")
-        key = (request.proto, request.listener, request.listen, request.opener_addr)
-        for number, known in self.reserved.items():
-            if known == key:
-                return Grant(number, self._shown(request.proto, request.listener, request.listen))
-        shown = self._shown(request.proto, request.listener, request.listen)
-        return Grant(self._keep(key), shown)
-
-    def close_pinhole(self, pinhole_id: int) -> None:
-        assert pinhole_id in self.was_reserved
-        self.reserved.pop(pinhole_id, None)
-
-    def reserve(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
-        objection = self.objection(proto, listen)
-        if objection or self._is_refused():
-            return Refusal(objection or "port-limit")
-        return Grant(
-            self._keep(("reserved", proto, listen)), self._shown(proto, self.facts.inside, listen)
-        )
+        """As `SessionGateway.open_pinhole`."""
+        found = super().open_pinhole(request)
+        if isinstance(found, Grant):
+            ends = {self.facts.client.addr, self.facts.server.addr}
+            assert {request.listen.addr, request.opener_addr} == ends
+        return found
 
     def end(self, number: int) -> None:
-        assert number in self.reserved, "ended twice, or never granted"
-        del self.reserved[number]
-
-    def inside_of(self, proto: int, outside: Endpoint) -> Endpoint | None:
-        for (known, inside), shown in self.ports.items():
-            if (known, shown) == (proto, outside):
-                return inside
-        return None
-
-    def _is_refused(self) -> bool:
-        self.asked += 1
-        return self.asked - 1 in self.refused
-
-    def _keep(self, what: tuple[object, ...]) -> int:
-        number = len(self.was_reserved) + 1
-        self.was_reserved.add(number)
-        self.reserved[number] = what
-        return number
-
-    def _shown(self, proto: int, listener: Peer, listen: Endpoint) -> Endpoint:
-        if listener is not self.facts.inside:
-            return listen
-        addr = self.facts.inside_as_seen_outside.addr
-        first = 61000 if proto == GRE else 30000
-        return self.ports.setdefault((proto, listen), Endpoint(addr, first + len(self.ports)))
+        """As `SessionGateway.end`, once for each number."""
+        assert number in self.reserved, "ended twice"
+        super().end(number)
 
 
 def check_steps(data: bytes, steps: Sequence[Step], *, is_datagram: bool) -> bytes:
@@ -172,5 +121,5 @@ def check_feed(
     check_refusal(steps, before, set(gateway.reserved))
     for step in steps:
         if isinstance(step, Forward):
-            assert set(step.pinholes) <= gateway.was_reserved
+            assert set(step.pinholes) <= set(range(1, gateway.nat.last + 1))
     return check_steps(data, steps, is_datagram=is_datagram)

@@ -13,16 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from p4alg.alg.contract import (
+    TCP,
     Detach,
     Edit,
     Endpoint,
     Forward,
     Gateway,
-    Grant,
     Peer,
-    PinholeRequest,
-    Refusal,
     Refuse,
+    SessionFacts,
     Step,
     StreamAlg,
 )
@@ -33,6 +32,7 @@ from p4alg.stream.effects import Barrier, Closed, Detached, Dropped, Effect, See
 from p4alg.stream.numbers import offset_of, wire
 from p4alg.stream.reassembly import Reassembly
 from p4alg.stream.tcp import StreamFollower, StreamLimits
+from tests.unit.alg.gateway import OUTSIDE, SessionGateway
 
 ADDRS = {Peer.CLIENT: 0x0A00000B, Peer.SERVER: 0xC633640B}
 PORTS = {Peer.CLIENT: 40000, Peer.SERVER: 21}
@@ -40,26 +40,11 @@ MACS = (0x020000000001, 0x020000000002)
 LIMITS = StreamLimits(message=2048, stream=65536)
 
 
-class NoGateway:
-    """Grants nothing; the toy ALG does not ask."""
-
-    def open_pinhole(self, request: PinholeRequest) -> Grant | Refusal:
-        raise AssertionError(request)
-
-    def close_pinhole(self, pinhole_id: int) -> None:
-        raise AssertionError(pinhole_id)
-
-    def reserve(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
-        raise AssertionError(listen)
-
-    def objection(self, proto: int, listen: Endpoint) -> str:
-        raise AssertionError(listen)
-
-    def end(self, number: int) -> None:
-        raise AssertionError(number)
-
-    def inside_of(self, proto: int, outside: Endpoint) -> Endpoint | None:
-        raise AssertionError(outside)
+def a_gateway() -> SessionGateway:
+    """The gateway of the connection; the toy ALGs ask it for nothing."""
+    client, server = (Endpoint(ADDRS[peer], PORTS[peer]) for peer in (Peer.CLIENT, Peer.SERVER))
+    seen = Endpoint(OUTSIDE, client.port)
+    return SessionGateway(SessionFacts(TCP, client, server, Peer.CLIENT, seen))
 
 
 class LineAlg:
@@ -233,7 +218,7 @@ class Switch:
         tcp = parse_tcp(parse_ipv4(frame))
         sender = sender_of(frame)
         if tcp.payload or tcp.flags & (SYN | FIN | RST):
-            return self._do(self.stream.packet(sender, 1, frame, NoGateway(), 0.0))
+            return self._do(self.stream.packet(sender, 1, frame, a_gateway(), 0.0))
         return [self._corrected(sender, frame)]
 
     def write_tables(self, ok: bool = True) -> list[bytes]:
@@ -244,7 +229,7 @@ class Switch:
         if ok:
             self.shifts = {peer: self.stream.shift(peer) for peer in Peer}
             out = [segment.frame for segment in barrier.segments]
-        return out + self._do(self.stream.resume(ok, NoGateway(), 0.0))
+        return out + self._do(self.stream.resume(ok, a_gateway(), 0.0))
 
     def detach(self) -> list[bytes]:
         return self._do(self.stream.detach("test", 0.0))

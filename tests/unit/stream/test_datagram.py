@@ -12,10 +12,10 @@ from p4alg.packet.udp import is_intact, parse_udp
 from p4alg.stream.datagram import DatagramFollower
 from p4alg.stream.effects import Barrier, Detached, Dropped, Effect, Noticed, Seen, Send
 from tests.unit.packet.frames import udp_datagram as datagram
-from tests.unit.stream.network import NoGateway
+from tests.unit.stream.network import a_gateway
 
 C = Peer.CLIENT
-GATE: Gateway = NoGateway()
+GATE: Gateway = a_gateway()
 
 
 class Echo:

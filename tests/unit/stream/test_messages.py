@@ -9,7 +9,7 @@ from p4alg.packet.ipv4 import parse_ipv4
 from p4alg.packet.tcp import ACK, RST, parse_tcp
 from p4alg.stream.effects import Detached, Noticed, Seen
 from p4alg.stream.tcp import StreamLimits
-from tests.unit.stream.network import NoGateway, payloads, push, started
+from tests.unit.stream.network import a_gateway, payloads, push, started
 
 
 def test_G5_an_incomplete_message_is_held_and_acknowledged_to_its_sender() -> None:
@@ -114,7 +114,7 @@ def test_bytes_that_are_no_message_are_not_counted_as_one() -> None:
     connection = started(alg=Scripted([Forward(3, is_message=False), Notice("told", "why")]))
     follower = connection.switch.stream
     frame = connection.ends[Peer.CLIENT].frame(ACK, 1, b"abc")
-    effects = follower.packet(Peer.CLIENT, 1, frame, NoGateway(), 0.0)
+    effects = follower.packet(Peer.CLIENT, 1, frame, a_gateway(), 0.0)
     assert [e for e in effects if isinstance(e, Seen | Noticed)] == [
         Noticed(Peer.CLIENT, "told", "why")
     ]
@@ -155,7 +155,7 @@ def test_rule_2_what_was_not_written_was_not_resized() -> None:
 def test_an_outcome_that_nothing_waits_for_has_no_effect() -> None:
     connection = started()
     for ok in (True, False):
-        assert connection.switch.stream.resume(ok, NoGateway(), 0.0) == []
+        assert connection.switch.stream.resume(ok, a_gateway(), 0.0) == []
     assert [d for _, d in payloads(push(connection, Peer.CLIENT, b"N 1\n"))] == [b"N 1\n"]
 
 
@@ -168,7 +168,7 @@ def test_an_outcome_after_a_reset_has_no_effect(ok: bool) -> None:
     assert stream.is_over
     assert stream.blocked
     kept = stream.bytes_held
-    assert stream.resume(ok, NoGateway(), 0.0) == []
+    assert stream.resume(ok, a_gateway(), 0.0) == []
     assert not stream.blocked
     assert stream.bytes_held == kept
 
@@ -192,7 +192,7 @@ def test_an_alg_that_decides_nothing_is_fed_again_only_with_more_bytes() -> None
     client = connection.ends[Peer.CLIENT]
     for start in (1, 4):
         frame = client.frame(ACK, start, b"abc")
-        effects = connection.switch.stream.packet(Peer.CLIENT, 1, frame, NoGateway(), 0.0)
+        effects = connection.switch.stream.packet(Peer.CLIENT, 1, frame, a_gateway(), 0.0)
         assert [e for e in effects if isinstance(e, Noticed)] == [
             Noticed(Peer.CLIENT, "told", "why")
         ]

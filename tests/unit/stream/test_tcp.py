@@ -16,7 +16,7 @@ from tests.unit.stream.network import (
     LIMITS,
     Connection,
     LineAlg,
-    NoGateway,
+    a_gateway,
     carried,
     payloads,
     push,
@@ -115,7 +115,7 @@ def test_G6_urgent_data_stays_urgent() -> None:
 def test_G9_no_frames_raise(frames: list[tuple[Peer, bytes]]) -> None:
     stream = StreamFollower(LineAlg(), LIMITS)
     for peer, frame in frames:
-        stream.packet(peer, 1, frame, NoGateway(), 0.0)
+        stream.packet(peer, 1, frame, a_gateway(), 0.0)
 
 
 @given(seeds, st.integers(1, 60))
@@ -167,7 +167,7 @@ def test_an_rst_without_a_handshake_is_passed_as_it_is() -> None:
 def test_G9_a_frame_that_is_no_segment_is_counted_and_dropped() -> None:
     connection = started()
     frame = connection.ends[Peer.CLIENT].frame(ACK, 1, b"P 1\n")
-    assert connection.switch.stream.packet(Peer.CLIENT, 1, frame[:30], NoGateway(), 0.0) == [
+    assert connection.switch.stream.packet(Peer.CLIENT, 1, frame[:30], a_gateway(), 0.0) == [
         Dropped("malformed")
     ]
 

@@ -6,49 +6,26 @@ from p4alg.alg.contract import (
     Detach,
     Endpoint,
     Forward,
-    Grant,
     Notice,
     Peer,
-    PinholeRequest,
-    Refusal,
     Refuse,
     SessionFacts,
     Step,
     apply_edits,
 )
 from p4alg.alg.ftp.alg import FtpAlg, FtpLimits
-from p4alg.engine.safety import Safety
-from p4alg.engine.settings import Limits
 from tests.unit.alg.ftp.tls_session import TlsSession
+from tests.unit.alg.gateway import DENIED, OUTSIDE, Nat, SessionGateway
 
-INSIDE, OUTSIDE, REMOTE = 0x0A00000B, 0xCB007102, 0xC6336401
-
-
-class Gate:
-    def __init__(self, facts: SessionFacts) -> None:
-        self.asked: list[PinholeRequest] = []
-        self.closed: list[int] = []
-        self._facts = facts
-        self._safety = Safety(Limits(), frozenset({6000}))
-
-    def open_pinhole(self, request: PinholeRequest) -> Grant | Refusal:
-        objection = self._safety.of_request(request, self._facts)
-        if objection:
-            return Refusal(objection)
-        self.asked.append(request)
-        inside = request.listener is self._facts.inside
-        return Grant(7, Endpoint(OUTSIDE, 50000) if inside else request.listen)
-
-    def close_pinhole(self, pinhole_id: int) -> None:
-        self.closed.append(pinhole_id)
+INSIDE, REMOTE = 0x0A00000B, 0xC6336401
 
 
-def session(inside: Peer = Peer.CLIENT) -> tuple[FtpAlg, Gate]:
+def session(inside: Peer = Peer.CLIENT) -> tuple[FtpAlg, SessionGateway]:
     client, server = (INSIDE, REMOTE) if inside is Peer.CLIENT else (REMOTE, INSIDE)
     facts = SessionFacts(
         6, Endpoint(client, 4000), Endpoint(server, 21), inside, Endpoint(OUTSIDE, 4000)
     )
-    gate = Gate(facts)
+    gate = SessionGateway(facts, Nat(denied=DENIED, next_port=50000))
     alg = FtpAlg(facts)
     alg.feed(Peer.SERVER, b"220 hi\r\n", gate, 0.0)
     return alg, gate
@@ -114,10 +91,10 @@ def rewritten(line: bytes, sender: Peer, inside: Peer) -> bytes:
 
 def test_F1_inside_listeners_are_announced_by_their_outside_endpoint() -> None:
     c, s = Peer.CLIENT, Peer.SERVER
-    assert rewritten(b"PORT 10,0,0,11,9,9\r\n", c, c) == b"PORT 203,0,113,2,195,80\r\n"
-    assert rewritten(b"EPRT |1|10.0.0.11|9999|\r\n", c, c) == b"EPRT |1|203.0.113.2|50000|\r\n"
-    assert rewritten(b"227 ok (10,0,0,11,9,9).\r\n", s, s) == b"227 ok (203,0,113,2,195,80).\r\n"
-    assert rewritten(b"229 ok (|||9999|)\r\n", s, s) == b"229 ok (|||50000|)\r\n"
+    assert rewritten(b"PORT 10,0,0,11,9,9\r\n", c, c) == b"PORT 203,0,113,2,195,81\r\n"
+    assert rewritten(b"EPRT |1|10.0.0.11|9999|\r\n", c, c) == b"EPRT |1|203.0.113.2|50001|\r\n"
+    assert rewritten(b"227 ok (10,0,0,11,9,9).\r\n", s, s) == b"227 ok (203,0,113,2,195,81).\r\n"
+    assert rewritten(b"229 ok (|||9999|)\r\n", s, s) == b"229 ok (|||50001|)\r\n"
 
 
 def test_F1_outside_listeners_are_left_as_they_are() -> None:
@@ -148,7 +125,7 @@ def test_F6_227_inside_a_multiline_reply_is_text() -> None:
     alg, gate = session()
     alg.feed(Peer.CLIENT, b"PASV\r\n", gate, 0.0)
     alg.feed(Peer.SERVER, b"211-x\r\n227 x (198,51,100,1,9,9)\r\n211 end\r\n", gate, 0.0)
-    assert gate.asked == []
+    assert gate.nat.granted == []
 
 
 def test_G7_http_first_detaches() -> None:
@@ -175,7 +152,8 @@ def test_F4_nothing_is_read_behind_an_overlong_line() -> None:
     alg, gate = session()
     steps = alg.feed(Peer.CLIENT, b"x" * 5000, gate, 0.0)
     assert [type(step) for step in steps] == [Refuse, Detach]
-    assert alg.feed(Peer.CLIENT, b"PORT 10,0,0,11,200,1\r\n", gate, 0.0) == [] or not gate.asked
+    alg.feed(Peer.CLIENT, b"PORT 10,0,0,11,200,1\r\n", gate, 0.0)
+    assert gate.nat.granted == []
 
 
 def test_F5_refused_AUTH_does_not_end_the_alg() -> None:
@@ -192,7 +170,7 @@ def test_F2_a_preliminary_reply_does_not_answer_the_command() -> None:
     alg.feed(Peer.SERVER, b"150 go\r\n226 done\r\n", gate, 0.0)
     step = alg.feed(Peer.SERVER, b"227 (198,51,100,1,200,1)\r\n", gate, 0.0)[0]
     assert isinstance(step, Forward)
-    assert gate.asked
+    assert gate.nat.granted
 
 
 # F2
@@ -203,7 +181,7 @@ def test_F2_several_data_connections_in_a_session_each_have_their_pinhole() -> N
     for port in (b"200,1", b"200,2", b"200,3"):
         wire.say(Peer.CLIENT, b"PORT 10,0,0,11," + port + b"\r\nRETR f\r\n")
         wire.say(Peer.SERVER, b"200 ok\r\n150 go\r\n226 done\r\n")
-    assert [request.listen.port for request in wire.gate.asked] == [51201, 51202, 51203]
+    assert [request.listen.port for request in wire.gate.nat.granted] == [51201, 51202, 51203]
 
 
 def test_F2_an_abort_behind_telnet_signals_is_a_command() -> None:
@@ -212,7 +190,7 @@ def test_F2_an_abort_behind_telnet_signals_is_a_command() -> None:
     assert wire.say(Peer.CLIENT, abort) == abort
     wire.say(Peer.SERVER, b"426 cut\r\n226 done\r\n")
     assert wire.say(Peer.CLIENT, b"\xff\xf4PORT 10,0,0,11,200,1\r\n").endswith(
-        b"PORT 203,0,113,2,195,80\r\n"
+        b"PORT 203,0,113,2,195,81\r\n"
     )
     assert wire.refusals() == []
 
@@ -223,17 +201,15 @@ def test_F2_an_abort_behind_telnet_signals_is_a_command() -> None:
 def test_F3_the_pinhole_is_for_the_control_peer_once_for_60_s() -> None:
     wire = Wire()
     wire.say(Peer.CLIENT, b"PORT 10,0,0,11,200,1\r\n")
-    (request,) = wire.gate.asked
+    (request,) = wire.gate.nat.granted
     assert (request.opener_addr, request.opener_port) == (REMOTE, None)
     assert (request.max_flows, request.lifetime) == (1, 60.0)
 
 
 def test_F3_a_new_announcement_withdraws_the_unused_one() -> None:
     alg, gate = session()
-    numbers = iter((1, 2))
-    gate.open_pinhole = lambda request: Grant(next(numbers), Endpoint(OUTSIDE, 50000))  # type: ignore[method-assign]
     alg.feed(Peer.CLIENT, b"PORT 10,0,0,11,200,1\r\nPORT 10,0,0,11,200,2\r\n", gate, 0.0)
-    assert gate.closed == [1]
+    assert gate.nat.closed == [1]
 
 
 # F4
@@ -259,7 +235,7 @@ def test_F4_bad_syntax_opens_nothing(line: bytes) -> None:
     wire = Wire()
     wire.say(Peer.CLIENT, line)
     assert wire.refusals() == ["bad-syntax"]
-    assert wire.gate.asked == []
+    assert wire.gate.nat.granted == []
 
 
 def test_F4_a_passive_reply_of_another_host_is_a_bounce() -> None:
@@ -267,7 +243,7 @@ def test_F4_a_passive_reply_of_another_host_is_a_bounce() -> None:
     wire.say(Peer.CLIENT, b"PASV\r\n")
     wire.say(Peer.SERVER, b"227 x (192,0,2,9,200,1)\r\n")
     assert wire.refusals() == ["bounce"]
-    assert wire.gate.asked == []
+    assert wire.gate.nat.granted == []
 
 
 def test_F4_EPRT_for_another_host_is_a_bounce() -> None:
@@ -281,7 +257,7 @@ def test_F4_the_deny_list_guards_inside_hosts_only() -> None:
     wire.say(Peer.CLIENT, b"PASV\r\n")
     wire.say(Peer.SERVER, b"227 x (198,51,100,1,23,112)\r\n")
     assert wire.refusals() == []
-    assert wire.gate.asked[0].listen.port == 6000
+    assert wire.gate.nat.granted[0].listen.port == 6000
 
 
 def test_F4_a_command_of_the_server_is_refused() -> None:
@@ -302,7 +278,7 @@ def test_F5_under_TLS_nothing_is_read_and_after_CCC_it_is_again(size: int) -> No
     for peer, data in [*talk, *tls.close()]:
         assert wire.say(peer, data, size) == data
     sent = wire.say(Peer.CLIENT, b"PORT 10,0,0,11,200,1\r\n", size)
-    assert sent == b"PORT 203,0,113,2,195,80\r\n"
+    assert sent == b"PORT 203,0,113,2,195,81\r\n"
     assert wire.say(Peer.SERVER, b"200 ok\r\n", size) == b"200 ok\r\n"
     assert wire.events() == ["tls", "clear", "clear"]
 
@@ -322,7 +298,7 @@ def test_F5_what_records_carry_is_never_taken_for_a_command() -> None:
     line = b"\r\nPORT 10,0,0,11,200,1\r\n"
     record = b"\x17\x03\x03" + len(line).to_bytes(2, "big") + line
     assert wire.say(Peer.CLIENT, record) == record
-    assert wire.gate.asked == []
+    assert wire.gate.nat.granted == []
 
 
 def test_F5_clear_text_in_place_of_a_handshake_is_never_read() -> None:
@@ -330,7 +306,7 @@ def test_F5_clear_text_in_place_of_a_handshake_is_never_read() -> None:
     wire.say(Peer.CLIENT, b"AUTH TLS\r\n")
     wire.say(Peer.SERVER, b"234 go ahead\r\n")
     wire.say(Peer.CLIENT, b"PORT 10,0,0,11,200,1\r\n")
-    assert wire.gate.asked == []
+    assert wire.gate.nat.granted == []
     assert wire.events() == ["tls", "tls-broken"]
 
 
@@ -346,11 +322,11 @@ def test_F5_broken_records_end_the_alg() -> None:
 
 def test_F6_a_banner_that_looks_like_a_227_is_text() -> None:
     facts = session()[0]._facts
-    alg, gate = FtpAlg(facts), Gate(facts)
+    alg, gate = FtpAlg(facts), SessionGateway(facts)
     banner = b"220-welcome\r\n227 x (198,51,100,1,200,1)\r\n220 done\r\n"
     steps = alg.feed(Peer.SERVER, banner, gate, 0.0)
     assert [type(step) for step in steps] == [Forward] * 3
-    assert gate.asked == []
+    assert gate.nat.granted == []
 
 
 @pytest.mark.parametrize(
@@ -364,8 +340,8 @@ def test_F6_a_227_of_several_lines_is_read_where_clients_read_it(reply: bytes) -
     wire = Wire(Peer.SERVER)
     wire.say(Peer.CLIENT, b"PASV\r\n")
     sent = wire.say(Peer.SERVER, reply)
-    assert sent == reply.replace(b"10,0,0,11,200,1", b"203,0,113,2,195,80")
-    assert [request.listen.port for request in wire.gate.asked] == [51201]
+    assert sent == reply.replace(b"10,0,0,11,200,1", b"203,0,113,2,195,81")
+    assert [request.listen.port for request in wire.gate.nat.granted] == [51201]
 
 
 def test_F6_a_227_of_several_lines_needs_its_PASV_too() -> None:
@@ -381,7 +357,7 @@ def test_F8_EPRT_of_IPv6_passes_as_it_is_and_is_told() -> None:
     wire = Wire()
     line = b"EPRT |2|2001:db8::5|51201|\r\n"
     assert wire.say(Peer.CLIENT, line) == line
-    assert (wire.gate.asked, wire.refusals(), wire.events()) == ([], [], ["other-family"])
+    assert (wire.gate.nat.granted, wire.refusals(), wire.events()) == ([], [], ["other-family"])
     wire.say(Peer.SERVER, b"522 use (1)\r\n")
     assert wire.say(Peer.CLIENT, b"PORT 10,0,0,11,200,1\r\n").startswith(b"PORT 203,")
 
@@ -422,8 +398,8 @@ def test_G5_segments_cut_anywhere_give_the_same(sizes: list[int]) -> None:
     whole, cut = Wire(), Wire()
     for (peer, data), size in zip(DIALOGUE, sizes, strict=True):
         assert cut.say(peer, data, size) == whole.say(peer, data, len(data))
-    assert cut.gate.asked == whole.gate.asked
-    assert len(whole.gate.asked) == 4
+    assert cut.gate.nat.granted == whole.gate.nat.granted
+    assert len(whole.gate.nat.granted) == 4
     assert cut.refusals() == whole.refusals() == []
 
 
@@ -431,14 +407,14 @@ def test_G5_segments_cut_anywhere_give_the_same(sizes: list[int]) -> None:
 
 
 def test_G7_nothing_is_read_before_the_server_has_greeted() -> None:
-    alg, gate = FtpAlg(session()[0]._facts), Gate(session()[0]._facts)
+    alg, gate = FtpAlg(session()[0]._facts), SessionGateway(session()[0]._facts)
     steps = alg.feed(Peer.CLIENT, b"PORT 10,0,0,11,200,1\r\n", gate, 0.0)
     assert steps == [Detach("no-greeting", True)]
-    assert gate.asked == []
+    assert gate.nat.granted == []
 
 
 def test_G7_a_server_that_speaks_http_ends_the_alg() -> None:
-    alg, gate = FtpAlg(session()[0]._facts), Gate(session()[0]._facts)
+    alg, gate = FtpAlg(session()[0]._facts), SessionGateway(session()[0]._facts)
     assert alg.feed(Peer.SERVER, b"HTTP/1.1 200 OK\r\n", gate, 0.0) == [Detach("not-ftp", True)]
 
 
@@ -446,7 +422,7 @@ def test_G7_padding_does_not_bring_a_command_to_the_beginning_of_a_segment() -> 
     wire = Wire()
     wire.say(Peer.CLIENT, b"x" * 1460, 1460)
     wire.say(Peer.CLIENT, b"PORT 10,0,0,11,200,1\r\n", 1460)
-    assert wire.gate.asked == []
+    assert wire.gate.nat.granted == []
 
 
 # G9
@@ -465,6 +441,6 @@ def test_G9_words_of_the_protocol_in_any_order_never_raise(
     wire = Wire(inside)
     for peer, data in parts:
         wire.say(peer, data, len(data))
-    for request in wire.gate.asked:
+    for request in wire.gate.nat.granted:
         assert 1024 <= request.listen.port <= 65535
         assert request.opener_addr in (REMOTE, INSIDE)

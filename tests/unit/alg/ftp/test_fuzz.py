@@ -88,4 +88,4 @@ def test_G9_the_dialogue_itself_passes_whole() -> None:
     for peer, line in DIALOGUE:
         steps = alg.feed(peer, line, gateway, 0.0)
         assert sum(step.length for step in steps if isinstance(step, Forward)) == len(line)
-    assert gateway.asked == 6
+    assert gateway.nat.turns == 6

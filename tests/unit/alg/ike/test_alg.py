@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from p4alg.alg.contract import Endpoint, Forward, Notice, Peer, Refuse, SessionFacts, Step
 from p4alg.alg.ike.alg import IkeAlg, IkeExchanges, IkeLimits
 from p4alg.alg.ike.header import IkeHeader, Malformed, Natt, read_header, read_natt
+from tests.unit.alg.gateway import Nat, SessionGateway
 
 A, B, OUTSIDE, REMOTE = 0x0A00000B, 0x0A00000C, 0xCB007102, 0xC6336401
 SPI, OTHER_SPI, ANSWER = 0x1111222233334444, 0x5555666677778888, 0x9999AAAABBBBCCCC
@@ -36,13 +37,6 @@ def message(
     )
 
 
-class Gate:
-    """A gateway that is asked for nothing."""
-
-    def __getattr__(self, name: str) -> None:
-        raise AssertionError(f"{name} asked for")
-
-
 class Flow:
     """A UDP flow between an inside and an outside host, and what the ALG said of it."""
 
@@ -59,10 +53,12 @@ class Flow:
         client, server = ends[::-1] if is_server else ends
         facts = SessionFacts(17, client, server, self.inside, Endpoint(OUTSIDE, port))
         self.alg = IkeAlg(facts, shared, limits)
+        self.gateway = SessionGateway(facts)
         self.now = 0.0
 
     def say(self, peer: Peer, data: bytes) -> list[Step]:
-        steps = list(self.alg.receive(peer, data, Gate(), self.now))  # type: ignore[arg-type]
+        steps = list(self.alg.receive(peer, data, self.gateway, self.now))
+        assert self.gateway.nat == Nat(OUTSIDE), "asked for something"
         assert sum(step.length for step in steps) == len(data)
         assert all(step.edits == () for step in steps if isinstance(step, Forward))
         return steps

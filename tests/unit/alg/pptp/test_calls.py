@@ -49,7 +49,8 @@ def test_P2_an_agreed_call_has_its_id_and_a_pinhole_for_each_direction() -> None
     desk = Desk()
     call = desk.agreed()
     assert call.granted == sorted(desk.gateway.reserved)
-    assert [what[0] for what in desk.gateway.reserved.values()] == ["reserved", GRE, GRE]
+    assert [ends.proto for ends in desk.gateway.nat.reservations.values()] == [GRE]
+    assert [request.proto for request in desk.gateway.nat.open.values()] == [GRE, GRE]
     desk.calls.end(call, desk.gateway)
     assert not desk.gateway.reserved
     assert len(desk.calls) == 0

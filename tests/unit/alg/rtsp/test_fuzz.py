@@ -79,7 +79,9 @@ _statuses = st.sampled_from(
 def turn(number: int) -> st.SearchStrategy[list[tuple[Peer, bytes, int]]]:
     """A request of the client and the server's answer, with the CSeq `number`."""
 
-    def said(start: bytes, asked: list[bytes], status: bytes, told: list[bytes], body: bytes):
+    def said(
+        start: bytes, asked: list[bytes], status: bytes, told: list[bytes], body: bytes
+    ) -> list[tuple[Peer, bytes, int]]:
         cseq = b"CSeq: %d" % number
         request, response = message(start, cseq, *asked), message(status, cseq, *told, body=body)
         return [(Peer.CLIENT, request, 3), (Peer.SERVER, response, 5)]

@@ -6,8 +6,18 @@ import pytest
 
 from p4alg.alg.contract import Forward
 from p4alg.alg.rtsp.limits import RtspLimits
-from tests.unit.alg.rtsp.harness import URL, C, S, Wire, frame, message, transport
-from tests.unit.alg.rtsp.test_alg import OPEN, TOLD, ready
+from tests.unit.alg.rtsp.harness import (
+    OPEN,
+    TOLD,
+    URL,
+    C,
+    S,
+    Wire,
+    frame,
+    message,
+    ready,
+    transport,
+)
 
 SETUP = message(
     b"SETUP " + URL + b"/stream=0 RTSP/1.0",

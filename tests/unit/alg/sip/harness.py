@@ -1,24 +1,17 @@
-"""A gateway that keeps the whole contract, and user agents that talk SIP through the ALG.
-
-Inside ports are never kept: what is not translated is seen at once.
-"""
+"""User agents that talk SIP through the ALG."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from typing import TypedDict
 
 from p4alg.alg.contract import (
     Detach,
     Edit,
     Endpoint,
     Forward,
-    Gateway,
-    Grant,
     Notice,
     Peer,
-    PinholeRequest,
-    Refusal,
     Refuse,
     SessionFacts,
     Step,
@@ -27,8 +20,8 @@ from p4alg.alg.contract import (
 from p4alg.alg.sip.alg import SipDatagramAlg, SipStreamAlg
 from p4alg.alg.sip.calls import SipCalls
 from p4alg.alg.sip.limits import SipSettings
-from p4alg.engine.safety import Safety
-from p4alg.engine.settings import Limits
+from tests.unit.alg import gateway
+from tests.unit.alg.gateway import SessionGateway
 
 UDP, TCP = 17, 6
 
@@ -43,132 +36,15 @@ def at(text: str) -> Endpoint:
     return Endpoint(ip(addr), int(port))
 
 
-OUTSIDE = ip("203.0.113.2")
 PROXY = at("198.51.100.1:5060")
 
 
-@dataclass
-class Nat:
-    """The gateway behind all sessions: bindings, reserved endpoints and pinholes."""
-
-    bindings: dict[tuple[int, Endpoint], Endpoint] = field(default_factory=dict)
-    uses: dict[tuple[int, Endpoint], int] = field(default_factory=dict)
-    reservations: dict[int, tuple[int, tuple[Endpoint, ...]]] = field(default_factory=dict)
-    open: dict[int, PinholeRequest] = field(default_factory=dict)
-    ended: list[int] = field(default_factory=list)
-    refuse_with: str = ""
-    refuse_only: str = ""
-    """A part of the label of the pinholes that are refused; empty: all, and reserving too."""
-    answer_with: Endpoint | None = None
-    """What reserving is answered with instead of the endpoint itself."""
-    denied: frozenset[int] = frozenset()
-    """Inside ports that nothing may lead to."""
-    next_id: int = 100
-    next_port: int = 30001
-
-    def bind(self, proto: int, inside: Endpoint, port: int = 0) -> Endpoint:
-        key = (proto, inside)
-        if key not in self.bindings:
-            if not port:
-                port = self.next_port
-                # The parity of the port is kept (RFC 4787 section 4.2.2).
-                port += (port ^ inside.port) & 1
-                self.next_port = port + 1
-            self.bindings[key] = Endpoint(OUTSIDE, port)
-        self.uses[key] = self.uses.get(key, 0) + 1
-        return self.bindings[key]
-
-    def let_go(self, proto: int, inside: Endpoint) -> None:
-        key = (proto, inside)
-        self.uses[key] -= 1
-        if self.uses[key] == 0:
-            del self.bindings[key], self.uses[key]
-
-    def number(self) -> int:
-        self.next_id += 1
-        return self.next_id
-
-    def openings(self) -> set[str]:
-        """What is open, as "proto inside<-opener label"."""
-        return {
-            f"{'udp' if r.proto == UDP else 'tcp'} {r.listen}<-"
-            f"{str(Endpoint(r.opener_addr, 0))[:-2]} {r.label}"
-            for r in self.open.values()
-        }
+class Nat(gateway.Nat):
+    """The gateway behind all sessions of SIP."""
 
     def media(self) -> set[str]:
         """What is open for media, without the label."""
         return {o.partition(" sip ")[0] for o in self.openings() if "rtp" in o or "rtcp" in o}
-
-    def reserved(self) -> set[str]:
-        return {str(inside) for _, ends in self.reservations.values() for inside in ends}
-
-
-class View:
-    """The gateway as the session of one inside host has it."""
-
-    def __init__(self, nat: Nat, host: int) -> None:
-        self._nat = nat
-        self._host = host
-
-    def open_pinhole(self, request: PinholeRequest) -> Grant | Refusal:
-        nat = self._nat
-        if nat.refuse_with and nat.refuse_only in request.label:
-            return Refusal(nat.refuse_with)
-        objection = self.objection(request.proto, request.listen)
-        if objection:
-            return Refusal(objection)
-        assert request.lifetime > 0
-        for number, known in nat.open.items():
-            same = (known.proto, known.listen, known.opener_addr)
-            if same == (request.proto, request.listen, request.opener_addr):
-                nat.open[number] = replace(request, label=known.label)
-                return Grant(number, nat.bindings[(request.proto, request.listen)])
-        visible = nat.bind(request.proto, request.listen)
-        number = nat.number()
-        nat.open[number] = request
-        return Grant(number, visible)
-
-    def close_pinhole(self, pinhole_id: int) -> None:
-        raise AssertionError("not asked for by SIP")
-
-    def objection(self, proto: int, listen: Endpoint) -> str:
-        return Safety(Limits(), self._nat.denied).of_endpoint(proto, listen, self._host)
-
-    def reserve(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant | Refusal:
-        nat = self._nat
-        if nat.refuse_with and not nat.refuse_only:
-            return Refusal(nat.refuse_with)
-        objection = self.objection(proto, listen)
-        if objection:
-            return Refusal(objection)
-        ends = [listen]
-        if pair:
-            ends.append(Endpoint(listen.addr, listen.port + 1))
-            assert listen.port % 2 == 0
-            if not any((proto, end) in nat.bindings for end in ends):
-                nat.next_port += nat.next_port & 1
-        shown = [nat.bind(proto, end) for end in ends]
-        number = nat.number()
-        nat.reservations[number] = (proto, tuple(ends))
-        return Grant(number, nat.answer_with or shown[0])
-
-    def end(self, number: int) -> None:
-        nat = self._nat
-        nat.ended.append(number)
-        if number in nat.reservations:
-            proto, ends = nat.reservations.pop(number)
-            for end in ends:
-                nat.let_go(proto, end)
-        elif number in nat.open:
-            request = nat.open.pop(number)
-            nat.let_go(request.proto, request.listen)
-
-    def inside_of(self, proto: int, outside: Endpoint) -> Endpoint | None:
-        for (known, inside), visible in self._nat.bindings.items():
-            if known == proto and visible == outside:
-                return inside
-        return None
 
 
 class Line:
@@ -194,7 +70,7 @@ class Line:
         ends = (self.inside, remote) if opened_by_inside else (remote, self.inside)
         self.peer = Peer.CLIENT if opened_by_inside else Peer.SERVER
         self.facts = SessionFacts(proto, *ends, self.peer, self.seen)
-        self.gateway: Gateway = View(nat, self.inside.addr)
+        self.gateway = SessionGateway(self.facts, nat, outlives=True)
         self.datagrams = SipDatagramAlg(self.facts, calls)
         self.stream = SipStreamAlg(self.facts, calls)
         self.steps: list[Step] = []
@@ -230,7 +106,7 @@ class Line:
             if isinstance(step, Forward):
                 check_edits(part, step.edits)
                 # Granted at some time: a later message may have ended it by now.
-                assert set(step.pinholes) <= set(range(self.nat.next_id + 1))
+                assert set(step.pinholes) <= set(range(self.nat.last + 1))
                 out += apply_edits(part, step.edits)
             elif isinstance(step, Detach):
                 out += data[start:]
@@ -304,6 +180,29 @@ def sdp(addr: str, *media: str, extra: str = "") -> str:
     for section in media or ("audio 40000 RTP/AVP 0",):
         lines.append(f"m={section}")
     return "\r\n".join(lines) + "\r\n" + extra
+
+
+class InDialog(TypedDict, total=False):
+    """What puts a request into a dialogue (`Agent.request`)."""
+
+    call: str
+    to_tag: str
+
+
+class Other(TypedDict, total=False):
+    """What else a request may have (`Agent.request`)."""
+
+    cseq: int
+    branch: str
+    extra: Sequence[tuple[str, str]]
+    to: str
+    contact: str | None
+    sender: str
+    kind: str
+
+
+class More(InDialog, Other, total=False):
+    """All of it."""
 
 
 class Agent:

@@ -5,6 +5,7 @@ import pytest
 from p4alg.alg.sip.limits import SipLimits, SipSettings, SipTimers
 from tests.unit.alg.sip.harness import (
     Agent,
+    InDialog,
     Line,
     header,
     sdp,
@@ -55,7 +56,7 @@ def test_S8_a_call_on_hold_gives_its_pinholes_back_and_gets_them_again() -> None
     line, phone, alice = ready()
     invite = call(line, phone, alice)
     line.now = 10.0
-    more = {"call": "c", "to_tag": alice.tag}
+    more: InDialog = {"call": "c", "to_tag": alice.tag}
     held = line.out(
         phone.request("INVITE", ALICE, sdp=sdp("10.0.0.11", extra="a=sendonly\r\n"), **more)
     )

@@ -1,6 +1,7 @@
 """S6 and S7: whole calls."""
 
 from dataclasses import dataclass
+from typing import Unpack
 
 import pytest
 
@@ -10,8 +11,11 @@ from tests.unit.alg.sip.harness import (
     TCP,
     UDP,
     Agent,
+    InDialog,
     Line,
+    More,
     Nat,
+    Other,
     Relay,
     at,
     body,
@@ -46,7 +50,7 @@ class Talk:
     def state(self) -> list[object]:
         return [row["state"] for row in self.line.calls.rows(self.line.now)]
 
-    def dial(self, text: str = OURS, **more: str) -> bytes:
+    def dial(self, text: str = OURS, **more: Unpack[More]) -> bytes:
         """Bob's INVITE, as Alice gets it."""
         return self.line.out(self.bob.request("INVITE", ALICE, sdp=text, **more))
 
@@ -69,7 +73,9 @@ class Talk:
         assert header(request, "Call-ID").partition("@")[0] in header(invite, "Call-ID")
         return self.line.out(request)
 
-    def from_alice(self, method: str, invite: bytes, text: str = "", **more: str) -> bytes:
+    def from_alice(
+        self, method: str, invite: bytes, text: str = "", **more: Unpack[Other]
+    ) -> bytes:
         """A request of Alice within the call that Bob made, as Bob gets it."""
         return self.line.back(
             self.alice.request(
@@ -128,7 +134,7 @@ def test_S6_an_inbound_call_that_the_caller_ends(talk: Talk) -> None:
     assert talk.nat.media() == {RTP, RTCP}
     assert header(ok, "Contact") == f"<sip:bob@{talk.line.seen}>"
     call = header(invite, "Call-ID")
-    more = {"call": call, "to_tag": talk.bob.tag}
+    more: InDialog = {"call": call, "to_tag": talk.bob.tag}
     talk.line.back(talk.alice.request("ACK", f"sip:bob@{talk.line.seen}", cseq=1, **more))
     bye = talk.line.back(talk.alice.request("BYE", f"sip:bob@{talk.line.seen}", **more))
     assert start(bye) == f"BYE sip:bob@{PHONE} SIP/2.0"

@@ -20,6 +20,7 @@ from tests.unit.alg.invariant import HOSTILE_NUMBERS, check_refusal, check_steps
 from tests.unit.alg.sip.harness import (
     TCP,
     Agent,
+    InDialog,
     Line,
     Relay,
     at,
@@ -78,7 +79,7 @@ def corpus() -> list[Step]:
         )
     )
     back(alice.answer(invite, 200))
-    more = {"call": "c@10.0.0.11", "to_tag": alice.tag}
+    more: InDialog = {"call": "c@10.0.0.11", "to_tag": alice.tag}
     out(bob.request("ACK", "sip:alice@198.51.100.9", cseq=2, **more))
     held = out(
         bob.request(
@@ -136,7 +137,7 @@ def check(line: Line, sender: Peer, data: bytes) -> None:
     check_refusal(steps, before, {*line.nat.reservations, *line.nat.open})
     for step in steps:
         if isinstance(step, Forward):
-            assert set(step.pinholes) <= set(range(line.nat.next_id + 1))
+            assert set(step.pinholes) <= set(range(line.nat.last + 1))
             if step.edits:
                 message = parse_message(out, SipLimits(message=1 << 20, line=1 << 20))
                 vias(message, LIMITS)

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p4alg.alg.contract import Peer, PinholeRequest
+from p4alg.alg.contract import Endpoint, Peer, PinholeRequest, SessionFacts
 from p4alg.alg.sip.ledger import Kind, Ledger, pinhole_key, reserved_key
 from p4alg.alg.sip.message import SipError
-from tests.unit.alg.sip.harness import OUTSIDE, TCP, UDP, Nat, View, at, ip
+from tests.unit.alg.gateway import OUTSIDE, SessionGateway
+from tests.unit.alg.sip.harness import TCP, UDP, Nat, at, ip
 
 HOST, REMOTE, OTHER = ip("10.0.0.11"), ip("198.51.100.20"), ip("198.51.100.21")
 RTP, RTCP = at("10.0.0.11:40000"), at("10.0.0.11:40001")
@@ -22,7 +23,9 @@ class Desk:
 
     def __init__(self, limit: int = 100) -> None:
         self.nat, self.ledger = Nat(), Ledger(limit)
-        self.gateway = View(self.nat, HOST)
+        ends = Endpoint(HOST, 5060), Endpoint(REMOTE, 5060)
+        facts = SessionFacts(UDP, *ends, Peer.CLIENT, Endpoint(OUTSIDE, 5060))
+        self.gateway = SessionGateway(facts, self.nat, outlives=True)
         self.ledger.begin()
 
     def reserve(self, user: str, pair: bool = False) -> None:

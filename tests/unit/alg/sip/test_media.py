@@ -1,5 +1,7 @@
 """S3 and S4: session descriptions, their holds and their pinholes."""
 
+from typing import Unpack
+
 import pytest
 
 from p4alg.alg.sip.limits import Candidates, SipSettings
@@ -7,6 +9,7 @@ from tests.unit.alg.sip.harness import (
     UDP,
     Agent,
     Line,
+    More,
     at,
     body,
     build,
@@ -24,7 +27,7 @@ def ready(settings: SipSettings | None = None) -> tuple[Line, Agent, Agent]:
     return Line(*world(settings), PHONE), Agent("bob", PHONE), Agent("alice", "198.51.100.9:5060")
 
 
-def offer(line: Line, phone: Agent, text: str, **more: str) -> bytes:
+def offer(line: Line, phone: Agent, text: str, **more: Unpack[More]) -> bytes:
     """An INVITE of the phone, as the outside gets it."""
     return line.out(phone.request("INVITE", BOB, sdp=text, **more))
 

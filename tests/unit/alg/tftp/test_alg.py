@@ -8,11 +8,8 @@ from p4alg.alg.contract import (
     Endpoint,
     Finish,
     Forward,
-    Grant,
     Notice,
     Peer,
-    PinholeRequest,
-    Refusal,
     Refuse,
     SessionFacts,
     Step,
@@ -20,10 +17,9 @@ from p4alg.alg.contract import (
     apply_edits,
 )
 from p4alg.alg.tftp.alg import TftpAlg
-from p4alg.engine.safety import Safety
-from p4alg.engine.settings import Limits
+from tests.unit.alg.gateway import OUTSIDE, Nat, SessionGateway
 
-CLIENT, OUTSIDE, SERVER = 0x0A00000B, 0xCB007102, 0xC6336401
+CLIENT, SERVER = 0x0A00000B, 0xC6336401
 TID = Endpoint(SERVER, 40001)
 OTHER_TID = Endpoint(SERVER, 40002)
 C, S = Peer.CLIENT, Peer.SERVER
@@ -31,42 +27,14 @@ RRQ = b"\0\1boot.img\0octet\0"
 WRQ = b"\0\2boot.img\0octet\0"
 
 
-class Gate:
-    def __init__(self, facts: SessionFacts, denied: frozenset[int]) -> None:
-        self.asked: list[PinholeRequest] = []
-        self.closed: list[int] = []
-        self._facts = facts
-        self._safety = Safety(Limits(), denied)
-
-    def open_pinhole(self, request: PinholeRequest) -> Grant | Refusal:
-        objection = self._safety.of_request(request, self._facts)
-        if objection:
-            return Refusal(objection)
-        self.asked.append(request)
-        return Grant(len(self.asked), Endpoint(OUTSIDE, 50000))
-
-    def close_pinhole(self, pinhole_id: int) -> None:
-        self.closed.append(pinhole_id)
-
-    def reserve(self, proto: int, listen: Endpoint, *, pair: bool = False) -> Grant:
-        raise AssertionError("TFTP holds nothing")
-
-    def objection(self, proto: int, listen: Endpoint) -> str:
-        raise AssertionError("TFTP asks for what it wants")
-
-    def end(self, number: int) -> None:
-        raise AssertionError("TFTP ends nothing")
-
-    def inside_of(self, proto: int, outside: Endpoint) -> None:
-        raise AssertionError("TFTP has no addresses")
-
-
 class Bench:
-    def __init__(self, inside: Peer = C, port: int = 5000, denied: frozenset[int] = frozenset()):
+    def __init__(
+        self, inside: Peer = C, port: int = 5000, denied: frozenset[int] = frozenset()
+    ) -> None:
         facts = SessionFacts(
             17, Endpoint(CLIENT, port), Endpoint(SERVER, 69), inside, Endpoint(OUTSIDE, 5000)
         )
-        self.alg, self.gate = TftpAlg(facts), Gate(facts, denied)
+        self.alg, self.gate = TftpAlg(facts), SessionGateway(facts, Nat(denied=denied))
 
     def say(self, peer: Peer, data: bytes) -> list[Step]:
         return list(self.alg.receive(peer, data, self.gate, 0.0))
@@ -84,13 +52,15 @@ def reasons(steps: list[Step]) -> list[str]:
 
 
 @pytest.mark.parametrize(("request_", "label"), [(RRQ, "tftp RRQ"), (WRQ, "tftp WRQ")])
-def test_T1_the_server_may_answer_from_any_port_of_its_own_once(request_: bytes, label: str):
+def test_T1_the_server_may_answer_from_any_port_of_its_own_once(
+    request_: bytes, label: str
+) -> None:
     bench = Bench()
     (step,) = bench.say(C, request_)
     assert isinstance(step, Forward)
     assert apply_edits(request_, step.edits) == request_
     assert step.pinholes == (1,)
-    (asked,) = bench.gate.asked
+    (asked,) = bench.gate.nat.granted
     assert (asked.listen, asked.opener_addr, asked.opener_port) == (
         Endpoint(CLIENT, 5000),
         SERVER,
@@ -102,7 +72,7 @@ def test_T1_the_server_may_answer_from_any_port_of_its_own_once(request_: bytes,
 def test_T1_with_the_server_inside_its_answer_is_expected() -> None:
     bench = Bench(inside=S)
     bench.say(C, RRQ)
-    assert bench.gate.asked[0].listener is C
+    assert bench.gate.nat.granted[0].listener is C
 
 
 @pytest.mark.parametrize(
@@ -129,7 +99,7 @@ def test_T2_what_is_no_request_opens_nothing(data: bytes, reason: str) -> None:
     bench = Bench()
     steps = bench.say(C, data)
     assert reasons(steps) == [reason]
-    assert bench.gate.asked == []
+    assert bench.gate.nat.granted == []
 
 
 @pytest.mark.parametrize("mode", [b"octet", b"OCTET", b"NetAscii", b"mail"])
@@ -188,7 +158,7 @@ def test_T2_an_early_ERROR_from_the_well_known_port_closes_the_pinhole() -> None
     bench = Bench()
     bench.say(C, RRQ)
     bench.say(S, b"\0\5\0\1not found\0")
-    assert bench.gate.closed == [1]
+    assert bench.gate.nat.closed == [1]
 
 
 def test_T2_blocks_of_the_wrong_side_are_refused() -> None:
@@ -220,7 +190,7 @@ def test_T1_a_second_server_port_is_not_part_of_the_transfer() -> None:
 def test_G7_no_pinhole_to_guarded_ports(port: int, reason: str) -> None:
     bench = Bench(port=port, denied=frozenset({6000}))
     assert reasons(bench.say(C, RRQ)) == [reason]
-    assert bench.gate.asked == []
+    assert bench.gate.nat.granted == []
 
 
 @given(

@@ -41,12 +41,12 @@ ENTRIES: list[t.Entry] = [
 
 
 @pytest.fixture(scope="module")
-def schema():
+def schema() -> fy.P4Schema:
     return fy.P4Schema(P4INFO)
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: type(e).__name__)
-def test_entry_survives_the_round_trip(schema, entry):
+def test_entry_survives_the_round_trip(schema: fy.P4Schema, entry: t.Entry) -> None:
     wire = codec.encode(entry).encode(schema)
     decoded = codec.decode(fy.P4TableEntry.decode(wire, schema))
     assert decoded == entry
@@ -54,7 +54,7 @@ def test_entry_survives_the_round_trip(schema, entry):
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: type(e).__name__)
-def test_key_names_the_same_entry_without_its_action(schema, entry):
+def test_key_names_the_same_entry_without_its_action(schema: fy.P4Schema, entry: t.Entry) -> None:
     full = codec.encode(entry).encode(schema).table_entry
     key = codec.encode_key(entry).encode(schema)
     assert list(key.table_entry.match) == list(full.match)
@@ -63,28 +63,30 @@ def test_key_names_the_same_entry_without_its_action(schema, entry):
     assert codec.decode_key(fy.P4TableEntry.decode(key, schema)) == entry_key(entry)
 
 
-def test_every_table_of_the_program_is_covered(schema):
+def test_every_table_of_the_program_is_covered(schema: fy.P4Schema) -> None:
     tables = {table.alias for table in schema.tables}
     assert tables == {entry.declaration.table for entry in ENTRIES} == set(declarations())
 
 
-def test_a_negative_shift_is_carried_as_twos_complement():
+def test_a_negative_shift_is_carried_as_twos_complement() -> None:
     entry = t.Sequence(FLOW, t.Correction(1, -3, 2), t.Correction(5, 0, -1))
-    args = codec.encode(entry).action.args
+    action = codec.encode(entry).action
+    assert isinstance(action, fy.P4TableAction)
+    args = action.args
     assert (args["out_before"], args["out_after"], args["in_after"]) == (2**32 - 3, 2, 2**32 - 1)
 
 
-def test_what_matches_everything_is_left_out():
+def test_what_matches_everything_is_left_out() -> None:
     assert codec.encode(t.Route(0, 0, 3)).match == {}
     assert codec.encode(t.Policy(1, t.PolicyAction.DENY, proto=(6, 0xFF))).match == {
         "proto": (6, 0xFF)
     }
-    assert set(codec.encode(t.PinholeEntry(17, 1, 2, None, 5, 8)).match) == {
-        *("proto", "inside_addr", "inside_id", "remote_id")
-    }
+    match = codec.encode(t.PinholeEntry(17, 1, 2, None, 5, 8)).match
+    assert match is not None
+    assert set(match) == {*("proto", "inside_addr", "inside_id", "remote_id")}
 
 
-def test_default_entry_is_nobodys():
+def test_default_entry_is_nobodys() -> None:
     entry = fy.P4TableEntry("session", action=fy.Action("no_session"), is_default_action=True)
     assert codec.decode(entry) is None
 
@@ -117,6 +119,6 @@ def test_default_entry_is_nobodys():
         ),
     ],
 )
-def test_an_entry_no_controller_writes_is_refused(wire, reason):
+def test_an_entry_no_controller_writes_is_refused(wire: fy.P4TableEntry, reason: str) -> None:
     with pytest.raises(codec.CodecError, match=reason):
         codec.decode(wire)
