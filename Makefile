@@ -25,7 +25,7 @@ demo: setup ## real daemons through the gateway (TARGET=embedded|bmv2)
 setup: $(VENV)/.ready $(PTFENV)/.ready ## Debian packages, virtual environments, Python packages
 
 unit: $(VENV)/.ready ## what needs neither root nor a network, in half a minute
-	$(UNIT)
+	HYPOTHESIS_PROFILE=quick $(UNIT)
 
 check: lint unit ## what to run before a commit
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from p4softswitch.errors import Reason, StateError
 from p4softswitch.program.model import FieldRef, KeyField, MatchKind, Table
 from p4softswitch.state.entry import Entry, Exact, Masked, Match, Prefix, Range
 from p4softswitch.state.tables import TableStore
+from tests.conftest import examples
 
 WIDTHS = (5, 4, 6)
 
@@ -110,7 +111,7 @@ SHAPES = [
 
 
 @pytest.mark.parametrize(("kinds", "kind"), SHAPES)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data())
 def test_lookup_agrees_with_comparing_every_entry(
     kinds: tuple[MatchKind, ...], kind: MatchKind, data: st.DataObject

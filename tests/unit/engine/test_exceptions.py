@@ -2,7 +2,7 @@
 
 import struct
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from p4alg.engine import events as ev
@@ -10,6 +10,7 @@ from p4alg.engine import tables as t
 from p4alg.engine.fragments import MAX_DATAGRAMS, MAX_EARLY
 from p4alg.packet.icmp import ECHO_REPLY, TIME_EXCEEDED, UNREACHABLE, parse_icmp
 from p4alg.packet.ipv4 import build_ipv4, fragment_ipv4, parse_ipv4
+from tests.conftest import examples
 from tests.unit.engine.harness import (
     GATEWAY,
     ICMP,
@@ -119,7 +120,7 @@ def test_the_gateway_answers_pings_and_nothing_else() -> None:
     st.sampled_from([1, 3, 9]),
     st.integers(0, 2),
 )
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_G9_no_frame_raises(reason, data, as_ip, port, alg_id) -> None:
     bench = Bench()
     bench.new(segment(INSIDE2, 40000, REMOTE, 21), alg_id=1)

@@ -3,7 +3,7 @@
 import random
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from p4alg.engine import events as ev
@@ -13,6 +13,7 @@ from p4alg.engine.settings import Limits
 from p4alg.engine.tables import FilterMode, FlowKey, SessionFlags
 from p4alg.packet.icmp import UNREACHABLE, parse_icmp
 from p4alg.packet.ipv4 import parse_ipv4
+from tests.conftest import examples
 from tests.unit.engine.harness import (
     ACK,
     FIN,
@@ -220,7 +221,7 @@ events = st.lists(
 
 
 @given(events)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_tables_and_engine_agree_and_nothing_is_left_at_the_end(moves) -> None:
     bench = Bench(filter_mode=random.Random(len(moves)).choice(list(FilterMode)))
     for what, one, two in moves:

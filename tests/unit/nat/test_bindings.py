@@ -4,10 +4,11 @@ import random
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from p4alg.nat.bindings import Binding, Bindings, Kind, Refused
+from tests.conftest import examples
 
 POOL = 0xCB007100
 HOST = 0x0A00000B
@@ -155,7 +156,7 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(max_examples=100)
+@examples(100)
 def test_bindings_behave_as_a_naive_model(
     moves: list[tuple[bool, int, int, int, float]],
 ) -> None:

@@ -4,7 +4,7 @@ ALG made of it, and both ends only ever see numbers that they know."""
 import random
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from p4alg.alg.contract import Peer
@@ -12,6 +12,7 @@ from p4alg.packet.ipv4 import parse_ipv4
 from p4alg.packet.tcp import ACK, FIN, RST, SYN, parse_tcp
 from p4alg.stream.effects import Detached, Dropped, Shift
 from p4alg.stream.tcp import StreamFollower, StreamLimits
+from tests.conftest import examples
 from tests.unit.stream.network import (
     LIMITS,
     Connection,
@@ -47,7 +48,7 @@ def test_G5_G6_a_dialogue_arrives_edited_however_it_is_cut(size: int) -> None:
 
 
 @given(lines, lines, seeds, isns, st.sampled_from([64, 100, 1460]), st.sampled_from([1, 9, 400]))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_G5_G6_reordered_doubled_lost_and_repeated_segments_change_nothing(
     client: bytes, server: bytes, seed: int, isn: tuple[int, int], mss: int, biggest: int
 ) -> None:
@@ -63,7 +64,7 @@ def test_G5_G6_reordered_doubled_lost_and_repeated_segments_change_nothing(
 @example(client=b"-\n", seed=2097151)
 @given(lines, seeds)
 @example(b"+3\n", 156)  # The client has finished, and its last acknowledgement was lost.
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_G5_what_was_read_does_not_depend_on_the_cuts(client: bytes, seed: int) -> None:
     def read(size: int | None) -> list[tuple[Peer, bytes, bytes]]:
         rng = random.Random(seed)
@@ -119,7 +120,6 @@ def test_G9_no_frames_raise(frames: list[tuple[Peer, bytes]]) -> None:
 
 
 @given(seeds, st.integers(1, 60))
-@settings(deadline=None)
 def test_G9_no_segments_raise(seed: int, count: int) -> None:
     rng = random.Random(seed)
     connection = started() if rng.random() < 0.8 else Connection(b"", b"")

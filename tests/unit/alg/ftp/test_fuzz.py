@@ -1,6 +1,6 @@
 """G9 for FTP: `tests.unit.alg.invariant`, under broken numbers, lines, records and refusals."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from p4alg.alg.contract import Detach, Endpoint, Forward, Peer, SessionFacts
@@ -46,7 +46,6 @@ def announcements(draw: st.DrawFn) -> tuple[Peer, bytes]:
     )
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_G9_dialogues_with_broken_messages_keep_the_invariant(data: st.DataObject) -> None:
     inside = data.draw(st.sampled_from(list(Peer)))

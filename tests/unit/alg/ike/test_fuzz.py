@@ -3,7 +3,7 @@
 For IKE a reservation is the claim of an initiator SPI.
 """
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from p4alg.alg.contract import Endpoint, Peer, Refuse, SessionFacts
@@ -61,7 +61,6 @@ TURNS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(TURNS)
 def test_G9_broken_datagrams_keep_the_invariant(
     turns: list[tuple[int, Peer, bytes, float]],

@@ -1,6 +1,6 @@
 """G9 for PPTP: `tests.unit.alg.invariant`, under broken lengths and fields, and refusals."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from p4alg.alg.contract import Detach, Endpoint, Peer, SessionFacts
@@ -38,7 +38,6 @@ BREAKS = st.tuples(
 )
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_G9_calls_with_broken_messages_keep_the_invariant(data: st.DataObject) -> None:
     inside = data.draw(st.sampled_from(list(Peer)))

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given, settings, target
+from hypothesis import given, target
 from hypothesis import strategies as st
 
 from p4alg.alg.contract import Detach, Endpoint, Peer, SessionFacts
 from p4alg.alg.rtsp.alg import RtspAlg
 from p4alg.alg.rtsp.limits import RtspLimits
+from tests.conftest import examples
 from tests.unit.alg.invariant import HOSTILE_NUMBERS, Gateway, check_feed
 from tests.unit.alg.rtsp.harness import INSIDE, OUTSIDE, REMOTE, Wire, frame, message
 
@@ -133,7 +134,7 @@ def talk(wire: Wire, said: list[tuple[Peer, bytes, int]]) -> dict[Peer, bytes]:
 
 
 @given(_peers, _talk, st.booleans())
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_G9_nothing_raises_and_nothing_is_left(
     inside: Peer, said: list[tuple[Peer, bytes, int]], greeted: bool
 ) -> None:
@@ -148,7 +149,7 @@ def test_G9_nothing_raises_and_nothing_is_left(
 
 
 @given(_peers, _talk)
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_G5_segments_make_no_difference(inside: Peer, said: list[tuple[Peer, bytes, int]]) -> None:
     whole, cut = Wire(inside, _LIMITS), Wire(inside, _LIMITS)
     for wire in (whole, cut):
@@ -171,7 +172,7 @@ _BREAKS = st.one_of(st.sampled_from(HOSTILE_NUMBERS), st.binary(max_size=4))
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_G9_broken_messages_and_refusals_keep_the_invariant(data: st.DataObject) -> None:
     inside = data.draw(_peers)
     ends = (INSIDE, REMOTE) if inside is Peer.CLIENT else (REMOTE, INSIDE)

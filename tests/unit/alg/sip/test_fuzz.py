@@ -9,13 +9,14 @@ import re
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from p4alg.alg.contract import Detach, Forward, Peer
 from p4alg.alg.sip.headers import contacts, vias
 from p4alg.alg.sip.limits import Candidates, SipLimits, SipSettings
 from p4alg.alg.sip.message import parse_message
+from tests.conftest import examples
 from tests.unit.alg.invariant import HOSTILE_NUMBERS, check_refusal, check_steps
 from tests.unit.alg.sip.harness import (
     TCP,
@@ -180,7 +181,7 @@ def change(data: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
     return data
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.data())
 def test_G9_calls_with_mutated_messages(data: st.DataObject) -> None:
     line = fresh()
@@ -253,7 +254,7 @@ def bodies(draw: st.DrawFn, depth: int = 3) -> tuple[bytes, bytes]:
     return out, b"multipart/mixed;boundary=" + quoted % boundary
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(st.tuples(bodies(), NUMBERS, st.integers(0, 9)), min_size=1, max_size=4))
 def test_G9_bodies_with_broken_lengths_boundaries_and_encodings(
     said: list[tuple[tuple[bytes, bytes], bytes, int]],
@@ -274,7 +275,7 @@ def test_G9_bodies_with_broken_lengths_boundaries_and_encodings(
     assert line.nat.reserved() == set()
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(NUMBERS, st.booleans(), st.data())
 def test_G9_headers_with_hostile_numbers(
     number: bytes, from_inside: bool, data: st.DataObject

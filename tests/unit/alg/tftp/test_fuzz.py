@@ -1,6 +1,6 @@
 """G9 for TFTP: `tests.unit.alg.invariant`, under broken options, numbers and refusals."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from p4alg.alg.contract import Endpoint, Forward, Peer, SessionFacts
@@ -32,7 +32,6 @@ TURNS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(st.sampled_from(list(Peer)), st.frozensets(st.integers(0, 6)), TURNS)
 def test_G9_transfers_with_broken_datagrams_keep_the_invariant(
     inside: Peer, refused: frozenset[int], turns: list[tuple[bool, Peer, int, bytes]]
