@@ -1,1 +1,5 @@
-"""The pure core: events and `now` in, actions out (see `events`, `actions`, `tables`)."""
+"""The pure core: it is given events and the time, and returns actions.
+
+`events` lists what can be given to it, `actions` what it can return, and `tables` the
+entries that it writes into the switch.
+"""

@@ -1,6 +1,6 @@
-"""What the engine decides: table writes, packets to send, records to keep.
+"""The actions that the engine returns: table writes, packets to send, records to keep.
 
-The shell around the engine carries actions out in order and decides nothing.
+The shell around the engine carries them out in order. It decides nothing itself.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from p4alg.engine.tables import Update
 class PacketOut:
     """An Ethernet frame for the switch to send.
 
-    With `egress_port` set it leaves by that port as it is. Otherwise it enters
-    the pipeline as if it had arrived on `ingress_port`, is never punted again,
-    and is translated and routed as any other packet. `sequence_is_final` keeps the switch
-    from correcting TCP sequence numbers that are final already; `hairpin`
-    repeats what the packet-in said.
+    If `egress_port` is set, it leaves by that port as it is. Otherwise it goes through the
+    pipeline as if it had arrived on `ingress_port`: it is translated and routed, but never
+    punted again. With `sequence_is_final` the switch does not correct its TCP sequence
+    numbers, because that has been done. `hairpin` has the value of the packet-in.
     """
 
     frame: bytes
@@ -30,12 +29,12 @@ class PacketOut:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """Table writes, and the packets that may leave once the switch has acknowledged all.
+    """Table writes, and packets that may leave only when the switch has made all of them.
 
-    The shell carries transactions out in order. On a refused update it deletes
-    what this transaction inserted, sends none of the packets, and reports
-    `TransactionFailed` with the same id; else `TransactionDone`. Changes and
-    deletes are not undone: the engine knows what was there before.
+    The shell carries transactions out in order, and reports `TransactionDone` with the same id.
+    If the switch refuses an update, the shell deletes what this transaction inserted, sends none
+    of the packets, and reports `TransactionFailed`. Modifies and deletes are not undone; the
+    engine knows what was there before them and writes it again if it has to.
     """
 
     transaction_id: int
@@ -53,11 +52,11 @@ class LogRecord:
 
 @dataclass(frozen=True, slots=True)
 class TraceRecord:
-    """One control message as `p4alg trace` shows it (G3).
+    """One control message, as `p4alg trace` shows it (G3).
 
-    `verdict` is one of forwarded, rewritten, refused, held, or the word of an event; `before`
-    and `after` are the bytes read and the bytes sent on; `pinholes` describes
-    each opened pinhole in one line.
+    `verdict` is forwarded, rewritten, refused, held, or the name of an event that an ALG
+    reports. `before` is the message as it was read, and `after` as it was sent on. `pinholes`
+    has one line for each pinhole that was opened.
     """
 
     time: float

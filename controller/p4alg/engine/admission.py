@@ -1,4 +1,7 @@
-"""The first packet of a flow: whether there may be one, and who reads it."""
+"""Decides about the first packet of a flow.
+
+It says whether the flow is let in, and whether an ALG reads it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,11 @@ from p4alg.protocols import TCP
 
 
 class Admission:
-    """Lets new flows in: announced ones, those through a pinhole, those of a service, the rest."""
+    """Lets new flows in.
+
+    Some were announced by a control message, some come through a pinhole, and some belong to the
+    service of an ALG. All others are plain NAT.
+    """
 
     def __init__(
         self,
@@ -44,7 +51,7 @@ class Admission:
     def first_packet(
         self, event: ev.PacketIn, key: FlowKey, side: Side, now: float
     ) -> Refused | None:
-        """A packet of a flow that there is not yet; why there may be none."""
+        """The first packet of a flow arrived. Returns why the flow is refused, if it is."""
         expected = self._expectations.take(key, now) if side is Side.INSIDE else None
         flow = self._prepare(event, key, side, expected, now)
         if isinstance(flow, Refused):
@@ -74,7 +81,8 @@ class Admission:
             flow = self._flows.prepare(key, side, now, outside, share=True)
             if not isinstance(flow, Refused):
                 return flow
-            # Somebody has that port for himself: then as any other flow.
+            # Another host has a binding of that port which is not shared. The flow gets
+            # another port, as any other flow does.
         return self._flows.prepare(key, side, now, outside)
 
     def _keeps_port(self, event: ev.PacketIn, key: FlowKey, side: Side) -> bool:
@@ -89,14 +97,14 @@ class Admission:
         return next(found, None) if event.alg_id else None
 
     def _session_of(self, event: ev.PacketIn, flow: Flow, now: float) -> ControlSession | None:
-        """The control session that a new flow is, if its service has an ALG that is on."""
+        """Make a new flow a control session, if it is to a service of an ALG that is on."""
         chosen = self._alg(event)
         if chosen is None or not chosen.enabled or flow.key.proto not in chosen.alg.transports:
             return None
         return self._sessions.attach(flow, chosen.alg, hairpin=event.hairpin, now=now)
 
     def _announced(self, event: ev.PacketIn, flow: Flow, expected: Expectation, now: float) -> None:
-        """An outbound flow that a control message announced."""
+        """Begin a flow from inside that a control message has announced."""
         request, owner = expected.request, expected.owner
         flow.alg, flow.label = owner.alg, request.label
         if request.flow_idle is not None:
@@ -116,7 +124,10 @@ class Admission:
         more: Sequence[Update],
         now: float,
     ) -> None:
-        """A flow whose first packet its ALG wants to read: of data, or a control session."""
+        """Begin a flow from outside through a pinhole with `inspect`.
+
+        It is a data flow if the ALG reads data flows, and a control session of its own otherwise.
+        """
         if parent.machine.follows_data:
             self._begin_data(event, flow, parent, more, now)
             return
@@ -143,7 +154,7 @@ class Admission:
         more: Sequence[Update],
         now: float,
     ) -> None:
-        """Write a new flow; its first packet goes on, as its ALG wants it if it has one."""
+        """Write a new flow and send its first packet on. An ALG reads the packet first."""
         if session is None:
             out = PacketOut(event.frame, event.port, hairpin=event.hairpin)
             self._flows.commit(flow, [out], more)
@@ -151,6 +162,6 @@ class Admission:
             then = self._carrier.first_segments(session, event.port, event.frame, now)
             self._flows.commit(flow, then, more)
         else:
-            # A first datagram is a message already: its flow comes before it.
+            # The first datagram is a message already. The flow is written before it is read.
             self._flows.commit(flow, (), more)
             self._carrier.packet(session, flow.opened_by, event.port, event.frame, now)

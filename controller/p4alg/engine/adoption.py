@@ -1,8 +1,8 @@
-"""What a controller that starts on a switch in use takes over (design rule 8).
+"""Takes over the entries of a switch that was in use before the controller started (rule 8).
 
-Mappings, sessions, pinholes, sequence corrections and neighbours that fit the
-settings go on as they are. Control sessions go on as plain NAT: their streams
-were not followed meanwhile, so nothing more is read from them (G5).
+Mappings, sessions, pinholes, sequence corrections and neighbours that fit the settings are kept.
+Control sessions go on as plain NAT: nobody has followed their streams in the meantime, so no ALG
+can read them any more (G5).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Entry = TypeVar("_Entry")
 
 
 class Adoption:
-    """Builds the engine's state from entries; used once, at the start."""
+    """Builds the state of the engine from entries of the switch. Used once, at the start."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Adoption:
         self.sessions = 0
 
     def keep(self, present: Sequence[t.Entry], now: float) -> list[t.Entry]:
-        """Take over what fits; returns the entries to keep, as they shall be.
+        """Take over the entries that fit the settings. Returns them, as they are to be written.
 
         Entries that follow from the settings alone are not among them.
         """
@@ -88,7 +88,7 @@ class Adoption:
     def _bindings(
         self, present: Sequence[t.Entry], now: float
     ) -> dict[tuple[int, int, int], Binding]:
-        """Bindings with both their entries, and the static ones."""
+        """The static bindings, and those of which all entries are there; by inside endpoint."""
         store = self._mappings.bindings
         found: dict[tuple[int, int, int], Binding] = {}
         for key in self._statics:
@@ -100,7 +100,7 @@ class Adoption:
         for out in _of(present, t.MapOut):
             key = (out.proto, out.inside_addr, out.inside_id)
             back = inbound.get((out.proto, out.outside_addr, out.outside_id))
-            # What hosts share has no entry of its own for what comes back.
+            # A shared binding has no `map_in` entry.
             is_shared = (
                 back is None
                 and out.inside_id == out.outside_id
@@ -112,7 +112,7 @@ class Adoption:
             outside = (out.outside_addr, out.outside_id)
             kind = Kind.SHARED if is_shared else Kind.DYNAMIC
             if back is not None and back.filter_mode is not self._settings.filter_mode:
-                # Only those of ALGs differ from the others.
+                # Only bindings that an ALG asked for have another filter mode.
                 kind = Kind.PINHOLE
             binding = store.adopt(*key, *outside, kind=kind, now=now)
             if not isinstance(binding, Refused):

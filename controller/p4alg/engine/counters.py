@@ -1,15 +1,22 @@
-"""Named counters: dotted names, the part that varies last (`alg.ftp.refused.bounce`)."""
+"""Counters with dotted names, such as `alg.ftp.refused.bounce`.
+
+The part of a name that varies comes last.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 
 MAX_NAMES = 1024
-"""Names come from fixed words, so this bound only stops a bug from growing without end."""
+"""The most names that are counted.
+
+All names are made of a fixed set of words, so this is never reached unless there is a bug. Then
+it keeps the counters from growing without end.
+"""
 
 
 class Counters:
-    """Counts by name; a name exists once it was counted."""
+    """Counts by name. A name appears when it is counted for the first time."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -20,7 +27,7 @@ class Counters:
             self._counts[name] += by
 
     def under(self, prefix: str) -> dict[str, int]:
-        """The counters whose name begins with `prefix`, which is cut off; sorted."""
+        """The counters whose names begin with `prefix`, sorted by name. The prefix is cut off."""
         size = len(prefix)
         return {
             name[size:]: number

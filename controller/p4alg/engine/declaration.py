@@ -1,12 +1,11 @@
-"""How a table of the P4 program is declared: the class of its entries says all there is to say.
+"""How a table of the P4 program is declared, by the class of its entries.
 
-`tables.py` declares a class for each table. The decorator `table` names the table, and each
-field of the class is annotated with what it is in the table: a match field (`Exact`,
-`Lpm`, `Ternary`), a parameter of the action (`Param`), or a `Role`. Everything else follows
-from the `Declaration` that is made of it: the encoder and decoder of a target, the identity of
-an entry, and what the double for tests refuses.
+`tables.py` has a class for each table. The decorator `table` names the table. The annotation of
+each field says what the field is in the table: a match field (`Exact`, `Lpm`, `Ternary`), a
+parameter of the action (`Param`), or a `Role`. From that a `Declaration` is made. The encoder and
+decoder of a target, the key of an entry and the checks of the double for tests all follow from it.
 
-Knows nothing of any table and of any target.
+This module knows no table and no target.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from typing import (
 
 
 class Kind(Enum):
-    """How a match field matches; the values are those of P4Runtime's `MatchField.MatchType`."""
+    """How a match field matches. The values are those of P4Runtime's `MatchField.MatchType`."""
 
     EXACT = "EXACT"
     LPM = "LPM"
@@ -37,7 +36,7 @@ class Kind(Enum):
 
 
 class Format(Enum):
-    """What the number in a field is; the values are those of P4Info's `@format`."""
+    """What the number in a field means. The values are those of `@format` in the P4Info."""
 
     NUMBER = ""
     IPV4 = "IPV4_ADDRESS"
@@ -47,12 +46,12 @@ class Format(Enum):
 IPV4, MAC = Format.IPV4, Format.MAC
 
 
-# What a field may be annotated with
+# Annotations of fields
 
 
 @dataclass(frozen=True, slots=True)
 class Exact:
-    """A match field of `bits` bits that has to be equal."""
+    """An exact match field of `bits` bits."""
 
     bits: int
     format: Format = Format.NUMBER
@@ -84,7 +83,7 @@ class Ternary:
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """A parameter of the action; a `signed` one is carried as two's complement."""
+    """A parameter of the action. A `signed` one is sent to the switch as two's complement."""
 
     bits: int
     format: Format = Format.NUMBER
@@ -93,22 +92,22 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Prefixed:
-    """A structure whose fields have this prefix to their names in the table."""
+    """A structure. In the table, the names of its fields begin with `prefix`."""
 
     prefix: str
 
 
 class Role(Enum):
-    """What a field is that is neither a match field nor a parameter."""
+    """The role of a field that is neither a match field nor a parameter."""
 
     PRIORITY = "priority"
-    """Decides between ternary entries; the higher wins. Belongs to the key."""
+    """If several ternary entries match, the one with the highest wins. Part of the key."""
     IDLE_TIMEOUT = "idle timeout"
-    """Seconds without a packet until the switch reports the entry; 0: never."""
+    """The switch reports the entry after so many seconds without a packet; 0: never."""
     ACTION = "action"
-    """An enumeration whose values are the names of the table's actions."""
+    """The action of the entry: an enumeration whose values are the names of the actions."""
     PREFIX_LENGTH = "prefix length"
-    """Of the `Lpm` field that names this one. Belongs to the key."""
+    """The prefix length of the `Lpm` field that names this field. Part of the key."""
 
 
 PRIORITY, IDLE_TIMEOUT = Role.PRIORITY, Role.IDLE_TIMEOUT
@@ -117,9 +116,9 @@ ACTION, PREFIX_LENGTH = Role.ACTION, Role.PREFIX_LENGTH
 
 @dataclass(frozen=True, slots=True)
 class Unless0:
-    """The action is `action` with all parameters, or, if the parameter `name` is 0, `otherwise`.
+    """The action depends on the parameter `name`: it is `otherwise` if that is 0, else `action`.
 
-    `otherwise` has all the parameters but that one.
+    `action` has all parameters; `otherwise` has all but that one.
     """
 
     name: str
@@ -127,22 +126,23 @@ class Unless0:
     otherwise: str
 
 
-# What a declaration is made of
+# Parts of a declaration
 
 
 class Form(Enum):
-    """How a match field stands in an entry."""
+    """How a field of an entry gives the value and mask of a match field."""
 
     VALUE = "value"
+    """Only a value; every bit has to match."""
     OPTIONAL = "optional"
-    """None matches everything."""
+    """A value of which every bit has to match, or None, which matches everything."""
     PAIR = "pair"
-    """Value and mask."""
+    """A value and a mask."""
 
 
 @dataclass(frozen=True, slots=True)
 class MatchField:
-    """A match field: `name` is its name in the table, `path` leads to it from the entry."""
+    """A match field: its name in the table, and the dotted path of the entry's attribute for it."""
 
     name: str
     path: str
@@ -151,14 +151,14 @@ class MatchField:
     format: Format
     form: Form
     type: type
-    """Of the value: int or an enumeration of numbers."""
+    """The type of the value: int, or an enumeration of integers."""
     length: str = ""
-    """Of an LPM field: the path of its prefix length."""
+    """Of an LPM field, the path of the field with its prefix length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of an action: `name` in the action, `path` from the entry."""
+    """A parameter: its name in the action, and the dotted path of the entry's attribute for it."""
 
     name: str
     path: str
@@ -170,7 +170,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class RoleField:
-    """A field with a role of its own; `match` is the name of a prefix length's match field."""
+    """A field with a `Role`. `match` names the LPM field that a prefix length belongs to."""
 
     role: Role
     path: str
@@ -180,7 +180,7 @@ class RoleField:
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """A field that is a structure (dataclass or named tuple) of fields."""
+    """A field that consists of other fields: a dataclass or a named tuple."""
 
     type: Callable[..., Any]
     parts: tuple[Field, ...]
@@ -191,31 +191,31 @@ Field = MatchField | Parameter | RoleField | Structure
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What is declared of a table."""
+    """Everything that is declared about a table."""
 
     entry: type[Entry]
     table: str
     size: int
-    """Entries that the table is sure to hold."""
+    """The number of entries that the table is guaranteed to hold."""
     fields: tuple[Field, ...]
-    """Those of the class, in the order of its constructor."""
+    """The fields of the class, in the order of its constructor."""
     matches: tuple[MatchField, ...]
     actions: Mapping[str, tuple[Parameter, ...]]
-    """Parameters by action; actions that a controller never writes are not among them."""
+    """The parameters of each action that a controller writes."""
     choice: str | Unless0 | RoleField
-    """What an entry's action is, or follows from: a name, a parameter, or a field."""
+    """The action of an entry: always the one named, or depending on a parameter or a field."""
     key: Callable[[Any], Any]
-    """What tells an entry from others of the table: the values of its key fields, or of the one."""
+    """Computes the key of an entry: the values of its key fields, or the value of the only one."""
     key_fields: tuple[Field, ...]
-    """The fields that belong to the key, in the class's order."""
+    """The fields that are part of the key, in the order of the class."""
     priority: str
-    """The field with the priority; empty if the table has none."""
+    """The path of the priority; empty if the table has none."""
     idle_timeout: str
-    """The field with the idle timeout; empty if entries do not age."""
+    """The path of the idle timeout; empty if entries do not age."""
 
 
 class Entry:
-    """An entry of a table; each subclass is declared with `table`."""
+    """An entry of a table. Each subclass is declared with the decorator `table`."""
 
     __slots__ = ()
     declaration: ClassVar[Declaration]
@@ -229,10 +229,10 @@ _declared: dict[str, Declaration] = {}
 def table(
     name: str, *, size: int, action: str | Unless0 | None = None
 ) -> Callable[[type[_E]], type[_E]]:
-    """Make a class the declaration of the table `name`, which holds `size` entries.
+    """Make a class the declaration of the table `name`, which has room for `size` entries.
 
-    The class becomes a frozen dataclass with slots. `action` may be left out if a field
-    has the role ACTION. Raises TypeError if the declaration contradicts itself.
+    The class becomes a frozen dataclass with slots. Without `action`, one of its fields must
+    have the role ACTION. Raises TypeError if the declaration contradicts itself.
     """
 
     def declare(cls: type[_E]) -> type[_E]:
@@ -313,7 +313,7 @@ def _identifies(field: Field) -> bool:
 
 
 def _fields(cls: type, path: str, prefix: str) -> tuple[Field, ...]:
-    """The annotated fields of a class, whose own fields begin at `path`."""
+    """The fields of a class. `path` leads from the entry to them, `prefix` begins their names."""
     found: list[Field] = []
     hints = get_type_hints(cls, include_extras=True)
     named = {n: h for n, h in hints.items() if get_origin(h) is not ClassVar}
@@ -365,7 +365,7 @@ def _field(name: str, path: str, hint: Any, prefix: str, parent: str, match: str
 
 
 def _shape(hint: Any) -> tuple[Form, type]:
-    """How a ternary field of this type gives its mask, and the type of its value."""
+    """How a ternary field with this type gives its mask, and the type of its value."""
     arguments = get_args(hint)
     if get_origin(hint) is tuple:
         return Form.PAIR, arguments[0]

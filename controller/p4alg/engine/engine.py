@@ -1,7 +1,8 @@
-"""The engine: every event of the switch to the part that decides about it.
+"""The engine: it gives each event of the switch to the part that decides about it.
 
-Pure: `now` is an argument, randomness is given, actions are returned. No event ends
-it: an exception costs the event that it was raised for, whose changes are undone.
+It is pure: the time is an argument, the random generator is given, and actions are returned.
+It survives every event: if deciding about one raises an exception, the changes that were made
+for this event are undone, and the next event is handled as usual.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ _BOTH_FINISHED = 3
 
 
 class Engine:
-    """All decisions of the controller."""
+    """Makes all decisions of the controller."""
 
     def __init__(self, settings: Settings, rng: random.Random) -> None:
         self._settings = settings
@@ -97,7 +98,7 @@ class Engine:
     # The life of the controller
 
     def start(self, present: Sequence[t.Entry], now: float) -> Sequence[Action]:
-        """Take over what the switch holds and bring it to what the settings want."""
+        """Take over entries of the switch (`present`), and write what differs from the settings."""
         adoption = Adoption(self._settings, self._flows, self._pinholes, self._neighbours)
         wanted = [*base_entries(self._settings), *self._switching.entries()]
         kept = adoption.keep(present, now)
@@ -113,7 +114,7 @@ class Engine:
         return self._taken()
 
     def stop(self, now: float) -> Sequence[Action]:
-        """Let the switch go on alone: nothing may wait for a controller that is gone."""
+        """Prepare the switch for going on alone: no packet may wait for this controller."""
         self._carrier.detach_all(None, "controller-stopped", now)
         self._data_flows.leave_all(None)
         return self._taken()
@@ -138,7 +139,7 @@ class Engine:
     # Faults
 
     def _attempt(self, event: ev.Event, decide: Callable[[float], None], now: float) -> bool:
-        """Let a part decide; False if it failed, in which case nothing has changed."""
+        """Let a part decide about an event. If it raises, undo its changes; False then."""
         savepoint, actions = self._log.savepoint(), self._outbox.savepoint()
         try:
             decide(now)
@@ -151,7 +152,7 @@ class Engine:
         return True
 
     def _ended(self, event: ev.TransactionDone | ev.TransactionFailed, now: float) -> None:
-        """Tell whoever waits for a transaction how it went; once more if that fails."""
+        """Tell the waiter of a transaction its outcome, and try that twice if it raises."""
         reason = event.reason if isinstance(event, ev.TransactionFailed) else None
 
         def tell(now: float) -> None:
@@ -160,7 +161,7 @@ class Engine:
                 waiter.ended(reason, now)
 
         if not self._attempt(event, tell, now) and not self._attempt(event, tell, now):
-            # It fails every time: nobody waits for this one any more.
+            # The failed attempts were undone, so that the waiter is still there. Remove it.
             self._outbox.waiter(event.transaction_id)
 
     def _leave_to_switch(self, event: ev.Event, now: float) -> None:
@@ -182,7 +183,7 @@ class Engine:
     # What the operator asks for
 
     def show(self, what: str, now: float) -> list[dict[str, object]] | dict[str, object]:
-        """A view for the operator; raises KeyError for a view there is not."""
+        """A view for the operator. Raises KeyError if there is no such view."""
         context = views.Context(
             self._settings,
             self._switching.algs,
@@ -195,7 +196,7 @@ class Engine:
         return views.show(what, context)
 
     def set_alg_enabled(self, name: str, enabled: bool, now: float) -> Sequence[Action]:
-        """Switch an ALG on or off, live (G1); raises KeyError for an unknown one."""
+        """Switch an ALG on or off (G1). Raises KeyError for an unknown ALG."""
 
         def switch() -> None:
             if self._switching.set_enabled(name, enabled) and not enabled:
@@ -208,7 +209,7 @@ class Engine:
         return self._all_or_nothing(switch)
 
     def set_alg_services(self, name: str, services: Sequence[str], now: float) -> Sequence[Action]:
-        """Bind an ALG to services; established connections keep theirs (F7).
+        """Bind an ALG to services. Connections that it reads already stay with it (F7).
 
         Raises KeyError for an unknown ALG or service, ValueError if another ALG
         has the service or ports of it.
@@ -216,7 +217,7 @@ class Engine:
         return self._all_or_nothing(lambda: self._switching.set_services(name, services))
 
     def _all_or_nothing(self, change: Callable[[], None]) -> Sequence[Action]:
-        """Carry out what the operator asked for; if it raises, nothing has changed."""
+        """Make a change that the operator asked for. If it raises, undo it and raise again."""
         before = dict(self._switching.algs)
         try:
             change()
@@ -247,7 +248,7 @@ class Engine:
                 self._fragments.expire(now)
 
     def _timed(self) -> list[Callable[[float], None]]:
-        """What is done by the clock, each by itself."""
+        """What is done at each tick. If one of these raises, the others are done all the same."""
         return [
             self._pinholes.expire,
             self._carrier.tick,
@@ -317,13 +318,13 @@ class Engine:
         if key is None:
             self._counters.count("nat.refused.protocol")
         elif key in self._flows:
-            # Another packet of a flow on its way into the switch: behind it.
+            # The flow is being written. This packet leaves after its entries, as the first does.
             self._in_flow(event, key, side, now)
         elif self._admission.first_packet(event, key, side, now) is not None:
             self._exceptional.unreachable(event, packet)
 
     def _in_flow(self, event: ev.PacketIn, key: FlowKey | None, side: Side, now: float) -> None:
-        """A packet of a flow there is, to whoever reads it; else it goes on."""
+        """Give a packet of a known flow to the ALG that reads it; without one, send it on."""
         session, data = self._sessions.get(key), self._data_flows.get(key)
         if session is not None:
             self._carrier.packet(session, side, event.port, event.frame, now)
@@ -350,5 +351,5 @@ class Engine:
             if self._sessions.get(key) is session and (
                 flags & RST or flow.finished == _BOTH_FINISHED
             ):
-                # Unused pinholes close with the connection (F3).
+                # The connection is over: its unused pinholes close (F3).
                 self._carrier.drop_promises(session, now)

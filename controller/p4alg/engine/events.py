@@ -1,6 +1,6 @@
-"""What can happen to the engine: everything the switch reports.
+"""The events that the engine is given: everything that the switch reports, and the time.
 
-Timers are events too (`Tick`), so that the engine owns no clock.
+The engine has no clock of its own. It is told by `Tick` that time has passed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from p4alg.p4constants import Punt as Reason
 
 @dataclass(frozen=True, slots=True)
 class PacketIn:
-    """A punted packet, byte for byte as it arrived (Ethernet frame).
+    """A packet that the switch punted: the Ethernet frame as it arrived.
 
-    `hairpin` is set when it already crossed once as a packet from inside to
-    the pool, so that its source is translated and it counts as outside.
+    `hairpin` is set on a packet from an inside host to one of our outside addresses. The switch
+    has already translated its source, and from then on it is treated as a packet from outside.
     """
 
     port: int
@@ -28,10 +28,11 @@ class PacketIn:
 
 @dataclass(frozen=True, slots=True)
 class TcpEvent:
-    """Digest: a packet that matters to the state of a TCP session.
+    """Digest: a packet that changes the state of a TCP session.
 
-    `flags` are TCP's (FIN 1, SYN 2, RST 4, ACK 16); `established` marks the first
-    packet that proves the handshake of a session asked to report it.
+    `flags` are those of TCP (FIN 1, SYN 2, RST 4, ACK 16). `established` is set on the first
+    packet that proves the handshake complete; the switch looks for it only in sessions with
+    the flag NOTIFY_ESTABLISHED.
     """
 
     flow: FlowKey
@@ -42,7 +43,7 @@ class TcpEvent:
 
 @dataclass(frozen=True, slots=True)
 class PinholeHit:
-    """Digest: a packet of `flow` was forwarded by a pinhole."""
+    """Digest: the switch forwarded a packet of `flow` because a pinhole allows it."""
 
     flow: FlowKey
     pinhole_id: int
@@ -50,21 +51,21 @@ class PinholeHit:
 
 @dataclass(frozen=True, slots=True)
 class SessionIdle:
-    """The switch saw no packet of a session for its idle timeout; repeats until deleted."""
+    """No packet of a session came for its idle timeout. Repeated until the entry is deleted."""
 
     flow: FlowKey
 
 
 @dataclass(frozen=True, slots=True)
 class PinholeIdle:
-    """The switch saw no packet of a pinhole for its idle timeout; repeats until deleted."""
+    """No packet used a pinhole for its idle timeout. Repeated until the entry is deleted."""
 
     pinhole_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class FragmentIdle:
-    """A fragmented datagram's entry went unused; the key fields identify it."""
+    """The entry of a fragmented datagram went unused; the fields are the key of the entry."""
 
     src_addr: int
     dst_addr: int
@@ -74,16 +75,17 @@ class FragmentIdle:
 
 @dataclass(frozen=True, slots=True)
 class TransactionDone:
-    """The switch acknowledged all updates of a `Transaction`."""
+    """The switch has made all updates of a `Transaction`."""
 
     transaction_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class TransactionFailed:
-    """The switch refused some update; the driver deleted what the others inserted.
+    """The switch refused an update of a `Transaction`.
 
-    `reason` is one line for the operator.
+    The driver has deleted again what the other updates inserted. `reason` is one line for
+    the operator.
     """
 
     transaction_id: int
@@ -92,7 +94,7 @@ class TransactionFailed:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time passed; sent about once a second."""
+    """Time has passed. The driver sends this about once a second."""
 
 
 Event = (

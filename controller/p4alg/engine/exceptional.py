@@ -1,6 +1,8 @@
-"""Packets that the switch cannot forward by itself: errors, fragments, the gateway's own.
+"""Packets that the switch cannot forward by itself.
 
-RFC 1812 for what a router owes their senders, RFC 4787 REQ-13 and 14 for fragments.
+They are too big, their time to live is over, their next hop is not known, they are fragments, or
+they are for the gateway itself. RFC 1812 says which errors a router has to send, and RFC 4787
+REQ-13 and REQ-14 what a NAT does with packets that are too big and with fragments.
 """
 
 from __future__ import annotations
@@ -31,21 +33,21 @@ _FRAGMENTATION_NEEDED = 4
 
 
 class Sighting:
-    """Where a punted packet came from, and which flow it is of."""
+    """Finds the side that a punted packet came from, and its flow."""
 
     def __init__(self, network: Network, flows: Flows) -> None:
         self._network = network
         self._mappings = flows.mappings
 
     def side(self, event: ev.PacketIn, packet: Ipv4) -> Side:
-        """The side it came from; what crosses a second time comes from outside."""
+        """The side that a packet came from. A hairpinned packet counts as one from outside."""
         zone = self._network.zone_at(event.port, packet.eth.vlan_id)
         if event.hairpin or zone is None:
             return Side.OUTSIDE
         return zone.side
 
     def key(self, side: Side, packet: Ipv4) -> FlowKey | None:
-        """The flow it is of; None if it names none, or no mapping leads inside."""
+        """The key of its flow; None without transport identifiers, or without a mapping inside."""
         ids = transport_ids(packet)
         if ids is None:
             return None
@@ -53,7 +55,7 @@ class Sighting:
 
 
 class Exceptional:
-    """Answers and repairs."""
+    """Handles these packets."""
 
     def __init__(
         self,
@@ -74,7 +76,7 @@ class Exceptional:
         self._counters = flows.counters
 
     def local(self, event: ev.PacketIn, packet: Ipv4) -> None:
-        """A packet to the gateway itself: it answers pings, and nothing else."""
+        """A packet to the gateway itself. It answers echo requests and drops everything else."""
         is_query = packet.proto == ICMP and not packet.is_fragment
         if is_query and parse_icmp(packet).type == ECHO_REQUEST:
             self._counters.count("local.echo")
@@ -83,15 +85,18 @@ class Exceptional:
             self._counters.count("local.dropped")
 
     def expired(self, event: ev.PacketIn, packet: Ipv4) -> None:
-        """A packet whose time to live is over."""
+        """Report to the sender that the time to live of a packet is over."""
         self._error(event, packet, TIME_EXCEEDED, 0)
 
     def unreachable(self, event: ev.PacketIn, packet: Ipv4) -> None:
-        """A packet that cannot be let on (RFC 6888 REQ-11)."""
+        """Report to the sender that a packet cannot be delivered (RFC 6888 REQ-11)."""
         self._error(event, packet, UNREACHABLE, _HOST_UNREACHABLE)
 
     def too_big(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
-        """A packet longer than the next network takes: cut, or returned to its sender."""
+        """A packet is longer than the MTU of the network it leaves by.
+
+        It is cut into fragments. If that is forbidden in its header, the sender is told the MTU.
+        """
         hop = self._network.next_hop(self._final_target(event, packet))
         if hop is None:
             return
@@ -111,12 +116,13 @@ class Exceptional:
         self._fragments.first(packet, _switch_ids(packet, side, ids), outs, now)
 
     def unresolved(self, event: ev.PacketIn, packet: Ipv4) -> None:
-        """A packet to a neighbour whose MAC address is not known."""
+        """Keep a packet until the MAC address of its next hop is known."""
         key = self._sighting.key(self._sighting.side(event, packet), packet)
         session = self._sessions.get(key)
         if session is not None and session.stream.resized:
-            # Its numbers may be final, which the punt does not say: the
-            # stream sends it again when its sender does.
+            # The packet may be one that we sent, with final sequence numbers, and a
+            # packet-in does not say so. It is dropped: when its sender repeats it, the
+            # stream follower sends it again.
             return
         hop = self._network.next_hop(self._final_target(event, packet))
         if hop is None:
@@ -126,7 +132,7 @@ class Exceptional:
         self._neighbours.resolve(hop[1], hop[0], out)
 
     def fragment(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
-        """A fragment: whatever is in it, no ALG reads a part of a datagram (G7)."""
+        """A fragment. No ALG reads it, since it may not be the whole message (G7)."""
         self._counters.count("fragments.unread")
         out = PacketOut(event.frame, event.port, hairpin=event.hairpin)
         if packet.offset != 0:
@@ -147,13 +153,13 @@ class Exceptional:
         self._fragments.first(packet, _switch_ids(packet, side, ids), [out], now)
 
     def tick(self, now: float) -> None:
-        """Tell the senders whose neighbours never answered."""
+        """Report to the senders of packets whose next hop did not answer."""
         for lost in self._neighbours.tick(now):
             event = ev.PacketIn(lost.ingress_port, ev.Reason.NEIGHBOUR, 0, lost.hairpin, lost.frame)
             self.unreachable(event, parse_ipv4(lost.frame))
 
     def _error(self, event: ev.PacketIn, packet: Ipv4, type_: int, code: int, mtu: int = 0) -> None:
-        """Tell the sender by ICMP, from the gateway's address on its side."""
+        """Send an ICMP error to the sender of a packet, from the gateway's address in its zone."""
         zone = self._network.zone_at(event.port, packet.eth.vlan_id)
         if zone is None or event.hairpin:
             return
@@ -163,7 +169,7 @@ class Exceptional:
             self._outbox.send(PacketOut(frame, egress_port=event.port))
 
     def _final_target(self, event: ev.PacketIn, packet: Ipv4) -> int:
-        """Where a packet goes once it is translated."""
+        """The destination address of a packet after translation."""
         if self._sighting.side(event, packet) is Side.INSIDE:
             return packet.dst
         ids = transport_ids(packet)
@@ -175,7 +181,7 @@ class Exceptional:
 
 
 def _switch_ids(packet: Ipv4, side: Side, ids: tuple[int, int]) -> tuple[int, int]:
-    """The identifiers of a fragment's flow as the program would have parsed them."""
+    """The identifiers of a datagram as the P4 program parses them from a whole packet."""
     if packet.proto != ICMP:
         return ids
     return (ids[0], 0) if side is Side.INSIDE else (0, ids[1])

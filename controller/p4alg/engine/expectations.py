@@ -1,7 +1,7 @@
-"""Outbound data flows that control messages have announced.
+"""Data flows from inside that control messages have announced.
 
-Inside hosts may open flows, so nothing needs to be opened for them. They are expected,
-so that they bear their ALG's label and leave by the control session's outside address.
+An inside host may open any flow, so no pinhole is needed for them. The engine expects them, so
+that they get the label of their ALG and the same outside address as the control session.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Match = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """An outbound flow that is expected until `expires` (seconds)."""
+    """A flow from inside that is expected until the time `expires` (seconds)."""
 
     number: int
     owner: Owner
@@ -36,7 +36,7 @@ class Expectation:
 
 
 class Expectations:
-    """All of them, bounded like pinholes."""
+    """All expected flows. Their number has the same limits as that of pinholes."""
 
     def __init__(self, limits: Limits, safety: Safety, pinholes: Pinholes, log: UndoLog) -> None:
         self._limits = limits
@@ -47,7 +47,7 @@ class Expectations:
         self._per_subscriber: TrackedCounts[int] = TrackedCounts(log)
 
     def add(self, owner: Owner, request: PinholeRequest, now: float) -> Grant | Refusal:
-        """Expect a flow; asking for the same again prolongs it."""
+        """Expect a flow. If it is expected already, its lifetime begins anew."""
         reason = self._safety.of_request(request, owner.facts) or self._limit(owner)
         if reason:
             return Refusal(reason)
@@ -62,7 +62,7 @@ class Expectations:
         return Grant(number, Endpoint(*request.listen))
 
     def take(self, key: FlowKey, now: float) -> Expectation | None:
-        """The expectation that an outbound flow answers, which is used up by it."""
+        """Remove the expectation that flow `key` meets, and return it; None if there is none."""
         found = self._drop((key.proto, key.inside_addr, key.remote_addr, key.remote_id))
         return found if found is not None and found.expires > now else None
 
@@ -71,15 +71,15 @@ class Expectations:
         return next((e for e in self._expected.values() if e.number == number), None)
 
     def withdraw(self, number: int) -> None:
-        """Expect one no more; unknown numbers are ignored."""
+        """Remove an expectation. Unknown numbers are ignored."""
         self._drop_where(lambda expected: expected.number == number)
 
     def withdraw_of(self, owner: Owner) -> None:
-        """Expect nothing more for a control session."""
+        """Remove all expectations of a control session."""
         self._drop_where(lambda expected: expected.owner is owner)
 
     def expire(self, now: float) -> None:
-        """Forget those that nobody came for."""
+        """Remove the expectations whose time is over."""
         self._drop_where(lambda expected: expected.expires <= now)
 
     def _limit(self, owner: Owner) -> str:

@@ -1,7 +1,8 @@
-"""Faults of the program itself: counted, and told at a rate that a flood of them cannot raise.
+"""Counts and logs faults of the program itself.
 
-A fault is an exception that nothing in the code expects. It costs one event or one
-control session, never the controller.
+A fault is an exception that the code does not expect. It ends the handling of one event or the
+reading of one control session, never the controller. All faults are counted. How many are logged
+in a minute is bounded, so that a flood of faults does not become a flood of log lines.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from p4alg.engine.counters import Counters
 from p4alg.engine.outbox import Outbox
 
 MOST_TOLD = 10
-"""Faults that are logged in `WINDOW` seconds; all are counted."""
+"""The most faults that are logged in `WINDOW` seconds."""
 WINDOW = 60.0
 _LONGEST = 200
 
 
 @dataclass(slots=True)
 class _Window:
-    """The present window: when it began, and the faults in it."""
+    """The present window of time: its beginning, and the faults logged and not logged in it."""
 
     since: float = float("-inf")
     told: int = 0
@@ -29,7 +30,7 @@ class _Window:
 
 
 class Faults:
-    """Counts and tells faults."""
+    """Counts faults, and logs them at a bounded rate."""
 
     def __init__(self, outbox: Outbox, counters: Counters) -> None:
         self._outbox = outbox
@@ -37,7 +38,10 @@ class Faults:
         self._window = _Window()
 
     def report(self, counter: str, what: str, error: BaseException, now: float) -> None:
-        """`what` identifies the event or session that the fault cost; `counter` is its name."""
+        """Count a fault under the name `counter`, and log it unless too many were logged.
+
+        `what` says which event or control session the fault has ended.
+        """
         self._counters.count(counter)
         window = self._window
         if now - window.since >= WINDOW or now < window.since:

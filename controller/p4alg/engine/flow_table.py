@@ -1,6 +1,6 @@
 """All flows, from their first packet to their idle timeout (RFC 4787, 5382, 5508).
 
-A first packet leaves only after the switch has acknowledged the entries of its flow.
+The first packet of a flow leaves only after the switch has acknowledged the entries of the flow.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Flows:
         return len(self._by_key)
 
     def get(self, key: FlowKey | None) -> Flow | None:
-        """The flow of a key; None for one nobody knows, and for None."""
+        """The flow of a key; None if there is no such flow, or if the key is None."""
         return None if key is None else self._by_key.get(key)
 
     def all(self) -> list[Flow]:
@@ -78,7 +78,10 @@ class Flows:
         *,
         share: bool = False,
     ) -> Flow | Refused:
-        """Make a flow and its binding (`Mappings.binding_for`); nothing is written yet."""
+        """Make a flow and its binding, or say why that cannot be; nothing is written yet.
+
+        `outside_addr` and `share` are those of `Mappings.binding_for`.
+        """
         if len(self._by_key) >= self._limits.sessions:
             return Refused("session-limit")
         if self._per_subscriber[key.inside_addr] >= self._limits.sessions_per_subscriber:
@@ -102,13 +105,13 @@ class Flows:
         return flow
 
     def keep(self, flow: Flow) -> None:
-        """Count a flow in that the switch has or is about to have."""
+        """Add a flow that the switch has, or that is about to be written to it."""
         flow.binding.sessions += 1
         self._by_key[flow.key] = flow
         self._per_subscriber.add(flow.key.inside_addr)
 
     def commit(self, flow: Flow, then: Sequence[PacketOut], more: Sequence[Update] = ()) -> None:
-        """Write a prepared flow, and `more` with it; `then` leaves once it stands."""
+        """Write a prepared flow, and `more` in the same transaction; then send `then`."""
         self.counters.count("nat.sessions.opened")
         needs_binding = not flow.binding.is_in_switch
         updates = [
@@ -120,7 +123,10 @@ class Flows:
         self.outbox.transact(updates, then, _FlowWritten(self, flow, needs_binding))
 
     def not_written(self, flow: Flow, needs_binding: bool, now: float) -> None:
-        """The switch refused a flow, and has nothing of it."""
+        """Forget a flow that the switch has refused; it has none of the entries.
+
+        `needs_binding` says whether the transaction had the entries of the binding in it.
+        """
         self._forget(flow)
         self._peer_gone(flow)
         if needs_binding:
@@ -131,17 +137,17 @@ class Flows:
                 self.outbox.transact(updates)
 
     def refused(self, reason: str) -> None:
-        """Count a flow that may not be (RFC 6888 REQ-11)."""
+        """Count a flow that was refused, under the reason for it (RFC 6888 REQ-11)."""
         self.counters.count(f"nat.refused.{reason}")
 
     # Flows change
 
     def modify(self, flow: Flow) -> None:
-        """Write a flow's entry again after a change."""
+        """Write the entry of a flow again, after a change of the flow."""
         self.outbox.transact((Update(Op.MODIFY, session_entry(flow)),))
 
     def established(self, flow: Flow) -> None:
-        """The handshake is proved: the long timer applies (RFC 5382 REQ-5)."""
+        """The TCP handshake is complete: the long timer applies (RFC 5382 REQ-5)."""
         changed = bool(flow.flags & SessionFlags.NOTIFY_ESTABLISHED)
         flow.flags &= ~SessionFlags.NOTIFY_ESTABLISHED
         if flow.phase is Phase.OPENING:
@@ -152,7 +158,10 @@ class Flows:
             self.modify(flow)
 
     def tcp_flags(self, flow: Flow, flags: int, outbound: bool) -> None:
-        """A FIN or RST was seen: both FINs, or an RST, put the flow on the short timer."""
+        """Note the FIN or RST of a packet.
+
+        A RST, or a FIN of both ends, closes the flow (`close`).
+        """
         if flags & FIN:
             flow.finished |= 1 if outbound else 2
         if flow.phase is Phase.CLOSING:
@@ -161,7 +170,7 @@ class Flows:
             self.close(flow)
 
     def close(self, flow: Flow) -> None:
-        """Put a TCP flow on the transitory timer."""
+        """A TCP connection has ended: give its flow the transitory timer."""
         if flow.phase is not Phase.CLOSING:
             flow.phase = Phase.CLOSING
             flow.flags &= ~SessionFlags.NOTIFY_ESTABLISHED
@@ -169,7 +178,7 @@ class Flows:
             self.modify(flow)
 
     def reopen(self, flow: Flow) -> list[Update]:
-        """A TCP flow that was over begins anew: back to its first state; the writes that takes."""
+        """Put a TCP flow back to its first state for a new connection; returns the writes."""
         updates: list[Update] = []
         if flow.flags & SessionFlags.CORRECT_SEQUENCE:
             updates.append(Update(Op.DELETE, _no_sequence(flow.key)))
@@ -180,7 +189,11 @@ class Flows:
         return [Update(Op.MODIFY, session_entry(flow)), *updates]
 
     def watch(self, flow: Flow, side: Side, below: int) -> bool:
-        """Leave a flow to the switch but for datagrams below `below` bytes; True if it is news."""
+        """Let an ALG see only the datagrams with a payload below `below` bytes that `side` sends.
+
+        The switch carries all other datagrams of the flow alone. True if that changes the flow;
+        the caller has to write it then (`modify`).
+        """
         flag = SessionFlags.WATCH_INSIDE if side is Side.INSIDE else SessionFlags.WATCH_OUTSIDE
         length = UDP_HEADER + below
         if (flow.flags, flow.watch_below) == (flag, length):
@@ -189,7 +202,7 @@ class Flows:
         return True
 
     def leave_to_switch(self, flow: Flow) -> None:
-        """No ALG reads a flow any more."""
+        """Write a flow so that no ALG reads it any more."""
         flow.alg_id, flow.watch_below = 0, 0
         flow.flags &= ~(SessionFlags.WATCH_INSIDE | SessionFlags.WATCH_OUTSIDE)
         self.modify(flow)
@@ -197,10 +210,11 @@ class Flows:
     # Flows end
 
     def idle(self, key: FlowKey, now: float) -> Flow | None:
-        """The switch saw nothing of a flow for its timeout: remove it."""
+        """Remove a flow that the switch reports idle. Returns it; None if it is not known."""
         flow = self._by_key.get(key)
         if flow is None:
-            # Notices repeat until the entry is gone; an entry nobody knows goes too.
+            # The switch repeats the notice until the entry is gone. If no deletion is under
+            # way, the entry is one that nobody knows, and is deleted too.
             if key not in self._leaving:
                 self._delete(key, [Update(Op.DELETE, t.Session(key))])
             return None
@@ -209,7 +223,7 @@ class Flows:
         return flow
 
     def remove(self, flow: Flow, now: float) -> None:
-        """End a flow: its entries go, and with it what only it used."""
+        """End a flow: delete its entries, and those of its binding if no other flow uses that."""
         self._forget(flow)
         updates = [Update(Op.DELETE, t.Session(flow.key))]
         if flow.flags & SessionFlags.CORRECT_SEQUENCE:
@@ -219,7 +233,7 @@ class Flows:
         self._delete(flow.key, updates)
 
     def left(self, key: FlowKey) -> None:
-        """The switch has deleted a flow: it reports it idle no more."""
+        """The switch has deleted the entry of a flow, and will not repeat its idle notice."""
         self._leaving.discard(key)
 
     def _delete(self, key: FlowKey, updates: Sequence[Update]) -> None:
@@ -231,10 +245,10 @@ class Flows:
             flow.binding.sessions -= 1
             self._per_subscriber.add(flow.key.inside_addr, -1)
 
-    # Address-dependent filtering: the remote addresses an endpoint has sent to
+    # Address-dependent filtering: the remote addresses that an endpoint has sent to
 
     def peers(self) -> list[t.PeerEntry]:
-        """The entries of the remote addresses of all flows, which are counted anew."""
+        """Count the remote addresses of all flows, once at the start; returns their entries."""
         if not self._filters_by_address:
             return []
         updates = [update for flow in self.all() for update in self._peer(flow)]
@@ -261,7 +275,7 @@ class Flows:
 
 @dataclass(frozen=True, slots=True)
 class _FlowWritten:
-    """Waits for the entries of a new flow."""
+    """Waits until the entries of a new flow are written."""
 
     flows: Flows
     flow: Flow
@@ -277,7 +291,7 @@ class _FlowWritten:
 
 @dataclass(frozen=True, slots=True)
 class _FlowDeleted:
-    """Waits for the entries of a flow to be gone."""
+    """Waits until the entries of a flow are deleted."""
 
     flows: Flows
     key: FlowKey
@@ -287,7 +301,7 @@ class _FlowDeleted:
 
 
 def _first_timeout(timers: Timers, key: FlowKey, opened_by: Side) -> float:
-    """Seconds that a new flow may be silent, until more is known of it."""
+    """The idle timeout of a new flow, in seconds."""
     if key.proto == TCP:
         return timers.tcp_transitory
     if key.proto == ICMP:
@@ -300,7 +314,7 @@ def _first_timeout(timers: Timers, key: FlowKey, opened_by: Side) -> float:
 
 
 def _no_sequence(key: FlowKey) -> t.Sequence:
-    """The sequence entry of a flow, to name it only."""
+    """A `sequence` entry with the key of a flow, to delete the one that is there."""
     none = t.Correction(0, 0, 0)
     return t.Sequence(key, none, none)
 

@@ -1,4 +1,4 @@
-"""A flow the switch lets pass, as the engine keeps it."""
+"""What the engine knows of a flow that the switch lets pass."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from p4alg.undo import Tracked
 
 
 def flow_id(proto: int, number: int) -> int:
-    """The identifier in a flow's key of a port, call id or SPI."""
+    """The identifier in a flow's key that stands for a port, a call id or an SPI."""
     return CALL_FLAG | number if proto == GRE else number
 
 
 def number_of(proto: int, identifier: int) -> int:
-    """The port, call id or SPI that an identifier stands for."""
+    """The port, call id or SPI that an identifier in a flow's key stands for."""
     return identifier & ~CALL_FLAG if proto == GRE else identifier
 
 
 class Phase(Enum):
-    """Where a flow is in its life; only TCP has more than ACTIVE."""
+    """The state of a flow. Only TCP flows have a state other than ACTIVE."""
 
     OPENING = "opening"
     ESTABLISHED = "established"
@@ -36,10 +36,12 @@ class Phase(Enum):
 class Flow(Tracked):
     """A session (RFC 2663) and its entry in the switch.
 
-    `alg` is the ALG that serves it or that asked for it, and `label` what it is to that
-    ALG, e.g. ``ftp PORT``; both are empty for any other flow. With an `alg_id` the switch
-    gives its packets to the controller. Of a tunnel's flow the end that only sends has
-    identifier 0 in the key.
+    `alg` is the name of the ALG that reads the flow or that asked for it, and `label` says what
+    the flow is to that ALG, e.g. ``ftp PORT``. Both are empty for any other flow. If `alg_id`
+    is not 0, the switch gives packets of the flow to the controller (see `tables.Session`).
+
+    A tunnel (GRE, ESP) has one flow for each direction, whose packets carry only the receiver's
+    identifier. In the key of such a flow the identifier of the sending end is 0.
     """
 
     key: FlowKey
@@ -55,11 +57,11 @@ class Flow(Tracked):
     finished: int = 0
     """Bit 0: FIN seen outbound; bit 1: inbound."""
     pinhole_id: int = 0
-    """The pinhole it came through; 0: none."""
+    """The pinhole that let the flow in; 0 if none did."""
     watch_below: int = 0
     """See `tables.Session`."""
 
 
 def session_entry(flow: Flow) -> t.Session:
-    """The switch's entry of a flow."""
+    """The entry of a flow in the switch."""
     return t.Session(flow.key, flow.alg_id, flow.flags, flow.idle_timeout, flow.watch_below)

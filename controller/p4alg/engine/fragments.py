@@ -1,6 +1,8 @@
-"""Fragments (RFC 4787 REQ-14): the first tells the switch the identifiers of the others.
+"""Fragmented datagrams (RFC 4787 REQ-14).
 
-Fragments that came before the first wait here, bounded in number and time.
+Only the first fragment has the transport header. Its identifiers are written into the switch,
+which then translates the other fragments. Fragments that come before the first one wait here; how
+many may wait, and how long, is bounded.
 """
 
 from __future__ import annotations
@@ -16,16 +18,17 @@ from p4alg.packet.ipv4 import Ipv4
 from p4alg.undo import Tracked, TrackedDict, UndoLog
 
 MAX_DATAGRAMS = 256
-"""Datagrams under way at once."""
+"""The most fragmented datagrams that are kept at the same time."""
 MAX_EARLY = 48
-"""Fragments that wait for the first of their datagram."""
+"""The most fragments of a datagram that may wait for the first one."""
 
 DatagramKey = tuple[int, int, int, int]
+"""Source and destination address, protocol and identification (RFC 791 section 3.2)."""
 
 
 @dataclass(slots=True, eq=False)
 class Datagram(Tracked):
-    """A fragmented datagram: known by its first fragment, or waiting for it."""
+    """A fragmented datagram. It has no `entry` until its first fragment has come."""
 
     expires: float
     entry: t.Fragment | None = None
@@ -33,7 +36,7 @@ class Datagram(Tracked):
 
 
 class Fragments:
-    """The datagrams under way."""
+    """The fragmented datagrams that are kept."""
 
     def __init__(self, lifetime: float, outbox: Outbox, counters: Counters, log: UndoLog) -> None:
         self._lifetime = lifetime
@@ -42,7 +45,7 @@ class Fragments:
         self._datagrams: TrackedDict[DatagramKey, Datagram] = TrackedDict(log)
 
     def later(self, packet: Ipv4, out: PacketOut, now: float) -> None:
-        """A fragment that is not the first was punted."""
+        """Send a fragment that is not the first, or let it wait for the first."""
         datagram = self._get(packet, now)
         if datagram is None:
             return
@@ -54,7 +57,11 @@ class Fragments:
             self._counters.count("fragments.dropped")
 
     def first(self, packet: Ipv4, ids: tuple[int, int], outs: list[PacketOut], now: float) -> None:
-        """The first fragment, or a whole datagram cut by us (`outs`): bind and send."""
+        """Write the entry of a datagram, then send `outs` and the fragments that waited.
+
+        `packet` is the first fragment, and `ids` its identifiers; or it is a whole datagram that
+        we cut into the fragments `outs`.
+        """
         datagram = self._get(packet, now)
         if datagram is None:
             return
@@ -69,12 +76,12 @@ class Fragments:
         self._outbox.transact(updates, [*outs, *early], _FirstWritten(self, key))
 
     def failed(self, key: DatagramKey) -> None:
-        """The switch refused the entry of a datagram."""
+        """The switch has refused the entry of a datagram: forget the datagram."""
         self._counters.count("fragments.failed")
         self._datagrams.pop(key, None)
 
     def expire(self, now: float) -> None:
-        """Forget datagrams whose time is up."""
+        """Forget the datagrams whose time is over, and delete their entries."""
         for key, datagram in list(self._datagrams.items()):
             if datagram.expires <= now:
                 del self._datagrams[key]
@@ -96,7 +103,7 @@ class Fragments:
 
 @dataclass(frozen=True, slots=True)
 class _FirstWritten:
-    """Waits for the entry of a datagram."""
+    """Waits until the entry of a datagram is written."""
 
     fragments: Fragments
     key: DatagramKey

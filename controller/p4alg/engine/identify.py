@@ -1,4 +1,7 @@
-"""Says in one line which event something happened for; for log lines, never for decisions."""
+"""Describes an event in one line, so that a log line can say which event a fault concerns.
+
+Nothing is decided by these descriptions.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from p4alg.protocols import proto_name
 
 
 def identify(event: ev.Event) -> str:
-    """What identifies an event. Never raises."""
+    """A description of an event: its kind and the flow or packet it is about. Never raises."""
     match event:
         case ev.PacketIn():
             reason = event.reason.name.lower().replace("_", "-")

@@ -1,7 +1,8 @@
 """The entries that follow from the settings alone: zones, pool, rules, static mappings, routes.
 
-Priorities in `policy`: the operator's rules first, then what keeps the
-gateway's own outside addresses translated, then traffic that stays in its zone.
+The table `policy` has three kinds of entries, from the highest priority to the lowest:
+the operator's rules; for each of our outside prefixes a rule that translates traffic to it;
+and for each zone a rule that exempts traffic which stays in the zone from translation.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ def port_prefixes(first: int, last: int) -> Iterator[tuple[int, int]]:
 
 
 def next_hop_ids(settings: Settings) -> dict[int, int]:
-    """The next hop of each router of a static route, by its address."""
+    """The next hop number of each router that a static route names, by the router's address."""
     routers = dict.fromkeys(route.via for route in settings.routes)
     return {via: number for number, via in enumerate(routers, 1)}
 
 
 def own_outside(settings: Settings) -> list[Prefix]:
-    """Every outside address that translation uses: the pools and the static mappings'."""
+    """All outside addresses that translation uses: the pools, and those of static mappings."""
     found = dict.fromkeys(settings.pools)
     for addr in (
         *(forward.outside_addr for forward in settings.forwards),
@@ -49,7 +50,7 @@ def own_outside(settings: Settings) -> list[Prefix]:
 
 
 def base_entries(settings: Settings) -> list[t.Entry]:
-    """Everything but services, mappings of flows, and neighbours."""
+    """The entries of zones, pools, routes, rules and static mappings."""
     own = own_outside(settings)
     entries: list[t.Entry] = []
     for zone in settings.zones:
@@ -92,7 +93,7 @@ def base_entries(settings: Settings) -> list[t.Entry]:
 
 
 def all_entries(settings: Settings) -> list[t.Entry]:
-    """What a controller installs before it has seen a packet."""
+    """All entries that a controller writes before it has seen a packet."""
     return [*base_entries(settings), *all_services(settings, settings.algs)]
 
 
@@ -107,7 +108,10 @@ def all_services(settings: Settings, algs: Iterable[AlgSettings]) -> list[t.Entr
 
 
 def service_entries(alg: Alg, spans: Iterable[PortSpan]) -> list[t.Service]:
-    """The entries that bind new flows to `spans` to an ALG; each once."""
+    """The entries that give new flows to the ports in `spans` to an ALG, without duplicates.
+
+    Protocols without ports that the ALG serves get one entry each.
+    """
     alg_id = alg.alg_id
     whole = [t.Service(proto, (0, 0), alg_id) for proto in alg.protocols]
     pairs = {(span.proto, pair) for span in spans for pair in port_prefixes(span.first, span.last)}
@@ -118,7 +122,8 @@ def _policies(settings: Settings, own: Sequence[Prefix]) -> Iterator[t.Policy]:
     for number, rule in enumerate(settings.rules):
         yield from _rule(rule, _RULES - number)
     for prefix in own:
-        # An outside address of ours may lie in an outside zone's network.
+        # An outside address of ours may be in the network of an outside zone. The rule of that
+        # zone must not exempt traffic to it.
         yield t.Policy(_OWN, t.PolicyAction.TRANSLATE, dst_addr=(prefix.addr, prefix.mask))
     for zone in settings.zones:
         mask = Prefix(0, zone.prefix_len).mask

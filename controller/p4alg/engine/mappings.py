@@ -1,7 +1,7 @@
-"""NAPT mappings: which inside endpoint has which outside one, and the entries that say so.
+"""Mappings of inside to outside endpoints (RFC 4787, 5382), and their entries in the switch.
 
-Owns every dynamic mapping entry (RFC 4787, 5382). What makes a mapping, a flow or a
-pinhole, is counted at its binding; when nothing uses it any more it goes.
+Each flow, pinhole and reserved endpoint that uses a binding is counted in it. When nothing uses
+a dynamic binding any more, the binding and its entries are removed.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ class Mappings:
         self._by_inside = {f.inside_addr: f.outside_addr for f in settings.address_forwards}
         self._by_outside = {f.outside_addr: f.inside_addr for f in settings.address_forwards}
         self.bindings = bindings
-        """The bindings of endpoints; 1:1 addresses have none."""
+        """The bindings of endpoints. A host with a 1:1 mapping needs none."""
 
-    # What a packet belongs to
+    # Looking up
 
     def outside_of(self, inside_addr: int) -> int | None:
         """The outside address of a host with a 1:1 mapping."""
         return self._by_inside.get(inside_addr)
 
     def outside_addr_of(self, inside_addr: int) -> int | None:
-        """The outside address of a host, chosen now if it has none; None without a pool."""
+        """The outside address of a host. If it has none yet, one is chosen; None without a pool."""
         return self._by_inside.get(inside_addr) or self.bindings.address_of(inside_addr)
 
     def inside_endpoint(self, proto: int, addr: int, number: int) -> Binding | None:
-        """The binding that a packet from outside to (`addr`, `number`) uses."""
+        """The binding of the outside endpoint (`addr`, `number`); None if there is none."""
         binding = self.bindings.inbound(proto, addr, number)
         if binding is None and addr in self._by_outside:
             return self._whole_address(proto, self._by_outside[addr], number, 0.0)
@@ -45,9 +45,10 @@ class Mappings:
     def key_of(
         self, proto: int, side: Side, source: tuple[int, int], target: tuple[int, int]
     ) -> FlowKey | None:
-        """The flow of a packet as it arrived; None if no mapping leads inside.
+        """The flow of a packet that came from `side`; None if no mapping leads inside.
 
-        ICMP queries have one identifier, which belongs to the inside end.
+        `source` and `target` are address and identifier as they are in the packet. ICMP
+        queries have one identifier; in the key it is that of the inside end.
         """
         if side is Side.INSIDE:
             return FlowKey(proto, *source, target[0], 0 if proto == ICMP else target[1])
@@ -71,9 +72,10 @@ class Mappings:
     ) -> Binding | Refused:
         """The binding of an inside endpoint, made if there is none.
 
-        `outside_addr` demands an outside address, `share` the same identifier outside,
-        even if other hosts have it too. The binding is nobody's until a session or a
-        reservation is added; see `release_if_unused`.
+        With `outside_addr` the binding must have that outside address. With `share` it keeps
+        the inside identifier outside, even if other hosts do so too. The caller has to count
+        what uses the binding in it (`Binding.sessions`, `Binding.reservations`); otherwise
+        `release_if_unused` removes it.
         """
         whole = self._by_inside.get(inside[0])
         if whole is not None and self.bindings.outbound(proto, *inside) is None:
@@ -105,7 +107,7 @@ class Mappings:
     # Their entries
 
     def entries(self, binding: Binding) -> tuple[t.MapOut | t.MapIn, ...]:
-        """The entries of a dynamic binding; a static one's follow from the settings."""
+        """The entries of a dynamic binding. Those of a static one are written from the settings."""
         if binding.kind is Kind.STATIC:
             return ()
         inside = (binding.inside_addr, binding.inside_id)
@@ -115,12 +117,12 @@ class Mappings:
             return (map_out,)
         mode = self._filter_mode
         if binding.kind is Kind.PINHOLE:
-            # What an ALG reserved is open to those only whom its pinholes name.
+            # An ALG asked for this endpoint. Only its pinholes say who may open a flow to it.
             mode = t.FilterMode.ADDRESS_AND_PORT
         return map_out, t.MapIn(binding.proto, *outside, *inside, mode)
 
     def writes(self, binding: Binding) -> list[Update]:
-        """What the switch lacks of a binding; whoever asks has to write it."""
+        """The writes that a binding still needs. The caller has to carry them out."""
         if binding.is_in_switch:
             return []
         binding.is_in_switch = True
@@ -130,7 +132,7 @@ class Mappings:
         """The switch refused a transaction that had the entries of a binding in it."""
         binding.is_in_switch = False
         if not self.drop_if_unused(binding, now):
-            # Something else has come to use it meanwhile, and needs the entries.
+            # Something else has begun to use the binding in the meantime, and needs the entries.
             updates = self.writes(binding)
             if updates:
                 self._outbox.transact(updates)
@@ -138,14 +140,17 @@ class Mappings:
     # Bindings end
 
     def release_if_unused(self, binding: Binding, now: float) -> list[Update]:
-        """Give a binding's outside port back if nothing uses it; the deletes that follow."""
+        """Forget a binding if nothing uses it; returns the deletes that the caller has to write."""
         if not self.drop_if_unused(binding, now) or not binding.is_in_switch:
             return []
         binding.is_in_switch = False
         return [Update(Op.DELETE, entry) for entry in self.entries(binding)]
 
     def drop_if_unused(self, binding: Binding, now: float) -> bool:
-        """Forget a dynamic binding that nothing uses; its port rests (RFC 6888 REQ-8)."""
+        """Forget a dynamic binding if nothing uses it; True if that was so.
+
+        Its outside port is not given out again for a while (RFC 6888 REQ-8).
+        """
         if binding.sessions or binding.reservations or binding.kind is Kind.STATIC:
             return False
         known = self.bindings.outbound(binding.proto, binding.inside_addr, binding.inside_id)

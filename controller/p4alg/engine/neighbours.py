@@ -1,8 +1,8 @@
-"""ARP (RFC 826) on the gateway's interfaces: answers, questions, next hops.
+"""ARP (RFC 826) on the gateway's interfaces: answers, requests, and next hops.
 
-A next hop the switch does not know makes it punt the packet; the packet waits
-here, bounded, until the neighbour has answered. Neighbours are asked again
-while they are in use, so that one that moved or left is noticed.
+The switch punts a packet whose next hop has no entry. The packet waits here until the neighbour
+has answered the ARP request; the number of packets that wait is bounded. A known neighbour is
+asked again at intervals, so that one that moved or left is noticed.
 """
 
 from __future__ import annotations
@@ -25,14 +25,18 @@ MAX_NEIGHBOURS = 2048
 MAX_WAITING = 16
 """Packets that wait for one neighbour."""
 MAX_ASKED = 256
-"""Neighbours that are being asked for at once."""
+"""ARP requests that may be unanswered at the same time."""
 TRIES = 3
-"""Questions, a second apart, before a neighbour is given up."""
+"""Requests, one a second, before a neighbour is given up."""
 
 
 @dataclass(slots=True, eq=False)
 class Neighbour(Tracked):
-    """A neighbour that answered; `confirmed` is when."""
+    """A neighbour that is known.
+
+    `confirmed` is the time of its last ARP packet (seconds), `tries` the number of requests
+    that were sent since then and not answered.
+    """
 
     addr: int
     zone: Zone
@@ -45,7 +49,7 @@ class Neighbour(Tracked):
 
 @dataclass(slots=True, eq=False)
 class Question(Tracked):
-    """A neighbour that is being asked for, and the packets that wait for it."""
+    """A neighbour whose MAC address is being asked for, and the packets that wait for it."""
 
     zone: Zone
     tries: int = 0
@@ -53,7 +57,7 @@ class Question(Tracked):
 
 
 class Neighbours:
-    """The ARP table of every zone."""
+    """The neighbours in all zones."""
 
     def __init__(
         self,
@@ -89,9 +93,9 @@ class Neighbours:
             self._outbox.send(PacketOut(arp_reply(arp, zone.mac), egress_port=port))
 
     def resolve(self, addr: int, zone: Zone, packet: PacketOut) -> None:
-        """Keep a packet until the neighbour `addr` in `zone` is known."""
+        """Ask for the neighbour `addr` in `zone`, and send `packet` when it has answered."""
         if addr in self._known:
-            # It was learnt while the packet was on its way to us.
+            # The neighbour was learnt after the switch had punted this packet.
             self._outbox.send(packet)
             return
         question = self._asked.get(addr)
@@ -107,7 +111,7 @@ class Neighbours:
             self._counters.count("arp.dropped")
 
     def tick(self, now: float) -> list[PacketOut]:
-        """Ask again; returns packets whose next hop never answered."""
+        """Repeat requests that are due. Returns the packets whose next hop did not answer any."""
         lost: list[PacketOut] = []
         for addr, question in list(self._asked.items()):
             if question.tries >= TRIES:
@@ -127,7 +131,11 @@ class Neighbours:
         return lost
 
     def adopt(self, hop: t.NextHop, addr: int, now: float) -> bool:
-        """Take over a neighbour found in the switch; False if it fits no zone."""
+        """Take over a neighbour that was found in the switch.
+
+        False if the entry does not fit the settings: its zone, our MAC address there, or the
+        number of its next hop.
+        """
         zone = self._network.zone_of(addr)
         at = self._network.zone_at(hop.port, hop.vlan_id)
         expected = self._routers.get(addr)
@@ -150,7 +158,8 @@ class Neighbours:
                 known.port, known.mac = port, arp.sender_mac
                 self._outbox.transact((Update(Op.MODIFY, _entry(known)),))
             return
-        # Only who speaks with us, or whom we asked for, is worth an entry.
+        # A host gets an entry only if it speaks to us or if we asked for it. Otherwise anybody
+        # could fill the table with ARP packets of invented hosts.
         if addr not in self._asked and not self._is_ours(arp.target_addr):
             return
         if len(self._known) >= MAX_NEIGHBOURS:
@@ -186,8 +195,8 @@ class Neighbours:
             return zone.side is Side.OUTSIDE
         if len(zone.ports) < 2:
             return False
-        # Ports of a zone share a network but no wire: the gateway stands in
-        # for hosts on the others (proxy ARP, RFC 1027).
+        # The ports of a zone are one IP network but not one link. So the gateway answers
+        # for a host that is behind another port of the zone (proxy ARP, RFC 1027).
         known = self._known.get(target)
         if known is None and target not in self._asked and len(self._asked) < MAX_ASKED:
             question = self._asked[target] = Question(zone)

@@ -1,4 +1,4 @@
-"""Zones and routes as the engine consults them: which zone a frame is in, who is next."""
+"""Looks up zones and routes: the zone of a frame or an address, and the next hop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from p4alg.engine.settings import Settings, Zone
 
 
 class Network:
-    """Read-only views of the settings' zones and routes."""
+    """The zones and static routes of the settings, by what they are looked up with."""
 
     def __init__(self, settings: Settings) -> None:
         self._zones = {(p, zone.vlan_id): zone for zone in settings.zones for p in zone.ports}
@@ -25,11 +25,14 @@ class Network:
         return None
 
     def is_own(self, addr: int) -> bool:
-        """Whether `addr` is the gateway's in some zone."""
+        """Whether `addr` is the gateway's own address in some zone."""
         return any(zone.addr == addr for zone in self._all)
 
     def next_hop(self, addr: int) -> tuple[Zone, int] | None:
-        """The zone that `addr` is reached by, and the neighbour in it (longest prefix)."""
+        """The zone in which a packet to `addr` leaves, and its next hop; None without a route.
+
+        The longest prefix wins, of static routes and of the networks of the zones.
+        """
         zone = self.zone_of(addr)
         for route in self._routes:
             if addr in route.to and (zone is None or route.to.length > zone.prefix_len):

@@ -1,4 +1,7 @@
-"""Collects what an event makes the engine do, and remembers who waits for which transaction."""
+"""Collects the actions that the engine decides on while it handles an event.
+
+It also remembers who has to be told when a transaction has ended.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,26 @@ from p4alg.engine.tables import Update
 from p4alg.undo import TrackedDict, UndoLog
 
 MAX_UPDATES = 100
-"""Updates of one transaction of many that belong together but need not stand together."""
+"""The most updates of a transaction of `Outbox.write_all`.
+
+Its updates may be written in several transactions, since none of them depends on another.
+"""
 
 
 class Waiter(Protocol):
-    """Who waits for the outcome of a transaction."""
+    """Somebody who has to be told the outcome of a transaction."""
 
     def ended(self, reason: str | None, now: float) -> None:
-        """All was written (`reason` None), or nothing of it was, because of `reason`.
+        """The transaction has ended: all was written (`reason` is None), or nothing was.
 
-        If this fails, what it changed is undone, and it is called once more.
+        In that case `reason` says why, in one line. If this method raises, what it changed is
+        undone, and it is called a second time.
         """
         ...
 
 
 class Outbox:
-    """The actions decided on since they were last taken, in order."""
+    """The actions that were decided on since `take` was last called, in order."""
 
     def __init__(self, log: UndoLog) -> None:
         self._actions: list[Action] = []
@@ -38,7 +45,7 @@ class Outbox:
         then: Sequence[PacketOut] = (),
         waiter: Waiter | None = None,
     ) -> None:
-        """Write `updates`, then send `then`; `waiter` learns how it went."""
+        """Write `updates`. Send `then` when they are written. `waiter` is told the outcome."""
         number = self._next_id
         self._next_id += 1
         if waiter is not None:
@@ -46,37 +53,40 @@ class Outbox:
         self._actions.append(Transaction(number, tuple(updates), tuple(then)))
 
     def write_all(self, updates: Sequence[Update], waiter: Waiter | None = None) -> None:
-        """Write any number of updates that need not stand or fall together."""
+        """Write any number of updates, of which each may be refused without the others.
+
+        `waiter` is told the outcome of each transaction that they are cut into.
+        """
         for start in range(0, len(updates), MAX_UPDATES):
             self.transact(updates[start : start + MAX_UPDATES], (), waiter)
 
     def send(self, packet: PacketOut) -> None:
-        """Send a packet after everything decided before it."""
+        """Send a packet, after everything that was decided on before it."""
         self._actions.append(packet)
 
     def log(self, level: int, text: str) -> None:
-        """Tell the operator, in one line."""
+        """Write a line to the operator's log; `level` as in `logging`."""
         self._actions.append(LogRecord(level, text))
 
     def trace(self, record: TraceRecord) -> None:
-        """Tell whoever traces control messages."""
+        """Give a record to everybody who traces control messages."""
         self._actions.append(record)
 
     def waiter(self, transaction_id: int) -> Waiter | None:
-        """Who waits for a transaction, and does so no longer."""
+        """Take the waiter of a transaction out, and return it. None if nobody waits."""
         waiter: Waiter | None = self._waiting.pop(transaction_id, None)
         return waiter
 
     def take(self) -> list[Action]:
-        """The actions so far, which are then forgotten here."""
+        """Return the actions collected so far, and begin anew with none."""
         actions = self._actions
         self._actions = []
         return actions
 
     def savepoint(self) -> int:
-        """A place to which `roll_back` can return, before `take`."""
+        """A place to which `roll_back` can return. It is valid until `take` is called."""
         return len(self._actions)
 
     def roll_back(self, savepoint: int = 0) -> None:
-        """Forget the actions decided on since `savepoint`."""
+        """Forget the actions that were collected since `savepoint`."""
         del self._actions[savepoint:]

@@ -1,4 +1,4 @@
-"""The records of what an ALG has been granted: pinholes and reserved endpoints."""
+"""Records of what the engine has granted to ALGs: pinholes and reserved endpoints."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from p4alg.undo import Tracked
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Owner:
-    """Who asked for a pinhole: one control session of an ALG. Each is its own."""
+    """The control session of an ALG that asked for a pinhole.
+
+    Two owners are never equal, even if their facts are: each stands for one session.
+    """
 
     alg: str
     alg_id: int
     facts: SessionFacts
     outlives: bool
-    """Whether what it was granted stays when the control session ends."""
+    """Whether its pinholes and reservations stay when the control session ends."""
 
     @property
     def inside_addr(self) -> int:
@@ -38,42 +41,42 @@ class Owner:
 
 
 class Stage(Enum):
-    """How far what was granted has come."""
+    """How far a pinhole or reservation is on its way into the switch."""
 
     RESERVED = "reserved"
-    """Granted to a message that has not been decided on yet: the switch knows nothing."""
+    """Granted to a message whose handling is not finished. Nothing has been written yet."""
     OPENING = "opening"
-    """Written, and not answered by the switch yet."""
+    """Written; the switch has not answered yet."""
     OPEN = "open"
 
 
 @dataclass(slots=True, eq=False)
 class Pinhole(Tracked):
-    """A filter entry that lets others open flows to an inside endpoint; times in seconds."""
+    """A filter entry that lets remote hosts open flows to an inside endpoint. Times in seconds."""
 
     pinhole_id: int
     entry: t.PinholeEntry
     binding: Binding
     owner: Owner | None
-    """None for one that was found in the switch at the start."""
+    """None for a pinhole that was found in the switch at the start."""
     label: str
     created: float
     expires: float
     flows_left: int
     stage: Stage = Stage.RESERVED
     flow_idle: float | None = None
-    """Seconds its flows may be silent; None: as any other flow."""
+    """The idle timeout of its flows in seconds; None: that of any other flow."""
     retired: bool = False
-    """Whether it closes because nobody wants it any more, not because it is old."""
+    """Whether it was withdrawn. When it closes, it is not counted as expired then."""
 
     @property
     def alg(self) -> str:
-        """The ALG it is counted for."""
+        """The name of the ALG under which it is counted."""
         return "adopted" if self.owner is None else self.owner.alg
 
     @property
     def visible(self) -> Endpoint:
-        """The endpoint that the opener is told."""
+        """The outside endpoint, which the other end is told to open flows to."""
         return shown(self.binding)
 
     def __str__(self) -> str:
@@ -84,7 +87,7 @@ class Pinhole(Tracked):
         if entry.proto not in TUNNELS:
             port = "*" if entry.remote_id is None else str(entry.remote_id)
             return f"{name} {who}:{port} -> {self.visible} -> {inside}"
-        # Only the receiver of a tunnel has an identifier.
+        # Packets of a tunnel carry only the identifier of the receiver.
         if entry.inside_id:
             return f"{name} {who} -> {self.visible} -> {inside}"
         number = number_of(entry.proto, entry.remote_id or 0)
@@ -93,7 +96,7 @@ class Pinhole(Tracked):
 
 @dataclass(slots=True, eq=False)
 class Reservation(Tracked):
-    """Outside endpoints that an ALG has reserved and nothing is open at yet."""
+    """Outside endpoints that an ALG has reserved, without a pinhole."""
 
     number: int
     bindings: tuple[Binding, ...]
@@ -107,5 +110,5 @@ class Reservation(Tracked):
 
 
 def shown(binding: Binding) -> Endpoint:
-    """The outside endpoint of a binding, as a protocol names it."""
+    """The outside endpoint of a binding, with its port, call id or SPI."""
     return Endpoint(binding.outside_addr, number_of(binding.proto, binding.outside_id))

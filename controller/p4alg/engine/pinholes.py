@@ -1,10 +1,12 @@
 """Pinholes and reserved endpoints, from an ALG's request to the last flow (G4, design rule 6).
 
-A pinhole is an outside endpoint (a binding) and a filter entry that names who may use
-it. It serves a bounded number of flows, ends unused after its lifetime or with its
-control session, and points only to the host that asked. What is granted is only
-reserved at first; `begin` says that it is being written, `opened`, `failed` or
-`abandon` what came of it.
+A pinhole is an outside endpoint (a binding) and a filter entry that says who may use it. It leads
+only to the host that asked for it and serves a bounded number of flows. If nobody uses it, it
+closes after its lifetime, or with its control session.
+
+`request` and `reserve` only reserve: nothing is written yet. `begin` returns the writes. The
+caller then reports their outcome with `opened` or `failed`. If the message is not sent at all,
+it calls `abandon` instead.
 """
 
 from __future__ import annotations
@@ -26,15 +28,17 @@ from p4alg.protocols import TUNNELS
 from p4alg.undo import TrackedCounts, TrackedDict, TrackedSet, UndoLog
 
 _ENDPOINTS_PER_PINHOLE = 2
-"""Endpoints that may be reserved for each pinhole that may be opened."""
+"""The limits of reserved endpoints are this many times the limits of pinholes."""
 GRACE = 1.0
-"""Seconds a pinhole nobody wants any more stays: its only flow may have begun a moment
-ago, and the switch's report of that be on its way."""
+"""Seconds that a withdrawn pinhole stays open.
+
+A flow may have come through it a moment ago, and the switch's report of that may be on its way.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is written for one message: the items, the bindings among it, all updates."""
+    """The writes for one message: what they are for, the bindings that they write, all updates."""
 
     items: tuple[Pinhole | Reservation, ...]
     written: tuple[Binding, ...]
@@ -60,7 +64,7 @@ class Pinholes:
         self._endpoints_per_subscriber: TrackedCounts[int] = TrackedCounts(log)
         self._endpoints_per_owner: TrackedCounts[Owner] = TrackedCounts(log)
         self._came_through: TrackedDict[int, TrackedSet[FlowKey]] = TrackedDict(log)
-        """Flows that came through a pinhole and still are, by its id."""
+        """The flows that came through a pinhole and have not ended, by the id of the pinhole."""
         self._next_id = 1
 
     def __len__(self) -> int:
@@ -79,14 +83,14 @@ class Pinholes:
         return self._per_subscriber[inside_addr]
 
     def new_id(self) -> int:
-        """An id nobody has had."""
+        """An id that was not used before."""
         self._next_id += 1
         return self._next_id - 1
 
-    # What ALGs ask for
+    # Requests of ALGs
 
     def request(self, owner: Owner, request: PinholeRequest, now: float) -> Pinhole | Refusal:
-        """Reserve a pinhole. Asking again for what the owner has prolongs it."""
+        """Reserve a pinhole. If the owner has it already, its lifetime begins anew."""
         reason = self._safety.of_request(request, owner.facts)
         if reason:
             return Refusal(reason)
@@ -143,7 +147,7 @@ class Pinholes:
         return one if isinstance(one, Refused) else (one,)
 
     def _limit(self, owner: Owner) -> str:
-        """The limit that one pinhole more would break, or an empty string."""
+        """The limit that forbids one more pinhole, or an empty string."""
         limits = self._limits
         if not owner.outlives and self._per_owner[owner] >= limits.pinholes_per_control:
             return "control-limit"
@@ -152,7 +156,7 @@ class Pinholes:
         return "pinhole-limit" if len(self._by_id) >= limits.pinholes else ""
 
     def _endpoint_limit(self, owner: Owner) -> str:
-        """The limit that reserving an endpoint more would break, or an empty string."""
+        """The limit that forbids one more reserved endpoint, or an empty string."""
         limits, times = self._limits, _ENDPOINTS_PER_PINHOLE
         held = self._endpoints_per_owner[owner]
         if not owner.outlives and held >= times * limits.pinholes_per_control:
@@ -190,7 +194,10 @@ class Pinholes:
     # From reserved to open
 
     def begin(self, numbers: Iterable[int]) -> Batch:
-        """What of `numbers` is only reserved: from now on it is under way to the switch."""
+        """The writes for those of `numbers` that are only reserved; they are OPENING from now on.
+
+        The caller has to write the updates and call `opened` or `failed`.
+        """
         items = self._reserved(numbers)
         written: list[Binding] = []
         updates: list[Update] = []
@@ -206,14 +213,14 @@ class Pinholes:
         return Batch(tuple(items), tuple(written), tuple(updates))
 
     def opened(self, batch: Batch) -> None:
-        """The switch has the entries of what was begun."""
+        """The switch has the entries of `batch`."""
         for item in batch.items:
             item.stage = Stage.OPEN
             if isinstance(item, Pinhole):
                 self.counters.count(f"alg.{item.alg}.pinholes.opened")
 
     def failed(self, batch: Batch, now: float) -> None:
-        """The switch refused what was begun, and has nothing of it."""
+        """The switch has refused `batch` and has none of its entries."""
         bindings: dict[Binding, None] = {}
         for item in batch.items:
             if isinstance(item, Pinhole):
@@ -226,7 +233,7 @@ class Pinholes:
                 self._release(binding, now)
 
     def abandon(self, numbers: Iterable[int], now: float) -> None:
-        """Take back what of `numbers` is only reserved: its message went nowhere."""
+        """Take back those of `numbers` that are only reserved: their message was not sent."""
         for item in self._reserved(numbers):
             for binding in self._drop(item):
                 self._release(binding, now)
@@ -236,7 +243,7 @@ class Pinholes:
         return [item for item in found if item is not None and item.stage is Stage.RESERVED]
 
     def _drop(self, item: Pinhole | Reservation) -> tuple[Binding, ...]:
-        """Forget an item; the bindings that it used."""
+        """Forget an item; returns the bindings that it used."""
         if isinstance(item, Pinhole):
             self._forget(item)
             return (item.binding,)
@@ -253,14 +260,17 @@ class Pinholes:
         if updates:
             self._outbox.transact(updates)
 
-    # Flows come through
+    # Flows that come through
 
     def hit(self, pinhole_id: int, key: FlowKey, now: float) -> None:
-        """A packet of flow `key` was let through: give it a session, and count the flow."""
+        """The switch let a packet of flow `key` through a pinhole: write a session for the flow.
+
+        Nothing happens if the flow has one, or if the pinhole is not known.
+        """
         pinhole = self._by_id.get(pinhole_id)
         if pinhole is None or key in self._flows:
             return
-        # Of a tunnel, what has no identifier of its own comes from inside.
+        # In a tunnel the sending end has identifier 0. Here the inside end may be the one.
         is_outbound = key.proto in TUNNELS and key.inside_id == 0
         side = Side.INSIDE if is_outbound else Side.OUTSIDE
         flow = self._flows.prepare(key, side, now)
@@ -272,7 +282,11 @@ class Pinholes:
         self._flows.commit(flow, (), self.use(pinhole, flow))
 
     def use(self, pinhole: Pinhole, flow: Flow) -> list[Update]:
-        """A new flow came through a pinhole; the writes that follow for the pinhole."""
+        """Count a new flow for the pinhole that it came through.
+
+        Returns the writes for the pinhole, which the caller has to carry out with those of the
+        flow: if it was the last flow that the pinhole may serve, the pinhole is deleted.
+        """
         flow.alg, flow.label = pinhole.alg, pinhole.label
         flow.pinhole_id = pinhole.pinhole_id
         if pinhole.flow_idle is not None:
@@ -284,12 +298,12 @@ class Pinholes:
         pinhole.flows_left -= 1
         if pinhole.flows_left > 0:
             return []
-        # From here on the flow uses the binding.
+        # The binding stays, since the flow is counted in it.
         self._forget(pinhole)
         return [Update(Op.DELETE, pinhole.entry)]
 
     def to_inspect(self, key: FlowKey) -> Pinhole | None:
-        """The pinhole that gives the first packet of a flow to its ALG."""
+        """The pinhole by which the switch gives the first packet of flow `key` to an ALG."""
         for remote_id in (key.remote_id, None):
             found = self._by_match.get((*key[:4], remote_id))
             if found is not None and found.entry.alg_id and found.owner is not None:
@@ -304,10 +318,10 @@ class Pinholes:
             if not keys:
                 del self._came_through[flow.pinhole_id]
 
-    # They end
+    # Ends
 
     def end(self, number: int, now: float) -> None:
-        """End a reservation, or a pinhole and the flows that came through it (`Gateway.end`)."""
+        """End a reservation, or a pinhole together with its flows (`Gateway.end`)."""
         reservation = self._reservations.get(number)
         if reservation is not None:
             self._give_back(reservation, now)
@@ -328,27 +342,27 @@ class Pinholes:
                 self._close(pinhole, "closed", now)
 
     def close(self, pinhole_id: int, now: float) -> None:
-        """Withdraw an unused pinhole, after `GRACE`; unknown ids are ignored."""
+        """Close an unused pinhole after `GRACE` seconds. Unknown ids are ignored."""
         pinhole = self._by_id.get(pinhole_id)
         if pinhole is not None:
             self._retire(pinhole, now)
 
     def close_of(self, owner: Owner, now: float) -> None:
-        """A control session is gone: its unused pinholes close with it (F3)."""
+        """A control session has ended: close its unused pinholes, free its reservations (F3)."""
         self._close_where(lambda found: found is owner, now)
 
     def close_all(self, alg: str, now: float) -> None:
-        """Close all unused pinholes of an ALG, and give back what it reserved."""
+        """Close all unused pinholes of an ALG, and free all its reservations."""
         self._close_where(lambda owner: owner is not None and owner.alg == alg, now)
 
     def idle(self, pinhole_id: int, now: float) -> None:
-        """The switch reports a pinhole unused; our own clock decides."""
+        """The switch reports a pinhole unused. It closes if its lifetime is over by our clock."""
         pinhole = self._by_id.get(pinhole_id)
         if pinhole is not None and pinhole.expires <= now:
             self._close(pinhole, "expired", now)
 
     def expire(self, now: float) -> None:
-        """Close what nobody used in its lifetime, or wants any more."""
+        """Close the pinholes whose lifetime is over, and those withdrawn `GRACE` seconds ago."""
         for pinhole in self.all():
             if pinhole.expires <= now and pinhole.stage is Stage.OPEN:
                 self._close(pinhole, "closed" if pinhole.retired else "expired", now)
@@ -375,10 +389,10 @@ class Pinholes:
         updates = self._mappings.release_if_unused(pinhole.binding, now)
         self._outbox.transact([Update(Op.DELETE, pinhole.entry), *updates])
 
-    # What is kept
+    # Bookkeeping
 
     def adopt(self, entry: t.PinholeEntry, binding: Binding, now: float) -> None:
-        """Take over a pinhole found in the switch; its control session is not known."""
+        """Take over a pinhole that was found in the switch. Its control session is not known."""
         lifetime = entry.idle_timeout or self._limits.pinhole_lifetime
         pinhole = Pinhole(
             entry.pinhole_id, entry, binding, None, "", now, now + lifetime, 1, Stage.OPEN

@@ -1,4 +1,4 @@
-"""What to write so that a switch holds just the entries wanted of it."""
+"""Computes the writes that bring the switch from the entries it has to those it should have."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 from p4alg.engine.tables import Entry, Op, Update
 
 EntryKey = tuple[type[Entry], Any]
-"""The class of the table, and what its declaration says is the key."""
+"""The class of the table, and the values of the key fields (see `Declaration.key`)."""
 
 
 def entry_key(entry: Entry) -> EntryKey:
-    """What makes two entries the same entry of the switch."""
+    """The key of an entry. Two entries with equal keys are the same entry of the switch."""
     return (type(entry), entry.declaration.key(entry))
 
 
 def reconcile(wanted: Iterable[Entry], present: Iterable[Entry]) -> list[Update]:
     """Updates that turn `present` into `wanted`: deletes, then changes, then inserts.
 
-    Deletes come first, so that a table that is full has room for the new.
+    Deletes come first, so that a full table has room for the inserts.
     """
     have = {entry_key(entry): entry for entry in present}
     want = {entry_key(entry): entry for entry in wanted}

@@ -1,8 +1,7 @@
-"""What no ALG may have opened, whichever it is and whatever it asks for (G7).
+"""The rules that every pinhole and reservation has to keep, whichever ALG asks for it (G7).
 
-This is the one place for these rules: the pinholes and reservations of every ALG pass
-here, and what an ALG checks itself besides only makes its refusals come earlier.
-Pure functions of the request and of who asks.
+This is the only place for these rules. An ALG may check some of them itself, in order to refuse a
+message earlier; nothing depends on that. The functions depend on the request and on who asks only.
 """
 
 from __future__ import annotations
@@ -15,28 +14,27 @@ from p4alg.engine.settings import Limits
 from p4alg.protocols import TUNNELS
 
 LOWEST_PORT = 1024
-"""Ports below belong to well-known servers, which nobody announces."""
+"""Lower ports belong to well-known services, which no control protocol needs to announce."""
 HIGHEST = 0xFFFF
 """The highest port and call id."""
 MOST_FLOWS = 1024
 """The most flows that one pinhole may serve."""
 LONGEST_LABEL = 40
-"""Characters of what a pinhole is called."""
+"""The most characters of a pinhole's label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """The inside and the remote end of flows, as (address, identifier); None matches all."""
+    """The inside and the remote end of flows: address and identifier. None matches everything."""
 
     inside: tuple[int, int]
     remote: tuple[int, int | None]
 
 
 def ends_of(request: PinholeRequest, facts: SessionFacts) -> Ends:
-    """The ends of the flows that a request is about.
+    """The ends of the flows that a request asks for.
 
-    Of a tunnel only the receiver's identifier is in a packet: that of the end that
-    sends is 0.
+    Packets of a tunnel carry only the receiver's identifier; that of the sending end is 0 here.
     """
     listen = (request.listen.addr, flow_id(request.proto, request.listen.port))
     if request.listener is facts.inside:
@@ -46,14 +44,14 @@ def ends_of(request: PinholeRequest, facts: SessionFacts) -> Ends:
 
 
 class Safety:
-    """The rules, as they are configured."""
+    """The rules, with the limits and denied ports that are configured."""
 
     def __init__(self, limits: Limits, denied_ports: frozenset[int]) -> None:
         self._longest = limits.pinhole_longest
         self._denied = denied_ports
 
     def of_endpoint(self, proto: int, listen: Endpoint, inside_addr: int) -> str:
-        """Why nothing may lead to `listen` for the host `inside_addr`; empty if it may."""
+        """Why the host `inside_addr` may not have `listen` opened; empty if it may."""
         if listen.addr != inside_addr:
             return "bounce"
         if proto in TUNNELS:
@@ -65,7 +63,7 @@ class Safety:
         return "denied-port" if listen.port in self._denied else ""
 
     def of_request(self, request: PinholeRequest, facts: SessionFacts) -> str:
-        """Why a pinhole may not be opened; empty if it may."""
+        """Why a request for a pinhole is refused; empty if it is allowed."""
         inside_addr = facts.endpoint(facts.inside).addr
         if request.listener is facts.inside:
             return self.of_endpoint(request.proto, request.listen, inside_addr)
@@ -73,7 +71,8 @@ class Safety:
             return "bounce"
         if request.proto in TUNNELS:
             return "" if 0 <= request.listen.port <= HIGHEST else "bad-id"
-        # The inside host is to connect there: never to a third host, nor to a low port.
+        # The inside host will connect to `listen`. It must not be made to connect to a third
+        # host, or to a well-known service.
         if request.listen.addr != facts.endpoint(request.listener).addr:
             return "bounce"
         if not 1 <= request.listen.port <= HIGHEST:
@@ -81,7 +80,7 @@ class Safety:
         return "low-port" if request.listen.port < LOWEST_PORT else ""
 
     def bounded(self, request: PinholeRequest) -> PinholeRequest:
-        """The request with its times, flows and label within what is allowed."""
+        """The request with its times, its number of flows and its label cut to what is allowed."""
         idle = request.flow_idle
         return replace(
             request,
@@ -93,5 +92,5 @@ class Safety:
 
 
 def _within(value: float, low: float, high: float) -> float:
-    """`value`, or the bound that it is beyond; not a number is `low`."""
+    """`value` cut to `low`..`high`; `low` for NaN."""
     return min(value, high) if value > low else low

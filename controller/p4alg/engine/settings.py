@@ -1,7 +1,7 @@
-"""What the engine is told to do: frozen, checked values, however they were written down.
+"""The settings of the engine: values that are checked and do not change.
 
 Addresses are IPv4 addresses as integers; times are in seconds, sizes in bytes.
-`config` makes these from a file; tests make them directly.
+The package `config` makes them from a file; tests make them directly.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from p4alg.protocols import proto_name
 
 
 class RefuseMode(Enum):
-    """What becomes of a control message that is refused (F4)."""
+    """What the gateway does with a control message that is refused (F4).
+
+    RESET resets its connection, or drops its datagram; PASS sends it on unchanged.
+    """
 
     RESET = "reset"
     PASS = "pass"
@@ -24,7 +27,7 @@ class RefuseMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A network at some switch ports; the gateway's own address and MAC there.
+    """A network at some ports of the switch, with the gateway's address and MAC address in it.
 
     `vlan_id` 0 is untagged; `mtu` is in bytes of IP packet; `zone_id` is 1..255.
     """
@@ -58,7 +61,7 @@ class Prefix:
 
 @dataclass(frozen=True, slots=True)
 class StaticRoute:
-    """A prefix behind a router in one of the zones."""
+    """A prefix that is reached through the router `via`, which is in one of the zones."""
 
     to: Prefix
     via: int
@@ -66,7 +69,7 @@ class StaticRoute:
 
 @dataclass(frozen=True, slots=True)
 class PortForward:
-    """A static mapping of one endpoint; `proto` is TCP (6) or UDP (17)."""
+    """A static mapping of one endpoint. `proto` is TCP (6) or UDP (17)."""
 
     proto: int
     inside_addr: int
@@ -77,7 +80,7 @@ class PortForward:
 
 @dataclass(frozen=True, slots=True)
 class AddressForward:
-    """A static 1:1 mapping of a whole address, every protocol."""
+    """A static 1:1 mapping of a whole address, for all protocols."""
 
     inside_addr: int
     outside_addr: int
@@ -92,7 +95,7 @@ class PortSpan:
     last: int
 
     def overlaps(self, other: PortSpan) -> bool:
-        """Whether some port is in both."""
+        """Whether at least one port is in both."""
         same = self.proto == other.proto
         return same and self.first <= other.last and other.first <= self.last
 
@@ -103,7 +106,7 @@ class PortSpan:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A policy rule; the first of the list that matches wins. None matches all.
+    """A policy rule. Of a list of rules the first that matches decides. None matches everything.
 
     `proto` is an IP protocol number; `ports` are destination ports, both ends included.
     """
@@ -118,7 +121,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Timers:
-    """Lifetimes in seconds; defaults are those of the RFCs named."""
+    """Lifetimes in seconds. The defaults are those of the RFCs named."""
 
     tcp_established: float = 7440.0
     """RFC 5382 REQ-5: 2 h 4 min."""
@@ -131,20 +134,20 @@ class Timers:
     icmp: float = 60.0
     """RFC 5508 REQ-2."""
     gre: float = 600.0
-    """A call's GRE, either direction (PPTP sends an echo a minute, RFC 2637 section 2.6)."""
+    """GRE of a PPTP call, each direction (an echo is sent each minute, RFC 2637 section 2.6)."""
     esp: float = 600.0
-    """ESP of one SPI."""
+    """ESP with one SPI."""
     port_rest: float = 120.0
     """RFC 6888 REQ-8: how long a freed outside port is not given out again."""
     fragment: float = 30.0
-    """How long a datagram's fragments may take."""
+    """How long after its first fragment a fragmented datagram is forgotten."""
     neighbour: float = 60.0
-    """How long a neighbour is believed before it is asked again."""
+    """The time after which a neighbour is asked by ARP whether it is still there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds (G4, RFC 6888 REQ-4); at a limit the new is refused and the old kept."""
+    """Limits (G4, RFC 6888 REQ-4). At a limit what is new is refused; nothing old is removed."""
 
     bindings: int = 65536
     sessions: int = 200000
@@ -159,22 +162,22 @@ class Limits:
     stream: int = 65536
     """Bytes kept for one direction of a control stream: out of order, or not acknowledged yet."""
     pinhole_lifetime: float = 60.0
-    """Seconds until first use (F3), where the protocol does not say."""
+    """Seconds that an unused pinhole lives if the protocol does not say how long (F3)."""
     pinhole_longest: float = 86400.0
-    """The longest that an ALG gets a pinhole for, or a flow through it may be silent; seconds."""
+    """Upper bound of the lifetime of a pinhole and of the idle timeout of its flows, in seconds."""
     grants_per_message: int = 256
-    """Pinholes and reserved endpoints that one message may ask for."""
+    """The most pinholes and reserved endpoints that one message may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlgSettings:
-    """An ALG as it is configured (G1): on or off, the names of its services, its options."""
+    """The configuration of an ALG (G1): whether it is on, its services by name, its options."""
 
     alg: Alg
     enabled: bool
     services: tuple[str, ...]
     options: Mapping[str, Value] = field(default_factory=dict)
-    """Those that were configured; the others have their defaults."""
+    """The options that are configured. The others have their default values."""
 
     @property
     def name(self) -> str:
@@ -183,13 +186,13 @@ class AlgSettings:
 
     @property
     def all_options(self) -> Mapping[str, Value]:
-        """Every option of the ALG."""
+        """The values of all options of the ALG."""
         return {**self.alg.defaults, **self.options}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything the engine is told, free of contradictions."""
+    """All settings of the engine, checked for contradictions."""
 
     zones: tuple[Zone, ...]
     pools: tuple[Prefix, ...]
@@ -207,5 +210,5 @@ class Settings:
     """Inside ports that no pinhole may point to (G7)."""
 
     def spans(self, services: Iterable[str]) -> list[PortSpan]:
-        """The ports of some services, by their names; raises KeyError for an unknown one."""
+        """The ports of the named services. Raises KeyError for an unknown service."""
         return [span for service in services for span in self.services[service]]

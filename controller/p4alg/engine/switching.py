@@ -1,4 +1,4 @@
-"""Which ALGs are on, and on which services: what an operator changes live (G1)."""
+"""Switches ALGs on and off, and binds them to services, while the controller runs (G1)."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from p4alg.engine.tables import Entry
 
 @dataclass(frozen=True, slots=True)
 class SetUpWritten:
-    """Waits for entries that follow from the settings."""
+    """Waits until entries that follow from the settings are written."""
 
     outbox: Outbox
     counters: Counters
 
     def ended(self, reason: str | None, _now: float) -> None:
-        """Tell the operator if the switch lacks some of them."""
+        """Tell the operator if the switch has refused some of them."""
         if reason is not None:
             self.counters.count("tables.failed")
             self.outbox.log(logging.ERROR, f"the switch refused part of the set-up: {reason}")
 
 
 class AlgSwitching:
-    """The ALGs as they are set now."""
+    """The present settings of the ALGs."""
 
     def __init__(self, settings: Settings, outbox: Outbox, counters: Counters) -> None:
         self._settings = settings
         self._outbox = outbox
         self._written = SetUpWritten(outbox, counters)
         self.algs = {alg.name: alg for alg in settings.algs}
-        """By name; changes are seen by whoever has this mapping."""
+        """By name. Other parts of the engine keep this mapping, and so see each change."""
 
     def entries(self) -> list[Entry]:
-        """The entries that bind services to the ALGs that are on."""
+        """The entries that give the flows of services to the ALGs that are on."""
         return all_services(self._settings, self.algs.values())
 
     def set_enabled(self, name: str, enabled: bool) -> bool:
-        """Switch an ALG on or off; False if it was so. Raises KeyError for an unknown one."""
+        """Switch an ALG on or off. False if nothing changes; KeyError for an unknown ALG."""
         alg = self.algs[name]
         if alg.enabled == enabled:
             return False

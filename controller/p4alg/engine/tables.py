@@ -1,13 +1,15 @@
-"""The switch tables as the engine sees them: each class declares a table and is its entry.
+"""The tables of the switch, as the engine sees them.
 
-These classes are the interface between engine and data plane, and the only place that says
-what a table holds: key, parameters, widths, action, priority and ageing (see
-`declaration.py`; docs/targets.md says how to add one). Field names are those of the P4
-program (p4src/).
+Each class here declares one table; an object of the class is one entry of that table.
 
-Addresses are IPv4 addresses as integers; ids are the 32-bit identifiers of the
-normalised flow key (port, ICMP query id, call id or SPI). Timeouts are in
-seconds, 0 meaning that the entry does not age.
+These classes are the interface between the engine and the data plane. They are the only place
+that says what a table holds: key, parameters, widths, action, priority and ageing.
+`declaration.py` explains the annotations, and docs/targets.md says how to add a table. Fields
+have the names that they have in the P4 program (p4src/).
+
+Addresses are IPv4 addresses as integers. An id is a 32-bit identifier of the flow key: a port,
+an ICMP query id, a GRE call id, or an SPI. Timeouts are in seconds; an entry with timeout 0 does
+not age.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ from p4alg.p4constants import Side as Side
 
 
 class FlowKey(NamedTuple):
-    """A flow by its inside and remote ends, whichever sent the packet."""
+    """A flow, named by its inside and its remote end; both directions have the same key."""
 
     proto: Annotated[int, Exact(8)]
     inside_addr: Annotated[int, Exact(32, IPV4)]
@@ -50,7 +52,7 @@ class FlowKey(NamedTuple):
 
 @table("port_zone", size=p4.SIZE_PORT_ZONE, action="set_zone")
 class Port(Entry):
-    """`port_zone`: the zone and router MAC of a switch port and VLAN (0: untagged)."""
+    """`port_zone`: the zone of a switch port and VLAN (0: untagged), and our MAC address there."""
 
     port: Annotated[int, Exact(16)]
     vlan_id: Annotated[int, Exact(12)]
@@ -61,14 +63,17 @@ class Port(Entry):
 
 @table("local_addr", size=p4.SIZE_LOCAL_ADDR, action="is_local")
 class Local(Entry):
-    """`local_addr`: an address of the gateway itself; its packets are punted."""
+    """`local_addr`: an address of the gateway itself. Packets to it are punted."""
 
     addr: Annotated[int, Exact(32, IPV4)]
 
 
 @table("pool", size=p4.SIZE_POOL, action="in_pool")
 class PoolPrefix(Entry):
-    """`pool`: a prefix of outside addresses of the gateway (for hairpinning)."""
+    """`pool`: a prefix of the gateway's outside addresses.
+
+    A packet from inside to such an address is for another inside host (hairpinning).
+    """
 
     addr: Annotated[int, Lpm(32, "prefix_len", IPV4)]
     prefix_len: Annotated[int, PREFIX_LENGTH]
@@ -84,7 +89,7 @@ class PolicyAction(Enum):
 
 @table("policy", size=p4.SIZE_POLICY)
 class Policy(Entry):
-    """`policy`: an ordered rule; each field is (value, mask), mask 0 matching all."""
+    """`policy`: a rule. Each match field is (value, mask); mask 0 matches everything."""
 
     priority: Annotated[int, PRIORITY]
     action: Annotated[PolicyAction, ACTION]
@@ -97,7 +102,7 @@ class Policy(Entry):
 
 @table("map_out", size=p4.SIZE_MAPPING, action="set_outside")
 class MapOut(Entry):
-    """`map_out`: inside endpoint to outside endpoint."""
+    """`map_out`: the outside endpoint that replaces an inside one in packets from inside."""
 
     proto: Annotated[int, Exact(8)]
     inside_addr: Annotated[int, Exact(32, IPV4)]
@@ -108,7 +113,7 @@ class MapOut(Entry):
 
 @table("map_in", size=p4.SIZE_MAPPING, action="set_inside")
 class MapIn(Entry):
-    """`map_in`: outside endpoint to inside endpoint, and who may use it."""
+    """`map_in`: the inside endpoint behind an outside one, and which remote ends may open flows."""
 
     proto: Annotated[int, Exact(8)]
     outside_addr: Annotated[int, Exact(32, IPV4)]
@@ -120,7 +125,10 @@ class MapIn(Entry):
 
 @table("ike_in", size=p4.SIZE_IKE, action="set_inside")
 class IkeIn(Entry):
-    """`ike_in`: whose exchange it is, of hosts that all keep port 500 of an outside address."""
+    """`ike_in`: the inside host of an IKE exchange, found by the initiator's SPI.
+
+    It is needed where several hosts keep port 500 at the same outside address.
+    """
 
     outside_addr: Annotated[int, Exact(32, IPV4)]
     initiator_spi: Annotated[int, Exact(64)]
@@ -131,7 +139,7 @@ class IkeIn(Entry):
 
 @table("addr_map_out", size=p4.SIZE_ADDR_MAP, action="set_outside_addr")
 class AddrMapOut(Entry):
-    """`addr_map_out`: a whole inside address to an outside address (1:1)."""
+    """`addr_map_out`: the outside address that stands for a whole inside address (1:1)."""
 
     inside_addr: Annotated[int, Exact(32, IPV4)]
     outside_addr: Annotated[int, Param(32, IPV4)]
@@ -139,7 +147,7 @@ class AddrMapOut(Entry):
 
 @table("addr_map_in", size=p4.SIZE_ADDR_MAP, action="set_inside_addr")
 class AddrMapIn(Entry):
-    """`addr_map_in`: a whole outside address to an inside address (1:1)."""
+    """`addr_map_in`: the inside address behind a whole outside address (1:1)."""
 
     outside_addr: Annotated[int, Exact(32, IPV4)]
     inside_addr: Annotated[int, Param(32, IPV4)]
@@ -158,11 +166,11 @@ class PeerEntry(Entry):
 
 @table("session", size=p4.SIZE_SESSION, action="allow")
 class Session(Entry):
-    """`session`: a flow allowed in both directions.
+    """`session`: a flow that is allowed in both directions.
 
-    A non-zero `alg_id` sends its payload-bearing packets (TCP: also SYN, FIN
-    and RST) to the controller; with a `WATCH_` flag only UDP datagrams shorter
-    than `watch_below` bytes (UDP header included).
+    If `alg_id` is not 0, the switch gives the controller every packet of the flow that has a
+    payload, and with TCP every SYN, FIN and RST too. With a `WATCH_` flag it gives the
+    controller only UDP datagrams that are shorter than `watch_below` bytes, UDP header included.
     """
 
     flow: FlowKey
@@ -174,10 +182,11 @@ class Session(Entry):
 
 @table("pinhole", size=p4.SIZE_PINHOLE, action=Unless0("alg_id", "inspect", otherwise="permit"))
 class PinholeEntry(Entry):
-    """`pinhole`: flows that may begin without a session; hits are forwarded and reported.
+    """`pinhole`: flows from outside that may begin although there is no session for them yet.
 
-    `remote_id` None is a wildcard. Higher `priority` wins. With an `alg_id` the
-    first packet is not forwarded but given to the ALG, as a new flow's.
+    The switch forwards a packet that matches and reports it. If `alg_id` is not 0, it punts the
+    packet instead, as it does with the first packet of any new flow, and the ALG reads it.
+    None for `remote_addr` or `remote_id` matches everything. The highest `priority` wins.
     """
 
     proto: Annotated[int, Ternary(8)]
@@ -193,10 +202,10 @@ class PinholeEntry(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """Sequence correction of one direction of a TCP connection.
+    """The correction of sequence numbers in one direction of a TCP connection.
 
-    Bytes of the sender's sequence space at or after `position` are shifted by
-    `after`, those before it by `before` (both signed).
+    `position` is a sequence number as the sender uses it. The switch adds `before` to the
+    sequence numbers below it, and `after` to all others. Both may be negative.
     """
 
     position: Annotated[int, Param(32)]
@@ -206,7 +215,7 @@ class Correction:
 
 @table("sequence", size=p4.SIZE_SEQUENCE, action="correct")
 class Sequence(Entry):
-    """`sequence`: corrections of a connection; `outbound` is inside to outside."""
+    """`sequence`: the corrections of a TCP connection; `outbound` is from inside to outside."""
 
     flow: FlowKey
     outbound: Annotated[Correction, Prefixed("out_")]
@@ -215,7 +224,10 @@ class Sequence(Entry):
 
 @table("fragment", size=p4.SIZE_FRAGMENT, action="set_ids")
 class Fragment(Entry):
-    """`fragment`: the transport identifiers of a fragmented datagram (RFC 4787 REQ-14)."""
+    """`fragment`: the transport identifiers of a fragmented datagram (RFC 4787 REQ-14).
+
+    Only the first fragment has them in its bytes; the others are translated by this entry.
+    """
 
     src_addr: Annotated[int, Exact(32, IPV4)]
     dst_addr: Annotated[int, Exact(32, IPV4)]
@@ -228,7 +240,7 @@ class Fragment(Entry):
 
 @table("alg_service", size=p4.SIZE_ALG_SERVICE, action="bind_alg")
 class Service(Entry):
-    """`alg_service`: new flows to this server port belong to an ALG; (value, mask) pairs."""
+    """`alg_service`: an ALG reads new flows to these server ports, given as (value, mask)."""
 
     proto: Annotated[int, Ternary(8)]
     server_id: Annotated[tuple[int, int], Ternary(32)]
@@ -238,7 +250,10 @@ class Service(Entry):
 
 @table("route", size=p4.SIZE_ROUTE, action="via")
 class Route(Entry):
-    """`route`: longest prefix to a next hop; `next_hop` 0 means not resolved yet (punted)."""
+    """`route`: the next hop of a prefix; the longest prefix that matches wins.
+
+    With `next_hop` 0 the switch punts the packet, for the neighbour has to be resolved first.
+    """
 
     addr: Annotated[int, Lpm(32, "prefix_len", IPV4)]
     prefix_len: Annotated[int, PREFIX_LENGTH]
@@ -247,7 +262,7 @@ class Route(Entry):
 
 @table("next_hop", size=p4.SIZE_NEXT_HOP, action="leave")
 class NextHop(Entry):
-    """`next_hop`: how packets leave; `mtu` in bytes of IP packet, `vlan_id` 0: untagged."""
+    """`next_hop`: how packets leave. `mtu` is in bytes of IP packet; `vlan_id` 0 is untagged."""
 
     next_hop: Annotated[int, Exact(32)]
     port: Annotated[int, Param(9)]
@@ -267,7 +282,7 @@ class Op(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One table write. A DELETE needs only the key fields of the entry to be right."""
+    """One table write. For a DELETE only the key fields of the entry have to be right."""
 
     op: Op
     entry: Entry

@@ -1,7 +1,7 @@
-"""Protocols without ports that an ALG tells hosts apart in: ESP by SPI (K2).
+"""Protocols without ports, of which an ALG finds out whose a packet is: ESP by its SPI (K2).
 
-The ALG decides whose a packet is (`ProtocolAlg`); here that is checked, and carried out
-in tables. The switch then forwards by the identifier alone.
+The ALG (a `ProtocolAlg`) decides which flow a packet belongs to. This module checks the decision
+and writes the flow. From then on the switch forwards its packets by the identifier alone.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ class Unported:
         self._alg_of = {proto: name for name, alg in algs.items() for proto in alg.alg.protocols}
 
     def serves(self, proto: int) -> bool:
-        """Whether an ALG decides about a protocol's packets."""
+        """Whether an ALG decides about the packets of a protocol."""
         return proto in self._alg_of
 
     def packet(self, packet: Ipv4, side: Side, out: PacketOut, now: float) -> None:
-        """A packet that the switch knows no flow of."""
+        """Let the ALG decide about a packet of a flow that the switch does not know."""
         is_inbound = side is Side.OUTSIDE
         outside = packet.dst if is_inbound else self._mappings.outside_addr_of(packet.src)
         if outside is None:
@@ -85,13 +85,13 @@ class Unported:
                     self._admit(proto, step, out, now)
 
     def flow_gone(self, flow: Flow, now: float) -> None:
-        """A flow has ended: it is not known any more, and maybe others with it."""
+        """Tell the ALG that a flow has ended, and end the flows that it says have to end too."""
         proto = flow.key.proto
         if proto in self._alg_of:
             self._ended(proto, _flow_of(flow), now)
 
     def adopt(self, now: float) -> None:
-        """Tell ALGs what was found in the switch."""
+        """Tell the ALGs which of their flows were found in the switch."""
         for flow in self._flows.all():
             proto = flow.key.proto
             if proto in self._alg_of:
@@ -101,7 +101,7 @@ class Unported:
         self._call(proto, lambda alg: alg.adopt(flow, now), None, now)
 
     def tick(self, now: float) -> None:
-        """Give up what has had its time."""
+        """End the flows whose time is over by the decision of their ALG."""
         for proto in self._alg_of:
             self._end(proto, self._call(proto, lambda alg: alg.expire_flows(now), (), now), now)
 
@@ -132,9 +132,10 @@ class Unported:
                 self._flows.remove(flow, now)
 
     def _check(self, packet: ProtocolPacket, steps: Sequence[Any]) -> None:
-        """One decision, and a flow that is the packet's own; `StepError` otherwise.
+        """Check what an ALG decided about a packet; `StepError` if it may not be done.
 
-        Nothing may lead to a host that does not have the outside address of the packet.
+        There has to be one decision. A flow must be the packet's own, and must not lead to a
+        host that does not have the outside address which the packet was sent to.
         """
         decisions = [step for step in steps if not isinstance(step, Notice)]
         if len(decisions) != 1 or not isinstance(decisions[0], Admit | Discard):
@@ -154,7 +155,7 @@ class Unported:
             raise StepError("a flow to a host that does not have that outside address")
 
     def _owns(self, inside: int, outside: int) -> bool:
-        """Whether an outside address leads to a host: its own, or one of a static mapping."""
+        """Whether a host has an outside address: as its own, or by a static mapping."""
         return self._mappings.outside_addr_of(inside) == outside or any(
             (binding.inside_addr, binding.outside_addr) == (inside, outside)
             for binding in self._mappings.bindings
@@ -162,7 +163,7 @@ class Unported:
         )
 
     def _call(self, proto: int, call: Callable[[ProtocolAlg], _T], default: _T, now: float) -> _T:
-        """Call the ALG of a protocol; at a fault nothing is changed, and `default` returned."""
+        """Call the ALG of a protocol. If it raises, undo what it changed and return `default`."""
         name = self._alg_of[proto]
         savepoint, actions = self._log.savepoint(), self._outbox.savepoint()
         try:
@@ -185,7 +186,7 @@ class Unported:
 
 
 class _Gateway:
-    """See `ProtocolGateway`."""
+    """The gateway of a `ProtocolAlg` (see `ProtocolGateway`)."""
 
     def __init__(self, flows: Flows) -> None:
         self._mappings = flows.mappings
@@ -199,7 +200,7 @@ class _Gateway:
 
 
 def _key(proto: int, flow: ProtocolFlow) -> FlowKey:
-    """The key of a flow: the end that only sends has identifier 0."""
+    """The key of a flow. In it the identifier of the sending end is 0."""
     number = flow_id(proto, flow.identifier)
     if flow.is_inbound:
         return FlowKey(proto, flow.inside, number, flow.remote, 0)

@@ -1,4 +1,4 @@
-"""What `p4alg show` shows of the engine: plain data with stable keys."""
+"""The views of the engine for `p4alg show`: plain data with stable keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Rows = list[dict[str, object]]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a view may look at."""
+    """The parts of the engine that views read, and the time."""
 
     settings: Settings
     algs: Mapping[str, AlgSettings]
@@ -171,7 +171,7 @@ _VIEWS: Mapping[str, Callable[[Context], Rows | dict[str, object]]] = {
 
 
 def show(what: str, context: Context) -> Rows | dict[str, object]:
-    """A view by its name, of the engine or of an ALG; raises KeyError if there is none."""
+    """A view by its name, of the engine or of an ALG. Raises KeyError if there is no such view."""
     if what in _VIEWS:
         return _VIEWS[what](context)
     for alg in context.algs.values():

@@ -1,9 +1,13 @@
-"""Carries out what follows from the packets of control sessions.
+"""Carries packets of control sessions: gives them to the follower, carries out its effects.
 
-It keeps the rule "pinhole before message": what a message was granted is one
-transaction, which is written before the message leaves and is taken back if it cannot
-leave. And it contains faults: if anything here or in what follows a stream fails, the
-session goes on as plain NAT, and nothing else notices.
+A *follower* (`stream.effects.Follower`) reads the packets of one session for its ALG. It returns
+effects: packets to send, tables to write, things to report.
+
+The carrier keeps the rule "pinhole before message". What a message was granted is one transaction.
+It is written before the message leaves, and is taken back if the message cannot leave.
+
+The carrier also contains faults. If the follower or the carrier itself raises, the session goes
+on as plain NAT, and no other session is affected.
 """
 
 from __future__ import annotations
@@ -45,7 +49,7 @@ _COUNTER = "faults.carrier"
 
 
 class Carrier:
-    """Hands packets to what follows a control session, and carries out its effects."""
+    """Gives packets to the followers of control sessions, and carries out their effects."""
 
     def __init__(
         self,
@@ -65,7 +69,7 @@ class Carrier:
         self._tags = tags
 
     def gateway(self, session: ControlSession, now: float) -> SessionGateway:
-        """The gateway for one call of a session's ALG."""
+        """The gateway that the ALG of a session is given for one call."""
         return SessionGateway(self._granting, session, now)
 
     # Packets
@@ -73,7 +77,7 @@ class Carrier:
     def packet(
         self, session: ControlSession, side: Side, port: int, frame: bytes, now: float
     ) -> None:
-        """A packet of a control session was punted."""
+        """Handle a packet of a control session that the switch punted."""
 
         def read() -> list[Effect]:
             peer = session.peer_on(side)
@@ -84,7 +88,7 @@ class Carrier:
     def first_segments(
         self, session: ControlSession, port: int, frame: bytes, now: float
     ) -> list[PacketOut]:
-        """The SYN that began a control session, as it may go on once the flow stands."""
+        """Give the follower the SYN of a new session; returns the packets to send with its flow."""
         gateway = self.gateway(session, now)
         found: list[PacketOut] = []
         for effect in session.stream.packet(Peer.CLIENT, port, frame, gateway, now):
@@ -95,7 +99,7 @@ class Carrier:
         return found
 
     def begin_again(self, session: ControlSession, port: int, frame: bytes, now: float) -> None:
-        """The client of a connection that is over opens a new one from the same port."""
+        """Begin a session anew: its connection is over, and the client opens another there."""
         self.drop_promises(session, now)
         if not self._sessions.renew(session, now):
             self._to_switch(session)
@@ -106,9 +110,9 @@ class Carrier:
     def handle(
         self, session: ControlSession, read: Callable[[], list[Effect]], now: float
     ) -> list[Effect]:
-        """Carry out the effects that `read` finds; returns those that concern a data flow.
+        """Carry out the effects that `read` returns. Returns those that concern a data flow.
 
-        Never raises: at a fault the session goes on as plain NAT.
+        Never raises. After a fault the session goes on as plain NAT.
         """
         savepoint, actions = self._granting.log.savepoint(), self._outbox.savepoint()
         try:
@@ -146,9 +150,9 @@ class Carrier:
         self._granting.faults.report(_COUNTER, str(session), error, now)
 
     def _salvage(self, session: ControlSession, effects: Sequence[Effect], now: float) -> None:
-        """Effects could not be carried out: send what may be sent, and step aside.
+        """Carrying out effects has failed: send the packets among them, then give up the session.
 
-        A message that waits for its tables is refused, as if the switch had refused them.
+        A message that waits for its tables is handled as if the switch had refused them.
         """
         savepoint, actions = self._granting.log.savepoint(), self._outbox.savepoint()
         try:
@@ -169,7 +173,7 @@ class Carrier:
         self.give_up(session, now)
 
     def give_up(self, session: ControlSession, now: float) -> None:
-        """Leave a session to the switch as it is, and take back what has not left yet."""
+        """Leave a session to the switch, and take back what unsent messages were granted."""
         self._take_back(session, now)
         session.withdrawn = ()
         self.drop_promises(session, now, keep_flows=True)
@@ -178,7 +182,7 @@ class Carrier:
     # Sessions end
 
     def detach_all(self, alg: str | None, reason: str, now: float) -> None:
-        """Let every control session (of one ALG, or of all) go on as plain NAT."""
+        """Leave every control session (of one ALG, or of all) to the switch, as plain NAT."""
         for session in self._sessions.all(alg):
             self.handle(session, partial(session.stream.detach, reason, now), now)
             if alg is not None:
@@ -188,9 +192,10 @@ class Carrier:
     def drop_promises(
         self, session: ControlSession, now: float, *, keep_flows: bool = False
     ) -> None:
-        """What a session was promised and nobody has used goes with it (F3).
+        """Close what a session was granted and nobody has used (F3).
 
-        With `keep_flows` the ALG does not end what both ends had agreed on.
+        Without `keep_flows` the ALG is told that the session has ended, so that it ends the flows
+        which both ends had agreed on too.
         """
         if not session.alg.outlives:
             self._pinholes.close_of(session.owner, now)
@@ -199,13 +204,13 @@ class Carrier:
         self._expectations.withdraw_of(session.owner)
 
     def tick(self, now: float) -> None:
-        """Let ALGs look at the clock."""
+        """Tell the ALG of each session the time."""
         for session in self._sessions.all():
             if not session.machine.tick(self.gateway(session, now), now):
                 self.handle(session, partial(session.stream.detach, FAULT, now), now)
 
     def ended(self, session: ControlSession, now: float) -> None:
-        """The flow of a control session is gone: what it opened and nobody used goes too."""
+        """The flow of a control session has ended: close what nobody has used, and forget it."""
         self.drop_promises(session, now)
         self._sessions.leave(session)
 
@@ -236,11 +241,14 @@ class Carrier:
                 case Detached():
                     self._reports.detached(session, effect)
                     if effect.is_error or effect.reason == FAULT:
-                        # What both ends agreed on before stays, with its timers.
+                        # What both ends had agreed on before stays until its timers end it.
                         self.drop_promises(session, now, keep_flows=True)
 
     def _settle(self, session: ControlSession, now: float) -> None:
-        """No message waits: what was granted and has not been written went nowhere."""
+        """Take back what is still only granted, and close what the ALG has withdrawn.
+
+        Called when no message waits, so that what was granted belongs to no message.
+        """
         if not session.granted and not session.withdrawn:
             return
         self._take_back(session, now)
@@ -256,7 +264,7 @@ class Carrier:
         session.granted = ()
 
     def _write(self, session: ControlSession, barrier: Barrier) -> None:
-        """Tables first, then the message (design rule 2)."""
+        """Write the tables of a message, then send it (design rule 2)."""
         session.granted = tuple(n for n in session.granted if n not in barrier.pinholes)
         batch = self._pinholes.begin(barrier.pinholes)
         updates = list(batch.updates)
@@ -272,7 +280,7 @@ class Carrier:
         self._outbox.transact(updates, packets, waiter)
 
     def written(self, waiter: _MessageWritten, reason: str | None, now: float) -> None:
-        """The switch has answered the transaction of a message."""
+        """The transaction of a message has ended: tell the follower, which goes on from there."""
         session = waiter.session
         if reason is None:
             self._pinholes.opened(waiter.batch)
@@ -307,7 +315,7 @@ class Carrier:
 
 @dataclass(frozen=True, slots=True)
 class _MessageWritten:
-    """Waits for the entries of a message, its pinholes and its sequence correction."""
+    """Waits until the entries of a message are written: pinholes and sequence correction."""
 
     carrier: Carrier
     session: ControlSession

@@ -1,4 +1,4 @@
-"""Data flows whose ALG reads how they go (`TransferAlg`, `PinholeRequest.inspect`)."""
+"""Data flows whose packets an ALG reads (`TransferAlg`, `PinholeRequest.inspect`)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DataFlow:
 
 
 class DataFlows:
-    """All data flows that an ALG follows."""
+    """All data flows that an ALG reads."""
 
     def __init__(self, carrier: Carrier, flows: Flows, log: UndoLog) -> None:
         self._carrier = carrier
@@ -33,11 +33,11 @@ class DataFlows:
         self._by_key: TrackedDict[FlowKey, DataFlow] = TrackedDict(log)
 
     def get(self, key: FlowKey | None) -> DataFlow | None:
-        """The data flow of a key, if an ALG follows it."""
+        """The data flow of a key; None if no ALG reads it."""
         return None if key is None else self._by_key.get(key)
 
     def begin(self, session: ControlSession, flow: Flow, side: Side) -> DataFlow:
-        """Let an ALG follow a new flow, which the host on `side` opens."""
+        """Let the ALG of `session` read a new flow, which the host on `side` opens."""
         key = flow.key
         inside = Endpoint(key.inside_addr, key.inside_id)
         remote = Endpoint(key.remote_addr, key.remote_id)
@@ -47,7 +47,7 @@ class DataFlows:
         return data
 
     def packet(self, data: DataFlow, side: Side, port: int, frame: bytes, now: float) -> None:
-        """A datagram of such a flow was punted, or is its first."""
+        """Give the ALG a datagram of a data flow: the first one, or one that the switch punted."""
 
         def read() -> list[Effect]:
             stream = data.session.stream
@@ -62,18 +62,18 @@ class DataFlows:
                 self._flows.modify(data.flow)
 
     def gone(self, key: FlowKey) -> None:
-        """A flow has ended."""
+        """A flow has ended: forget it, if an ALG read it."""
         self._by_key.pop(key, None)
 
     def leave_all(self, alg: str | None) -> None:
-        """Leave every followed flow (of one ALG, or of all) to the switch."""
+        """Leave every data flow (of one ALG, or of all) to the switch."""
         for data in list(self._by_key.values()):
             if alg in (None, data.session.alg.name):
                 del self._by_key[data.flow.key]
                 self._flows.leave_to_switch(data.flow)
 
     def _change(self, data: DataFlow, effect: Effect) -> bool:
-        """Let the switch go on with less of the ALG; whether that changes the flow's entry."""
+        """Carry out an effect that concerns the flow. True if its entry has to be written again."""
         match effect:
             case Watched():
                 inside = effect.sender is data.session.facts.inside

@@ -1,4 +1,4 @@
-"""What an ALG asks of the gateway, for one control session (`alg.contract.Gateway`)."""
+"""The gateway that an ALG asks for pinholes, for one control session (`alg.contract.Gateway`)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Granting:
 
 
 class SessionGateway:
-    """The gateway as one call of the ALG of `session` sees it; see `guard.MessageGateway`."""
+    """The gateway for one call of the ALG of `session`. Keeps `guard.MessageGateway`."""
 
     def __init__(self, parts: Granting, session: ControlSession, now: float) -> None:
         self._parts = parts
@@ -47,10 +47,10 @@ class SessionGateway:
         self._savepoint = self._parts.log.savepoint()
         self._actions = self._parts.outbox.savepoint()
 
-    # What the ALG may do
+    # For the ALG (see `alg.contract.Gateway`)
 
     def open_pinhole(self, request: PinholeRequest) -> Grant | Refusal:
-        """Reserve a pinhole, or expect a flow that the inside host opens."""
+        """Reserve a pinhole. If the inside host opens the flow, expect the flow instead."""
         session, now = self._session, self._now
         inside_listens = request.listener is session.facts.inside
         if self._is_at_limit():
@@ -76,27 +76,27 @@ class SessionGateway:
         return self._answer(Grant(found.number, found.visible), "reservations")
 
     def objection(self, proto: int, listen: Endpoint) -> str:
-        """Why nothing may lead to an inside endpoint."""
+        """Why nothing may be opened at an inside endpoint; empty if it may."""
         return self._parts.safety.of_endpoint(proto, listen, self._session.inside_addr)
 
     def close_pinhole(self, pinhole_id: int) -> None:
-        """Withdraw an unused pinhole, once the message has left."""
+        """Close an unused pinhole as soon as the message has left."""
         self._session.withdrawn = (*self._session.withdrawn, pinhole_id)
 
     def end(self, number: int) -> None:
-        """End what was granted."""
+        """End a pinhole and its flows, a reservation, or an expectation."""
         self._parts.pinholes.end(number, self._now)
         self._parts.expectations.withdraw(number)
 
     def inside_of(self, proto: int, outside: Endpoint) -> Endpoint | None:
-        """Whose an outside endpoint is."""
+        """The inside endpoint that an outside one leads to."""
         number = flow_id(proto, outside.port)
         binding = self._parts.mappings.inside_endpoint(proto, outside.addr, number)
         if binding is None:
             return None
         return Endpoint(binding.inside_addr, number_of(proto, binding.inside_id))
 
-    # What becomes of it
+    # For the caller of the ALG (see `guard.MessageGateway`)
 
     @property
     def granted(self) -> Collection[int]:
@@ -104,14 +104,14 @@ class SessionGateway:
         return self._granted.keys()
 
     def settle(self, named: Collection[int]) -> None:
-        """`named` wait for their messages; what no step named is taken back."""
+        """Keep `named` for the messages that name them, and take back everything else."""
         unnamed = [number for number in self._granted if number not in named]
         self._take_back(unnamed)
         self._session.granted = (*self._session.granted, *named)
         self._begin()
 
     def undo(self, error: Exception) -> None:
-        """Take back all that the call has changed, and tell."""
+        """Undo everything that the call has changed, and report the fault."""
         self._parts.log.roll_back(self._savepoint)
         self._parts.outbox.roll_back(self._actions)
         session = self._session

@@ -1,8 +1,8 @@
-"""The only place where an ALG is called.
+"""The only place where the machine of a control session is called.
 
-An ALG may raise, return steps that do not add up, or forget what it asked for. Here
-each call is made so that this costs its own control session only: what the call has
-changed is undone, the fault is counted and told, and the session goes on as plain NAT.
+An ALG may raise an exception, return steps that contradict the message, or never name what it
+asked for. A call that fails in this way harms only its own control session: what the call has
+changed is undone, the fault is counted and logged, and the session goes on as plain NAT.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from p4alg.alg.contract import (
 )
 
 FAULT = "fault"
-"""Why a session is detached whose ALG has failed."""
+"""The reason for which a session is detached whose ALG has failed."""
 _LONGEST_DATAGRAM = 65507
 _MOST_GROWTH = 65536
 _LONGEST_LINGER = 86400.0
@@ -38,28 +38,31 @@ _TAG_LIMIT = 1 << 64
 
 
 class StepError(Exception):
-    """The steps of an ALG do not add up."""
+    """The steps of an ALG are malformed, or do not fit the bytes that it was given."""
 
 
 class MessageGateway(Gateway, Protocol):
-    """The gateway of one call: what was granted in it can be told and taken back."""
+    """The gateway for one call of an ALG, with methods for its caller.
+
+    The caller learns what was granted in the call, and can take it back.
+    """
 
     @property
     def granted(self) -> Collection[int]:
-        """Numbers granted in this call."""
+        """The numbers of what was granted in this call."""
         ...
 
     def settle(self, named: Collection[int]) -> None:
-        """The call is over: `named` wait for their messages, the rest is taken back."""
+        """The call has ended. Keep `named` for the messages that name them; take back the rest."""
         ...
 
     def undo(self, error: Exception) -> None:
-        """The call failed with `error`: take back all that it has changed, and tell."""
+        """The call has failed with `error`. Undo all that it has changed, and report the fault."""
         ...
 
 
 class GuardedAlg:
-    """The machine of one control session (see `Alg.make`), called with care."""
+    """The machine of one control session (see `Alg.make`). It is not called again after a fault."""
 
     def __init__(self, machine: object, *, is_stream: bool) -> None:
         self._machine = machine
@@ -68,11 +71,11 @@ class GuardedAlg:
 
     @property
     def follows_data(self) -> bool:
-        """Whether the ALG reads the data flows it announced (`TransferAlg`)."""
+        """Whether the ALG reads the data flows that it announces (`TransferAlg`)."""
         return not self._failed and hasattr(self._machine, "receive_data")
 
     def tags(self) -> frozenset[int] | None:
-        """The tags that lead to the inside host; None if the ALG has none (`Tagged`)."""
+        """The tags of the session's inside host (`Tagged`); None if the ALG has no tags."""
         if self._failed or not isinstance(self._machine, Tagged):
             return None
         found = frozenset(self._machine.tags)
@@ -81,28 +84,28 @@ class GuardedAlg:
         return found
 
     def feed(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
-        """`StreamAlg.feed`; a `Detach` if that fails."""
+        """Call `StreamAlg.feed`. If that fails, the result is a `Detach`."""
         return self._steps("feed", (sender, data, gateway, now), gateway)
 
     def receive(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
-        """`DatagramAlg.receive`; a `Detach` if that fails."""
+        """Call `DatagramAlg.receive`. If that fails, the result is a `Detach`."""
         return self._steps("receive", (sender, data, gateway, now), gateway)
 
     def receive_data(
         self, opener: Endpoint, sender: Peer, data: bytes, gateway: Gateway, now: float
     ) -> Sequence[Step]:
-        """`TransferAlg.receive_data`; a `Detach` if that fails."""
+        """Call `TransferAlg.receive_data`. If that fails, the result is a `Detach`."""
         return self._steps("receive_data", (opener, sender, data, gateway, now), gateway)
 
     def tick(self, gateway: MessageGateway, now: float) -> bool:
-        """`Lasting.tick`, if the ALG has it; False if that failed."""
+        """Call `Lasting.tick` if the ALG has it. False if that fails."""
         machine = self._machine
         if isinstance(machine, Lasting):
             return self._plain(lambda: machine.tick(gateway, now), gateway)
         return True
 
     def ended(self, gateway: MessageGateway) -> bool:
-        """`Lasting.ended`, if the ALG has it; False if that failed."""
+        """Call `Lasting.ended` if the ALG has it. False if that fails."""
         machine = self._machine
         if isinstance(machine, Lasting):
             return self._plain(lambda: machine.ended(gateway), gateway)
@@ -123,7 +126,7 @@ class GuardedAlg:
     def _steps(self, method: str, args: tuple[Any, ...], gateway: Gateway) -> Sequence[Step]:
         if self._failed:
             return [Detach(FAULT)]
-        # Whoever carries messages hands on the gateway that the engine made.
+        # The follower passes on the gateway that the engine made, which has these methods.
         call = cast(MessageGateway, gateway)
         try:
             steps = list(getattr(self._machine, method)(*args))
@@ -139,7 +142,10 @@ class GuardedAlg:
     def _checked(
         self, steps: list[Step], size: int, granted: Collection[int], *, is_data: bool
     ) -> set[int]:
-        """The numbers that `steps` name of `granted`; `StepError` if they do not add up."""
+        """Check `steps` for a message of `size` bytes; `StepError` if they are wrong.
+
+        Returns the numbers of `granted` that the steps name.
+        """
         if len(steps) > _MOST_STEPS:
             raise StepError(f"{len(steps)} steps for {size} bytes")
         used = 0

@@ -1,4 +1,4 @@
-"""Counts, log lines and trace records of control sessions (G2, G3)."""
+"""Makes counts, log lines and trace records of what happens in control sessions (G2, G3)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from p4alg.stream.effects import Detached, Noticed, Seen
 
 
 class Reports:
-    """Tells operators what becomes of control messages."""
+    """Reports to operators what the gateway does with control messages."""
 
     def __init__(
         self, outbox: Outbox, counters: Counters, pinholes: Pinholes, expectations: Expectations
@@ -30,7 +30,7 @@ class Reports:
         self._counters.count(f"alg.{session.alg.name}.{name}")
 
     def seen(self, session: ControlSession, seen: Seen, now: float) -> None:
-        """A control message."""
+        """Report a control message."""
         direction = seen.sender.value
         if seen.verdict != "held":
             self.count(session, f"{direction}.messages")
@@ -43,7 +43,7 @@ class Reports:
         self._trace(session, seen, now)
 
     def noticed(self, session: ControlSession, notice: Noticed, now: float) -> None:
-        """What an ALG had to say; without a summary it is counted only."""
+        """Report an event that an ALG tells of. Without a summary it is only counted."""
         self.count(session, notice.event)
         if notice.summary:
             level = logging.WARNING if notice.is_warning else logging.INFO
@@ -52,7 +52,7 @@ class Reports:
             self._trace(session, told, now)
 
     def detached(self, session: ControlSession, detached: Detached) -> None:
-        """A session is not followed any more."""
+        """Report that a session is not read any more, and why."""
         kind = "protocol-errors" if detached.is_error else "detached"
         self.count(session, f"{kind}.{detached.reason}")
         is_bad = detached.is_error or detached.reason == FAULT
@@ -60,7 +60,7 @@ class Reports:
         self._outbox.log(logging.WARNING if is_bad else logging.INFO, text)
 
     def tables_refused(self, session: ControlSession, reason: str) -> None:
-        """The switch did not take what a message needs."""
+        """Report that the switch has refused the entries that a message needs."""
         self.count(session, "refused.tables")
         self._outbox.log(logging.WARNING, f"{session}: the switch refused: {reason}")
 
@@ -84,6 +84,6 @@ class Reports:
         )
 
     def _describe(self, number: int) -> str:
-        """What a message opens, in one line; empty for an endpoint that is only reserved."""
+        """A pinhole or expected flow in one line; empty for an endpoint that is only reserved."""
         found = self._pinholes.get(number) or self._expectations.get(number)
         return "" if found is None else str(found)

@@ -1,4 +1,4 @@
-"""A control session: a flow, the ALG that reads it, and what follows its packets."""
+"""A control session: a flow, the ALG that reads it, and the follower of its packets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from p4alg.undo import Tracked
 
 @dataclass(slots=True, eq=False)
 class ControlSession(Tracked):
-    """A control session that an ALG serves."""
+    """A control session that an ALG reads."""
 
     alg: Alg
     flow: Flow
@@ -24,32 +24,32 @@ class ControlSession(Tracked):
     machine: GuardedAlg
     stream: Follower
     outside_is_hairpin: bool
-    """Whether the other end is another inside host, behind an outside address of ours."""
+    """Whether the remote end is another inside host, reached by one of our outside addresses."""
     granted: tuple[int, ...] = ()
-    """Numbers of what messages were granted that have not left yet."""
+    """The numbers of what was granted to messages that have not left yet."""
     withdrawn: tuple[int, ...] = ()
-    """Numbers of pinholes to close once the message has left that took their place."""
+    """The numbers of pinholes to close when the message has left that replaces them."""
 
     def __str__(self) -> str:
         return f"{self.alg.name}: {self.owner}"
 
     @property
     def facts(self) -> SessionFacts:
-        """What the ALG knows of the session."""
+        """The facts that the ALG was given about the session."""
         return self.owner.facts
 
     @property
     def inside_addr(self) -> int:
-        """The inside host."""
+        """The address of the inside host."""
         return self.flow.key.inside_addr
 
     def peer_on(self, side: Side) -> Peer:
-        """Which end is on a side."""
+        """The end (client or server) that is on a side."""
         return self.facts.inside if side is Side.INSIDE else self.facts.inside.other
 
 
 def facts_of(flow: Flow) -> SessionFacts:
-    """What an ALG may know of a flow."""
+    """The facts that an ALG is given about a flow."""
     key = flow.key
     inside = Endpoint(key.inside_addr, key.inside_id)
     remote = Endpoint(key.remote_addr, key.remote_id)

@@ -1,4 +1,4 @@
-"""All control sessions: they begin, are found again, and leave."""
+"""The table of all control sessions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from p4alg.undo import TrackedCounts, TrackedDict, UndoLog
 
 
 class ControlSessions:
-    """Control sessions by the flow that they are, and what each ALG's have in common."""
+    """All control sessions, by the key of their flow, and the shared state of each ALG."""
 
     def __init__(
         self,
@@ -51,11 +51,11 @@ class ControlSessions:
         return len(self._by_key)
 
     def get(self, key: FlowKey | None) -> ControlSession | None:
-        """The control session that a flow is, if it is one."""
+        """The control session of the flow `key`; None if it is not one."""
         return None if key is None else self._by_key.get(key)
 
     def of_owner(self, owner: Owner | None) -> ControlSession | None:
-        """The control session that asked for a pinhole, if it is still there."""
+        """The control session that `owner` stands for; None if it has ended."""
         return None if owner is None else self._by_owner.get(owner)
 
     def all(self, alg: str | None = None) -> list[ControlSession]:
@@ -68,17 +68,17 @@ class ControlSessions:
 
     @property
     def shared(self) -> Mapping[str, Any]:
-        """What all sessions of an ALG have in common, by its name."""
+        """The state that all sessions of an ALG share (`Alg.share`), by the name of the ALG."""
         return self._shared
 
     def renew_shared(self, alg: str, now: float) -> None:
-        """Forget what all sessions of an ALG had in common."""
+        """Replace the shared state of an ALG by a new one."""
         self._shared[alg] = self._share(self._settings[alg], now)
 
     # Sessions begin and end
 
     def attach(self, flow: Flow, alg: Alg, *, hairpin: bool, now: float) -> ControlSession | None:
-        """Put a new flow under an ALG; None if that cannot be (then it is plain NAT)."""
+        """Make a new flow a control session of an ALG. If that cannot be, None: it is plain NAT."""
         if self._per_subscriber[flow.key.inside_addr] >= self._limits.controls_per_subscriber:
             self._counters.count(f"alg.{alg.name}.controls.refused")
             text = f"{alg.name}: control session limit of a host reached; not followed"
@@ -97,14 +97,14 @@ class ControlSessions:
         return session
 
     def renew(self, session: ControlSession, now: float) -> bool:
-        """Begin a session anew on the same flow; False if its ALG fails to."""
+        """Begin a session anew on the same flow. False if its ALG raises."""
         followed = self._followed(session.alg, session.owner, now)
         if followed is not None:
             session.machine, session.stream = followed
         return followed is not None
 
     def leave(self, session: ControlSession) -> bool:
-        """Forget a control session; its flow stays. False if it was forgotten before."""
+        """Forget a control session. Its flow stays. False if it was forgotten before."""
         if self._by_key.pop(session.flow.key, None) is None:
             return False
         self._by_owner.pop(session.owner, None)
@@ -113,7 +113,7 @@ class ControlSessions:
         return True
 
     def _followed(self, alg: Alg, owner: Owner, now: float) -> tuple[GuardedAlg, Follower] | None:
-        """A machine for a control session, and what carries its messages."""
+        """Make the machine of a control session and its follower; None if the ALG raises."""
         limits = self._limits
         try:
             made = alg.make(owner.facts, self._context(self._settings[alg.name], self._shared))
@@ -145,7 +145,7 @@ class ControlSessions:
         )
 
     def expired(self, alg: str, now: float) -> Sequence[int]:
-        """The numbers that an ALG's common state gives up by the clock."""
+        """The numbers of what the shared state of an ALG wants to end at this time."""
         shared = self._shared[alg]
         if not isinstance(shared, SharedState):
             return ()

@@ -1,7 +1,8 @@
-"""Tags by which the switch tells hosts apart that share an outside port (K1, `alg.Tagged`).
+"""Tags by which the switch tells apart hosts that share an outside port (K1, `Tagged`).
 
-Each host's tags follow from what its control sessions say they are; nobody has to
-take one back.
+The ALG of each control session says at any time which tags its session has. A host has the tags
+of all its sessions. What has to be written or deleted follows from a comparison with the tags
+that the switch has, so no ALG has to remove a tag.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from p4alg.undo import TrackedDict, TrackedSet, UndoLog
 
 
 class Tags:
-    """What the switch knows of the tags of each host that shares a port."""
+    """The tags in the switch, by the binding of the host that shares a port."""
 
     def __init__(self, mappings: Mappings, outbox: Outbox, log: UndoLog) -> None:
         self._mappings = mappings
@@ -29,7 +30,7 @@ class Tags:
         self._of: TrackedDict[Binding, TrackedSet[int]] = TrackedDict(log)
 
     def update(self, session: ControlSession) -> None:
-        """A message was read and has not left yet: the tags that it brought."""
+        """Write the new tags of a session. Called after a message was read, before it leaves."""
         binding = session.flow.binding
         if binding.kind is not Kind.SHARED:
             return
@@ -39,24 +40,25 @@ class Tags:
             self._add(binding, sorted(tag for tag in found if tag not in have))
 
     def tick(self, sessions: Iterable[ControlSession]) -> None:
-        """Forget the tags that no session of their host has any more."""
+        """Delete the tags that no session of their host has any more."""
         alive: dict[Binding, set[int]] = {}
         for session in sessions:
             binding = session.flow.binding
             if binding in self._of:
                 alive.setdefault(binding, set()).update(session.machine.tags() or ())
-        # Of a host whose messages nobody reads any more, what is there stays.
+        # A host without a session is not in `alive`: its sessions may have been left to the
+        # switch, which still needs the tags.
         for binding, tags in alive.items():
             self._remove(binding, sorted(tag for tag in self._of[binding] if tag not in tags))
 
     def flow_gone(self, flow: Flow) -> None:
-        """A flow has ended; with the last one of a host its tags go."""
+        """A flow has ended. If it was the last of its binding, delete the tags of that."""
         binding = flow.binding
         if binding in self._of and not binding.sessions:
             self._remove(binding, sorted(self._of[binding]))
 
     def adopt(self, present: Iterable[t.Entry]) -> list[t.Entry]:
-        """Take over the tags found in the switch; the entries to keep of them."""
+        """Take over tags that were found in the switch; returns their entries."""
         kept: list[t.Entry] = []
         for entry in present:
             if isinstance(entry, t.IkeIn):
