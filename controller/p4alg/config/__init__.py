@@ -1,1 +1,1 @@
-"""Files an operator writes: read with positions, refused with file, line and reason."""
+"""Reads the files that operators write. An error names the file, the line and the reason."""

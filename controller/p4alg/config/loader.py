@@ -1,4 +1,4 @@
-"""Reads a configuration file; refuses what contradicts itself, with file and line."""
+"""Reads and checks a configuration file. Errors name the file and the line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """Where the controller listens for commands, and keeps what they changed."""
+    """The socket where the controller takes commands, and the file that keeps their changes."""
 
     socket: Path
     state: Path
@@ -40,7 +40,7 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole configuration, free of contradictions."""
+    """A whole configuration, checked for contradictions."""
 
     switch: Switch
     control: Control
@@ -89,7 +89,7 @@ def from_item(root: Item, algs: Algs | None = None) -> Config:
 
 
 def default_socket() -> Path:
-    """The control socket where no configuration is read."""
+    """The control socket for commands that read no configuration."""
     return Path(os.environ.get(SOCKET_VARIABLE) or _SOCKET)
 
 
@@ -106,7 +106,7 @@ def _switch(item: Item) -> Switch:
 
 
 def _control(item: Item | None) -> Control:
-    """The environment wins over the file, so that one file serves a lab and a machine."""
+    """The control section. Environment variables win, so that one file serves lab and machine."""
     keys = item.mapping(optional=("socket", "state")) if item else {}
     socket = os.environ.get(SOCKET_VARIABLE) or (
         keys["socket"].text() if "socket" in keys else _SOCKET

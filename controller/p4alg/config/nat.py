@@ -1,4 +1,4 @@
-"""The `nat` section: pools, filtering, static mappings, destinations not translated."""
+"""Reads the `nat` section: pools, filtering, static mappings, and exempt destinations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ENDPOINT = re.compile(r"([0-9.]+):([0-9]{1,5})")
 
 @dataclass(frozen=True, slots=True)
 class Nat:
-    """What the section says."""
+    """The contents of the section."""
 
     pools: tuple[Prefix, ...]
     filter_mode: FilterMode
@@ -69,7 +69,7 @@ def read_nat(item: Item, zones: tuple[Zone, ...], routes: tuple[StaticRoute, ...
 
 
 def _exemption(there: Prefix) -> list[Rule]:
-    """Both directions of traffic with a prefix that is routed, not translated."""
+    """The rules that exempt both directions of traffic with a prefix from translation."""
     return [
         Rule(PolicyAction.EXEMPT, Side.INSIDE, destination=there),
         Rule(PolicyAction.EXEMPT, Side.OUTSIDE, source=there),
@@ -93,7 +93,7 @@ def _pools(item: Item, zones: tuple[Zone, ...]) -> tuple[Prefix, ...]:
 
 
 class _Statics:
-    """Static mappings, each checked against those before it."""
+    """Reads static mappings, and checks each against those read before."""
 
     def __init__(
         self, zones: tuple[Zone, ...], routes: tuple[StaticRoute, ...], pools: tuple[Prefix, ...]

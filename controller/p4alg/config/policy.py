@@ -1,4 +1,4 @@
-"""The `policy` section: ordered rules, the first that matches wins."""
+"""Reads the `policy` section: a list of rules, of which the first that matches decides."""
 
 from __future__ import annotations
 

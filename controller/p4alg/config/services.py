@@ -1,4 +1,4 @@
-"""The `services` and `algs` sections: which ALG is active on which ports, with which options."""
+"""Reads the sections `services` and `algs`: the ports and the options of each ALG."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Algs = Mapping[str, Alg]
 
 
 def predefined(algs: Algs) -> Services:
-    """Services that exist without being configured: each ALG's own, by its name."""
+    """The services that exist without configuration: one for each ALG, with the ALG's name."""
     return {
         name: tuple(PortSpan(proto, port, port) for proto, port in alg.services)
         for name, alg in algs.items()
@@ -26,7 +26,7 @@ def predefined(algs: Algs) -> Services:
 
 
 def read_services(section: Item | None, algs: Algs) -> Services:
-    """All services by name: the predefined and the operator's own."""
+    """All services by name: the predefined ones, and those of the operator."""
     services = predefined(algs)
     for name, item in section.entries().items() if section else ():
         if name in algs:
@@ -51,14 +51,14 @@ def _range(item: Item) -> PortSpan:
 
 
 def read_algs(section: Item | None, services: Services, algs: Algs) -> tuple[AlgSettings, ...]:
-    """All ALGs; those not mentioned are as their descriptors say, on the service of their name."""
+    """The settings of all ALGs. One that is not mentioned has the defaults of its descriptor."""
     entries = section.mapping(optional=algs) if section else {}
     reader = _Claims(services)
     return tuple(reader.read(alg, section, entries.get(name)) for name, alg in algs.items())
 
 
 class _Claims:
-    """Reads ALGs one after the other; no port may be claimed by two of them."""
+    """Reads ALGs one after the other, and refuses a port that two of them claim."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -98,7 +98,7 @@ class _Claims:
 
 
 def _value(item: Item, option: Option) -> Value:
-    """The value of an option, which is of its type and within its bounds."""
+    """The value of an option. It must have the type and be within the bounds of the option."""
     if isinstance(option.default, bool):
         return item.boolean()
     if isinstance(option.default, str):

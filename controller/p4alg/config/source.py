@@ -1,9 +1,10 @@
-"""YAML with positions: every value knows the file and line it came from.
+"""Reads YAML with positions: every value knows the file and the line it came from.
 
-Generic to any of our YAML files; knows no key by name. Readers ask an `Item`
-for what they expect and get either that or a `ConfigError` naming the line.
-Duplicate keys, aliases (a few lines of them expand without end) and tags are
-refused; what YAML takes for a date is text.
+It serves all our YAML files and knows no key by name. A reader asks an `Item` for the type of value
+that it expects, and gets the value or a `ConfigError` with the line.
+
+Duplicate keys, aliases and tags are refused. Aliases are refused because a few lines of them can
+expand into more than fits into memory. What YAML takes for a date is text here.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import yaml
 from p4alg.config.errors import ConfigError
 
 MAX_BYTES = 1 << 20
-"""A larger file is refused unread."""
+"""The most bytes of a file. A larger one is refused without being parsed."""
 
 Scalar = str | int | float | bool | None
 _KINDS = ("str", "int", "float", "bool", "null")
@@ -26,20 +27,20 @@ _KINDS = ("str", "int", "float", "bool", "null")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A value of a YAML file with its position; `value` is a scalar, a dict or a list of Items."""
+    """A value of a YAML file with its position: a scalar, or a dict or list of Items."""
 
     file: str
     line: int
     value: Scalar | dict[str, Item] | list[Item]
 
     def error(self, reason: str) -> ConfigError:
-        """A `ConfigError` for this place, for the caller to raise."""
+        """Make a `ConfigError` for this line; the caller raises it."""
         return ConfigError(f"{self.file}:{self.line}: {reason}")
 
     def mapping(
         self, required: Iterable[str] = (), optional: Iterable[str] = ()
     ) -> dict[str, Item]:
-        """The keys of a mapping; missing and unknown ones are errors."""
+        """The values of a mapping by key. A missing or an unknown key is an error."""
         known = [*required, *optional]
         found = self.entries()
         for key, item in found.items():
@@ -51,7 +52,7 @@ class Item:
         return found
 
     def entries(self) -> dict[str, Item]:
-        """A mapping whose keys the operator chooses."""
+        """The values of a mapping whose keys the operator may choose."""
         if not isinstance(self.value, dict):
             raise self.error("expected a mapping (key: value)")
         return self.value
@@ -175,7 +176,7 @@ def _item(loader: yaml.SafeLoader, node: yaml.Node, name: str, seen: set[int]) -
                 raise ConfigError(f"{name}:{key_line}: a key must be plain text")
             if key.value in found:
                 raise ConfigError(f"{name}:{key_line}: '{key.value}' is given twice")
-            # A value's place is where its key is: that is where one looks for it.
+            # The line of a value is that of its key, since that is where a reader looks first.
             found[key.value] = replace(_item(loader, value, name, seen), line=key_line)
         return Item(name, line, found)
     if isinstance(node, yaml.SequenceNode):
@@ -188,6 +189,7 @@ def _item(loader: yaml.SafeLoader, node: yaml.Node, name: str, seen: set[int]) -
     except (ValueError, KeyError):
         raise ConfigError(f"{name}:{line}: '{node.value}' is not a {kind}") from None
     if isinstance(scalar, int) and scalar.bit_length() > 64:
-        # Python refuses to write numbers of thousands of digits out, also in an error.
+        # Python refuses to convert an int of thousands of digits to text, and so
+        # an error message that quotes the number could not be made.
         raise ConfigError(f"{name}:{line}: the number is too large")
     return Item(name, line, scalar)

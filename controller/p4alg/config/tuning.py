@@ -1,4 +1,4 @@
-"""The `timers` and `limits` sections: every field of the settings of that name."""
+"""Reads the sections `timers` and `limits`; their keys are the fields of those settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from p4alg.engine.settings import Limits, Timers
 
 _LONGEST = 7 * 86400.0
 _CEILINGS = {
-    # What the tables of the program hold.
+    # The sizes of the tables of the P4 program.
     "bindings": p4constants.SIZE_MAPPING,
     "bindings_per_subscriber": p4constants.SIZE_MAPPING,
     "sessions": p4constants.SIZE_SESSION,
@@ -28,7 +28,7 @@ _TOTALS = ("bindings", "sessions", "pinholes")
 
 
 def read_timers(item: Item | None) -> Timers:
-    """Timers in seconds."""
+    """The timers, in seconds."""
     names = [field.name for field in fields(Timers)]
     keys = item.mapping(optional=names) if item else {}
     low = {"port_rest": 0.0}
@@ -39,7 +39,7 @@ def read_timers(item: Item | None) -> Timers:
 
 
 def read_limits(item: Item | None) -> Limits:
-    """Limits; one for a part must not be above that for the whole."""
+    """The limits. One for a subscriber or a control session must not be above that for all."""
     names = [field.name for field in fields(Limits)]
     keys = item.mapping(optional=names) if item else {}
     lifetimes = {
@@ -64,7 +64,7 @@ def read_limits(item: Item | None) -> Limits:
         whole = counts.get(total, getattr(limits, total))
         if share in counts and counts[share] > whole:
             raise keys[share].error(f"{share} is above {total} ({whole})")
-        # A default share gives way to a smaller whole.
+        # If only the total is configured and is below the default share, the share is lowered.
         counts.setdefault(share, min(whole, getattr(limits, share)))
     whole = counts.get("pinholes", limits.pinholes)
     if counts.setdefault("pinholes_per_control", min(whole, limits.pinholes_per_control)) > whole:

@@ -1,4 +1,4 @@
-"""The `zones` and `routes` sections: the networks around the gateway."""
+"""Reads the sections `zones` and `routes`: the networks around the gateway."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SIDES = {"inside": Side.INSIDE, "outside": Side.OUTSIDE}
 
 
 def prefix(network: IPv4Network) -> Prefix:
-    """The engine's form of a prefix."""
+    """A network as the engine's `Prefix`."""
     return Prefix(int(network.network_address), network.prefixlen)
 
 
 def network_of(zone: Zone) -> IPv4Network:
-    """The network a zone is on."""
+    """The IP network of a zone."""
     return IPv4Interface((zone.addr, zone.prefix_len)).network
 
 
@@ -32,7 +32,7 @@ def zone_of(addr: int, zones: tuple[Zone, ...]) -> Zone | None:
 
 
 def read_zones(item: Item) -> tuple[Zone, ...]:
-    """All zones, numbered in the order of the file."""
+    """The zones, numbered in the order of the file."""
     entries = item.entries()
     if len(entries) > MAX_ZONES:
         raise item.error(f"more than {MAX_ZONES} zones")
@@ -53,7 +53,7 @@ def read_zones(item: Item) -> tuple[Zone, ...]:
 
 
 def read_routes(item: Item | None, zones: tuple[Zone, ...]) -> tuple[StaticRoute, ...]:
-    """Static routes, each by a router in some zone."""
+    """The static routes. The router of each is in one of the zones."""
     routes: dict[Prefix, StaticRoute] = {}
     for entry in item.sequence() if item else ():
         keys = entry.mapping(required=("to", "via"))
