@@ -1,4 +1,4 @@
-"""`p4alg alg`: switch ALGs on and off and bind them to services, live."""
+"""`p4alg alg`: switch ALGs of the running controller on and off, and bind them to services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`p4alg check`: validate a configuration."""
+"""`p4alg check`: read a configuration and report the first error in it."""
 
 from __future__ import annotations
 

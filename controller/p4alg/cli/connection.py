@@ -1,4 +1,4 @@
-"""Which controller a command talks to."""
+"""Finds the control socket of the controller that a command talks to."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ def add_socket(parser: argparse.ArgumentParser) -> None:
 
 
 def client(args: argparse.Namespace) -> Client:
-    """The controller asked for: by option, by environment, of the lab, of the machine."""
+    """A client of the controller that `find` finds."""
     return Client(find(args))
 
 
 def find(args: argparse.Namespace) -> Path:
-    """The socket of the controller asked for."""
+    """The socket that the option names, else the environment, else that of the lab that is up.
+
+    Without any of these it is the default socket of the machine.
+    """
     if args.socket is not None:
         chosen: Path = args.socket
         return chosen

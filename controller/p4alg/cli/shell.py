@@ -1,8 +1,8 @@
 """`p4alg shell`: p4runtime-shell on the running switch.
 
-It needs an older protobuf than the controller, so it runs in the environment
-of the PTF tests. It connects with a lower election id than the controller's
-and so may read everything and write nothing.
+p4runtime-shell needs an older protobuf than the controller, so it runs in the environment of the
+PTF tests. It connects with a lower election id than the controller. By that it can read
+everything and write nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`p4alg show`: what the running controller and its switch hold."""
+"""`p4alg show`: prints the state of the running controller and of its switch."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ _COLUMNS: dict[str, dict[str, str]] = {
     "events": {"time": "TIME", "level": "LEVEL", "text": "EVENT"},
 }
 _STATE = 5
-"""Letters of a session's state that a terminal of 80 columns has room for."""
+"""The letters of a session's state that are shown, so that a row fits 80 columns."""
 _OWN_VIEWS = (*_COLUMNS, "counters", "switch")
 
 
 def views() -> dict[str, View | None]:
-    """Every view by name; those that an ALG brings with how they are shown."""
+    """All views by name. The value is the `View` of one that an ALG brings, None for our own."""
     found: dict[str, View | None] = dict.fromkeys(_OWN_VIEWS)
     for alg in registry.algs().values():
         found.update(alg.views)
@@ -85,7 +85,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def lines(what: str, result: Any) -> list[str]:
-    """A view as lines of text."""
+    """The result of a view as lines of text for a terminal."""
     if what == "counters":
         width = max((len(name) for name in result), default=0)
         shown = [f"{name:<{width}}  {number}" for name, number in result.items()]
@@ -105,7 +105,7 @@ def lines(what: str, result: Any) -> list[str]:
 
 
 def _what(row: Row) -> str:
-    """The ALG of a session and what it is to it."""
+    """The ALG of a session, and the label that it gave the session."""
     alg, label = str(row.get("alg") or ""), str(row.get("label") or "")
     return label if label.startswith(alg) else f"{alg} {label}"
 

@@ -1,4 +1,4 @@
-"""Rows as aligned columns for a terminal of 80 columns."""
+"""Formats rows as aligned columns of text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Row = Mapping[str, object]
 
 
 def text(value: object) -> str:
-    """A value as a person reads it."""
+    """A value as text for people: yes or no, lists with commas, `-` for nothing."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -19,7 +19,7 @@ def text(value: object) -> str:
 
 
 def render(rows: Sequence[Row], columns: Mapping[str, str]) -> list[str]:
-    """Lines for `rows`; `columns` maps keys to headings, in order."""
+    """A line of headings, and a line for each row. `columns` maps keys to headings, in order."""
     cells = [list(columns.values())]
     cells += [[text(row.get(key)) for key in columns] for row in rows]
     widths = [max(len(line[n]) for line in cells) for n in range(len(columns))]

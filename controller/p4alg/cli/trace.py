@@ -1,4 +1,4 @@
-"""`p4alg trace`: each control message as it passes: read, rewritten, opened."""
+"""`p4alg trace`: prints each control message while it passes, and the pinholes it opens."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from p4alg.cli.connection import add_socket, client
 from p4alg.config.errors import UsageError
 
 _SHOWN = 160
+"""The most bytes of a message that are shown on a line."""
 
 
 def register(commands: Any) -> None:
@@ -46,14 +47,14 @@ def _wanted(record: dict[str, Any], alg: str | None, host: str | None) -> bool:
 
 
 def lines(record: dict[str, Any]) -> list[str]:
-    """A record as lines of text."""
+    """A trace record as lines of text for a terminal."""
     clock = record["time"][11:23]
     arrow = "->" if record["sender"] == "client" else "<-"
     why = f" ({record['reason']})" if record["reason"] else ""
     head = f"{clock} {record['alg']} {record['client']} {arrow} {record['server']}"
     shown = [f"{head} {record['verdict']}{why}"]
     if not record["before"]:
-        # What has no bytes is not a message but a turn the session took.
+        # A record without bytes is an event of the session, not a message.
         shown.append(f"  {record['summary']}")
     elif record["before"].count("\r\n") > 1:
         shown += _text(record)
@@ -68,7 +69,7 @@ def lines(record: dict[str, Any]) -> list[str]:
 
 
 def _text(record: dict[str, Any]) -> list[str]:
-    """A message of lines: the first, what it is about, and the lines that were changed."""
+    """A message of several lines: its first line, the summary, and the lines that were changed."""
     before = record["before"].split("\r\n")
     after = record["after"].split("\r\n") if record["after"] else before
     shown = [f"  {_bytes(before[0])}", f"  {record['summary']}"]
@@ -79,7 +80,7 @@ def _text(record: dict[str, Any]) -> list[str]:
 
 
 def _bytes(data: str) -> str:
-    """Bytes as text: what is not printable escaped, what is long cut."""
+    """Bytes as printable text. Other bytes are escaped, and a long text is cut."""
     cut = data[:_SHOWN]
     text = cut.encode("unicode_escape").decode("ascii")
     return text + ("..." if len(data) > _SHOWN else "")
