@@ -1,1 +1,1 @@
-"""The running controller: its composition, its Unix socket, and clients of that."""
+"""The running controller: the joining of its parts, its control socket, and a client."""

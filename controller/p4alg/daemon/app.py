@@ -1,4 +1,4 @@
-"""`p4alg run`: joins configuration, engine, switch and control socket."""
+"""The controller of `p4alg run`: joins configuration, engine, switch and control socket."""
 
 from __future__ import annotations
 
@@ -31,11 +31,14 @@ from p4alg.engine.faults import describe
 from p4alg.engine.layout import all_entries
 
 MAX_EVENTS = 1000
-"""Log records that `show events` remembers."""
+"""The most log records that are kept for `show events`."""
 
 
 async def run(config: Config) -> None:
-    """Serve until SIGTERM or SIGINT; `UserError` if it cannot start or loses the switch."""
+    """Run a controller until SIGTERM or SIGINT.
+
+    Raises `UserError` if it cannot start, or if it loses the switch.
+    """
     settings = store.load(config.control.state, config.settings)
     try:
         too_much = overflow(all_entries(settings), shipped())
@@ -44,9 +47,10 @@ async def run(config: Config) -> None:
     if too_much:
         raise UsageError(f"the configuration {too_much}")
     engine = Engine(settings, random.SystemRandom())
-    # Before the switch is touched: another controller may be in charge of it.
+    # Another controller may be in charge of the switch. It serves the socket then, so this
+    # fails before the switch is touched.
     server.claim(config.control.socket)
-    # finsy tells of every failure at length, also of those we report ourselves.
+    # finsy logs every failure at length. We report the failures that matter ourselves.
     logging.getLogger("finsy").setLevel(logging.CRITICAL + 1)
     try:
         async with connect(config.switch.grpc, config.switch.device_id, shipped()) as target:
@@ -71,7 +75,7 @@ class App:
         self.traces = server.Traces()
 
     async def run(self) -> None:
-        """Take the switch over, serve, and on a signal let it go on alone."""
+        """Take over the switch and serve. On a signal, leave the switch to itself and return."""
         try:
             await self._run()
         except TargetError as error:
@@ -97,7 +101,7 @@ class App:
         print("p4alg: stopped; the switch goes on forwarding", flush=True)
 
     async def _serve(self, stop: asyncio.Event) -> None:
-        """Serve until `stop`, then carry out what is queued; `TargetError` on loss."""
+        """Serve until `stop`, and carry out what is queued; `TargetError` if the switch is lost."""
 
         async def end() -> None:
             await stop.wait()
@@ -130,12 +134,12 @@ class App:
         )
 
     def record(self, record: LogRecord | TraceRecord) -> None:
-        """Tell the operator, or whoever traces."""
+        """Show a log record to the operator, or give a trace record to those who trace."""
         if isinstance(record, LogRecord):
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             level = logging.getLevelName(record.level).lower()
             self._events.append({"time": now, "level": level, "text": record.text})
-            # Nobody may be there to read it any more.
+            # The reader of our standard error may be gone. That must not end the controller.
             with suppress(OSError, ValueError):
                 print(f"{now} {level}: {record.text}", file=sys.stderr, flush=True)
         elif self.traces.wanted:
@@ -169,7 +173,7 @@ class App:
         except TargetError as error:
             return failure(f"{self._config.switch.grpc}: {error}", 1)
         except Exception as error:
-            # A mistake of ours, or of an ALG that shows something, costs one command.
+            # A fault here or in a view of an ALG ends this command, and not the controller.
             text = f"fault: command {request.get('command')}: {describe(error)}"
             self.record(LogRecord(logging.ERROR, text))
             return failure("that failed inside the controller: see 'p4alg show events'", 1)
@@ -224,7 +228,7 @@ class App:
 
 
 def _first(error: object) -> str:
-    """The first line of what went wrong, out of the groups it may be wrapped in."""
+    """The first line of an error, or of the first error in an exception group."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

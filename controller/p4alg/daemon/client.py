@@ -1,4 +1,4 @@
-"""Talking to a running controller; errors say what to do."""
+"""The client of a running controller. Its errors tell the user what to do."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ _TIMEOUT = 20.0
 
 
 class Client:
-    """A connection to the control socket at `path`."""
+    """Talks to the controller that serves the control socket at `path`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def call(self, command: str, **arguments: Any) -> Any:
-        """Carry out a command; `UserError` or `UsageError` as the controller says."""
+        """Carry out a command and return its result.
+
+        Raises `UserError` or `UsageError` with the text of the controller if it refuses.
+        """
         request = encode({"command": command, **arguments})
         if len(request) > MAX_REQUEST:
             raise UsageError(f"the command is longer than {MAX_REQUEST} bytes: give fewer names")
@@ -37,7 +40,7 @@ class Client:
         raise _refusal(reply)
 
     def trace(self) -> Iterator[dict[str, Any]]:
-        """Trace records as they come, until the controller ends."""
+        """Yield trace records as they come, until the controller ends."""
         with self._connect() as link:
             try:
                 link.sendall(encode({"command": "trace"}))
@@ -67,6 +70,6 @@ class Client:
 
 
 def _refusal(reply: dict[str, Any]) -> UserError:
-    """The error that a reply tells of."""
+    """The error to raise for a reply that refuses."""
     error = str(reply.get("error", "the controller gave no reason"))
     return UsageError(error) if reply.get("status") == 2 else UserError(error)

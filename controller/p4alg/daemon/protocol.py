@@ -1,8 +1,8 @@
 """Requests and replies on the control socket: one JSON object a line.
 
-Request ``{"command": NAME, ...arguments}``; reply ``{"ok": true, "result": ...}`` or
-``{"ok": false, "error": TEXT, "status": EXIT_STATUS}``. `trace` is answered by one
-object a message until the client leaves.
+A request is ``{"command": NAME, ...arguments}``. A reply is ``{"ok": true, "result": ...}`` or
+``{"ok": false, "error": TEXT, "status": EXIT_STATUS}``. The command `trace` has no reply. The
+server sends an object for each control message instead, until the client closes the connection.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import json
 from typing import Any
 
 MAX_REQUEST = 65536
-"""Longest request, bytes."""
+"""The most bytes of a request."""
 
 
 class ProtocolError(ValueError):
-    """A request that is not one; the text is one line."""
+    """A line that is not a message of this protocol. The text is one line."""
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """A message as a line."""
+    """Make a line of a message."""
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
 def decode(line: bytes) -> dict[str, Any]:
-    """A line as a message."""
+    """Make a message of a line; `ProtocolError` if it is not one."""
     try:
         message = json.loads(line)
     except (ValueError, RecursionError):
@@ -35,10 +35,10 @@ def decode(line: bytes) -> dict[str, Any]:
 
 
 def success(result: Any) -> dict[str, Any]:
-    """The reply to a command that was carried out."""
+    """Make the reply to a command that was carried out."""
     return {"ok": True, "result": result}
 
 
 def failure(error: str, status: int) -> dict[str, Any]:
-    """The reply to one that was not; `status` is the exit status for the user."""
+    """Make the reply to a command that was not carried out. `status` is the user's exit status."""
     return {"ok": False, "error": error, "status": status}

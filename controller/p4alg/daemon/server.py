@@ -1,6 +1,6 @@
-"""The control socket: commands in, replies out, and live traces.
+"""The server of the control socket: it answers commands, and sends traces to those who ask.
 
-Only root, or whoever runs the controller, may connect (mode 0600).
+Only root and the user who runs the controller may connect (mode 0600).
 """
 
 from __future__ import annotations
@@ -17,27 +17,28 @@ from p4alg.config.errors import UserError
 from p4alg.daemon.protocol import MAX_REQUEST, ProtocolError, decode, encode, failure
 
 MAX_CLIENTS = 32
+"""The most connections at the same time."""
 _PATIENCE = 2.0
-"""Seconds to wait for the words of a client that is sent away."""
+"""Seconds to wait for the request of a client that is refused because there are too many."""
 MAX_TRACED = 1024
-"""Trace records that wait for one slow client; what is beyond is counted and told."""
+"""The most trace records that wait for a slow client. It is told how many more it missed."""
 
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class Traces:
-    """Hands records to every client that traces."""
+    """Gives trace records to every client that asked for them."""
 
     def __init__(self) -> None:
         self._queues: dict[asyncio.Queue[dict[str, Any]], int] = {}
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody traces."""
+        """Whether a client has asked for traces."""
         return bool(self._queues)
 
     def publish(self, record: dict[str, Any]) -> None:
-        """Give a record to all; never waits."""
+        """Give a record to all these clients. Never waits for a slow one."""
         for queue in self._queues:
             try:
                 if self._queues[queue]:
@@ -49,7 +50,7 @@ class Traces:
                 self._queues[queue] += 1
 
     async def follow(self) -> AsyncIterator[dict[str, Any]]:
-        """Records from now on."""
+        """Yield the records that are published from now on."""
         queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_TRACED)
         self._queues[queue] = 0
         try:
@@ -61,7 +62,7 @@ class Traces:
 
 @asynccontextmanager
 async def serve(path: Path, handler: Handler, traces: Traces) -> AsyncIterator[None]:
-    """Listen on `path` while in the context; `UserError` if that cannot be."""
+    """Serve `path` while in the context. Raises `UserError` if that is not possible."""
     claim(path)
     clients = 0
 
@@ -70,7 +71,8 @@ async def serve(path: Path, handler: Handler, traces: Traces) -> AsyncIterator[N
         clients += 1
         try:
             if clients > MAX_CLIENTS:
-                # Read first: a connection closed on unread words loses the answer.
+                # The request has to be read. If a socket is closed with unread data in it,
+                # the kernel may throw our answer away.
                 async with asyncio.timeout(_PATIENCE):
                     await reader.readline()
                 writer.write(encode(failure("too many clients: try again later", 1)))
@@ -84,8 +86,8 @@ async def serve(path: Path, handler: Handler, traces: Traces) -> AsyncIterator[N
             ValueError,
             asyncio.CancelledError,
         ):
-            # The client left, sent a line without end, or the controller stops:
-            # asyncio reports what a connection's task raises as an error of ours.
+            # The client has left, has sent a line that is too long, or the controller stops.
+            # None of these is a fault, and asyncio would report one if it were raised here.
             return
         finally:
             clients -= 1
@@ -140,9 +142,9 @@ async def _trace(
 
 
 def claim(path: Path) -> None:
-    """Make sure that nobody serves `path`; remove what a crash left there.
+    """Make sure that nobody serves `path`, and remove a socket that a crash left there.
 
-    Raises `UserError` if somebody does, or the place cannot be used.
+    Raises `UserError` if another controller serves it, or if the place cannot be used.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -154,7 +156,8 @@ def claim(path: Path) -> None:
 
 
 def _free(path: Path) -> None:
-    # To connect to what is no socket is refused as well: it must not be taken for a dead one.
+    # A connection to a regular file is refused too. It must not be taken for the socket of a
+    # controller that has crashed, and be removed.
     if path.exists() and not path.is_socket():
         raise _unusable(path, "it is not a socket")
     with socket.socket(socket.AF_UNIX) as probe:

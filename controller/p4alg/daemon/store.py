@@ -1,4 +1,7 @@
-"""What commands changed, kept over restarts: a JSON file replaced in one step."""
+"""Keeps what commands have changed over restarts, in a JSON file.
+
+The file is replaced in one step, so that a crash leaves either the old or the new one.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,10 @@ _VERSION = 1
 
 
 def load(path: Path, settings: Settings) -> Settings:
-    """The settings with what commands changed; what no longer exists is left out.
+    """Return `settings` with the changes that the file `path` keeps.
 
-    Raises `UserError` if the file is damaged.
+    Changes of ALGs or services that no longer exist are left out. Raises `UserError` if the
+    file is damaged.
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -50,7 +54,7 @@ def load(path: Path, settings: Settings) -> Settings:
 
 
 def save(path: Path, algs: Sequence[tuple[str, bool, Sequence[str]]]) -> None:
-    """Record name, whether enabled, and services of each ALG."""
+    """Write the file: for each ALG its name, whether it is on, and its services."""
     content = {
         "version": _VERSION,
         "algs": {
