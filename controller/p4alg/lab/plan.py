@@ -1,4 +1,4 @@
-"""The commands that build a lab. Pure: returns argument vectors, runs nothing."""
+"""Makes the commands that build a lab. Pure: it returns argument vectors and runs nothing."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ TARGETS = ("embedded", "bmv2")
 
 Command = list[str]
 
-# An interface that computes checksums late hands the switch packets with wrong
-# ones; one that merges segments hands it packets no wire could carry.
+# With checksum offload the switch would get packets whose checksums are not computed yet, and
+# with segmentation offload packets that are larger than any link can carry.
 _OFFLOADS = ("tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off")
 
 
@@ -40,11 +40,12 @@ def port_interface(host: Host) -> str:
 
 
 def build(prefix: str, topology: Topology) -> list[Command]:
-    """The commands that make the namespaces and wires; in order, each must succeed."""
+    """The commands that make namespaces and links, in order. Each of them must succeed."""
     commands: list[Command] = []
     for space in namespaces(prefix, topology):
         commands.append(["ip", "netns", "add", space])
-        # Before any interface exists, so that none ever sends a router solicitation.
+        # IPv6 is switched off before there is an interface. Otherwise the interface would
+        # send router solicitations, which are not part of any test.
         off = "for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do [ ! -e $f ] || echo 1 >$f; done"
         commands.append(inside(space, "sh", "-c", off))
         commands.append(["ip", "-n", space, "link", "set", "lo", "up"])
@@ -57,7 +58,7 @@ def build(prefix: str, topology: Topology) -> list[Command]:
 def _wire(switch: str, space: str, host: Host) -> list[Command]:
     port = port_interface(host)
     mac = f"02:00:00:00:{host.port >> 8:02x}:{host.port & 255:02x}"
-    # Both ends are born in their namespaces: nothing to leave behind elsewhere.
+    # Both ends are made inside their namespaces. So nothing is left elsewhere after a crash.
     end = ["peer", "name", "eth0", "address", mac, "netns", space]
     commands = [
         ["ip", "link", "add", port, "netns", switch, "type", "veth", *end],
@@ -75,7 +76,7 @@ def _wire(switch: str, space: str, host: Host) -> list[Command]:
 
 
 def switch_command(target: str, topology: Topology, python: str) -> Command:
-    """The command of the switch, to be run in its namespace; `python` is the interpreter."""
+    """The command that runs the switch. `python` is the interpreter for the embedded one."""
     ports: Command = []
     for host in topology.hosts:
         ports += ["-i", f"{host.port}@{port_interface(host)}"]
@@ -90,5 +91,5 @@ def switch_command(target: str, topology: Topology, python: str) -> Command:
 
 
 def controller_command(config: Path, python: str) -> Command:
-    """The command of the controller, to be run in the switch's namespace."""
+    """The command that runs the controller. It belongs into the namespace of the switch."""
     return [python, "-m", "p4alg", "run", "-c", str(config)]

@@ -1,4 +1,4 @@
-"""Builds and removes labs: the I/O around `plan` and `state`."""
+"""Builds and removes labs: runs the commands of `plan` and keeps the `state`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from p4alg.lab.state import Process, State
 from p4alg.lab.topology import SWITCH, Topology
 
 START_SECONDS = 20.0
-"""How long a switch may take until it serves P4Runtime."""
+"""Seconds that a switch may take until it serves P4Runtime."""
 STOP_SECONDS = 5.0
-"""How long a process may take to end before it is killed."""
+"""Seconds that a process may take to end before it is killed."""
 CONTROLLER = "controller"
 _SOCKET = "control.sock"
 _POLL = 0.1
 _LISTENING = {"tcp": "0A", "udp": "07"}
-"""The state of a socket that waits for whoever comes (proc(5))."""
+"""How the state of a socket that listens is written in /proc/net (proc(5)), by protocol."""
 
 
 def up(
@@ -32,8 +32,8 @@ def up(
 ) -> State:
     """Build a lab and start its switch, and a controller on it if `config` is given.
 
-    Both run under the interpreter `python`, whose p4alg need not be this one.
-    Undoes itself when any step fails. Raises `UserError`.
+    Both run with the interpreter `python`, which may have another p4alg installed than this one.
+    If a step fails, everything is removed again and `UserError` is raised.
     """
     folder, prefix = state.directory(), state.prefix()
     _require(target)
@@ -59,7 +59,7 @@ def up(
 
 
 def down() -> bool:
-    """Remove the lab, whatever state it is in; False if there was none."""
+    """Remove the lab, whatever state it is in. False if there is none."""
     folder = state.directory()
     lab = state.load(folder)
     if lab is None:
@@ -68,8 +68,8 @@ def down() -> bool:
         raise UserError("only root can remove network namespaces: use sudo")
     _end(lab.processes)
     spaces = _existing() & set(lab.hosts.values())
-    # Whatever runs in the lab's own namespaces was started there: `lab exec`, or a
-    # process that a crash kept from being recorded.
+    # Other processes may run in the namespaces of the lab: those that `lab exec` started, and
+    # those that were not recorded because of a crash. All of them belong to the lab.
     _end([p for space in spaces for p in _inhabitants(space)])
     for space in spaces:
         _do(["ip", "netns", "del", space])
@@ -78,10 +78,10 @@ def down() -> bool:
 
 
 def start_controller(config: Path, python: str = sys.executable) -> Process:
-    """Run a controller on the switch of the lab that is up; waits until it serves.
+    """Run a controller on the switch of the lab that is up, and wait until it serves.
 
-    What commands changed is kept in the lab's own directory, and so survives a
-    restart of the controller but not the lab.
+    It keeps what commands change in the directory of the lab. So the changes survive a restart of
+    the controller, and are gone with the lab.
     """
     folder, lab = state.directory(), current()
     if any(p.name == CONTROLLER and p.alive() for p in lab.processes):
@@ -109,9 +109,9 @@ def start_controller(config: Path, python: str = sys.executable) -> Process:
 def start(
     name: str, host: str, command: list[str], environment: dict[str, str] | None = None
 ) -> Process:
-    """Run a command in a host of the lab until the lab goes; its output is in the logs.
+    """Start a command in a host of the lab; it runs until the lab is removed.
 
-    Raises `UserError` if it ends at once.
+    Its output goes to the logs of the lab. Raises `UserError` if it ends at once.
     """
     folder, lab = state.directory(), current()
     with _log(folder, name).open("wb") as log:
@@ -133,7 +133,10 @@ def start(
 
 
 def sweep() -> None:
-    """Remove what a killed run left of namespaces with our prefix, and what runs there."""
+    """Remove the lab and all namespaces with its prefix, with the processes in them.
+
+    It cleans up after a run that was killed before it could record what it made.
+    """
     down()
     spaces = [space for space in _existing() if space.startswith(state.prefix())]
     _end([process for space in spaces for process in _inhabitants(space)])
@@ -142,12 +145,12 @@ def sweep() -> None:
 
 
 def stop(name: str) -> None:
-    """End a process of the lab, and wait until it has ended."""
+    """End the process `name` of the lab, and wait until it has ended."""
     _end([process for process in current().processes if process.name == name])
 
 
 def control_socket() -> Path | None:
-    """The socket of the lab's controller; None if no lab with one is up."""
+    """The control socket of the lab's controller; None if no lab with a controller is up."""
     lab = state.load(state.directory())
     if lab is None or not any(p.name == CONTROLLER for p in lab.processes):
         return None
@@ -155,7 +158,10 @@ def control_socket() -> Path | None:
 
 
 def call_at_switch(command: list[str], socket: Path) -> int:
-    """Run a command where the switch of a controller is reached: in the lab, or here."""
+    """Run a command where it reaches the switch of the controller that serves `socket`.
+
+    For the controller of the lab that is the namespace of the switch. Returns the exit status.
+    """
     if socket != control_socket():
         return subprocess.call(command)
     return execute(SWITCH, command)
@@ -170,7 +176,7 @@ def current() -> State:
 
 
 def execute(host: str, command: list[str]) -> int:
-    """Run a command in a host with our own standard streams; returns its exit status."""
+    """Run a command in a host, with the standard streams of this process. Returns its status."""
     lab = current()
     if host not in lab.hosts:
         raise UsageError(f"no host '{host}' in the lab (hosts: {', '.join(lab.hosts)})")
@@ -181,7 +187,7 @@ def execute(host: str, command: list[str]) -> int:
 
 
 def logs() -> dict[str, str]:
-    """What the processes of the lab have written so far, by name."""
+    """The output of each process of the lab so far, by the name of the process."""
     lab = current()
     texts: dict[str, str] = {}
     for process in lab.processes:
@@ -237,7 +243,7 @@ def _wait_until_served(folder: Path, process: Process) -> None:
 
 
 def listens(pid: int, port: int, proto: str = "tcp") -> bool:
-    """Whether something listens on a ``tcp`` or ``udp`` port beside a process (proc(5))."""
+    """Whether a ``tcp`` or ``udp`` port is listened on in the network namespace of a process."""
     for name in (proto, f"{proto}6"):
         try:
             lines = Path(f"/proc/{pid}/net/{name}").read_text(encoding="ascii").splitlines()[1:]

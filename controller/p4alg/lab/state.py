@@ -1,8 +1,8 @@
-"""What a lab has made, kept in a directory so that a later command finds it again.
+"""Records what belongs to a lab in a file, so that later commands find it.
 
-A process is identified by its pid and its start time, since a pid alone may
-belong to someone else by now. Written before anything is made, so that `down`
-knows of it whatever happens in between.
+A process is recorded by its pid and its start time, because the pid alone may have been given to
+another process since. The file is written before anything is made. So `down` knows what to remove
+even if `up` was killed in between.
 """
 
 from __future__ import annotations
@@ -19,41 +19,41 @@ PREFIX_VARIABLE = "P4ALG_LAB_PREFIX"
 
 
 def directory() -> Path:
-    """Where the state of the lab is kept."""
+    """The directory that keeps the state of the lab."""
     return Path(os.environ.get(DIRECTORY_VARIABLE) or "/run/p4alg/lab")
 
 
 def prefix() -> str:
-    """What the names of the lab's namespaces begin with."""
+    """The prefix of the names of the lab's namespaces."""
     return os.environ.get(PREFIX_VARIABLE) or "p4alg-"
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process the lab started; `start` is in clock ticks since boot (proc(5), field 22)."""
+    """A process of the lab. `start` is its start time in clock ticks since boot (proc(5))."""
 
     name: str
     pid: int
     start: int
 
     def alive(self) -> bool:
-        """Whether this very process still runs."""
+        """Whether this process still runs. Another one with the same pid does not count."""
         return start_time(self.pid) == self.start
 
 
 @dataclass(slots=True)
 class State:
-    """The lab that is up, or was left behind."""
+    """The state of a lab that is up, or that a crash has left behind."""
 
     topology: str
     target: str
     hosts: dict[str, str]
-    """Namespace of each host by its name, and of the switch."""
+    """The namespaces of the switch and of each host, by name."""
     processes: list[Process] = field(default_factory=list)
 
 
 def start_time(pid: int) -> int | None:
-    """Start time of a running process; None if there is none (a zombie is none)."""
+    """The start time of a running process; None if there is none. A zombie does not count."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -63,7 +63,7 @@ def start_time(pid: int) -> int | None:
 
 
 def load(folder: Path) -> State | None:
-    """The recorded state; None if no lab is up."""
+    """Read the recorded state; None if no lab is up. Raises `UserError` if it is damaged."""
     path = folder / "state.json"
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -81,7 +81,7 @@ def load(folder: Path) -> State | None:
 
 
 def save(folder: Path, state: State) -> None:
-    """Record the state, in one step."""
+    """Write the state. The file is replaced in one step."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / "state.json.part"

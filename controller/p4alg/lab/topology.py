@@ -1,4 +1,4 @@
-"""What a lab consists of, as read from a topology file. Pure; runs nothing."""
+"""Reads topology files, which say what a lab consists of. Runs nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from p4alg.config.source import Item, load
 DEFAULT = "nat"
 MAX_HOSTS = 64
 SWITCH = "switch"
-"""The name of the switch's own namespace; no host may have it."""
+"""The name of the switch among the hosts. No host may have it."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
 
@@ -28,7 +28,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host, and the switch port (1..509) it is wired to."""
+    """A host, and the switch port (1..509) that it is connected to."""
 
     name: str
     port: int
@@ -46,7 +46,7 @@ class Topology:
 
 
 def find(name: str) -> Path:
-    """The file of a topology given as a file name or as the name of a shipped one."""
+    """The file of a topology. `name` is a path, or the name of a topology that is shipped."""
     if "/" in name or name.endswith((".yaml", ".yml")):
         return Path(name)
     package = Path(__file__).resolve().parents[1]
