@@ -1,4 +1,4 @@
-"""The files of the compiled program, and whether they belong together."""
+"""Finds the files of the compiled P4 program and checks that they belong together."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from p4alg.driver.target import TargetError
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """The compiled program: BMv2 JSON and P4Info."""
+    """The files of the compiled program: BMv2 JSON and P4Info."""
 
     program: Path
     p4info: Path
 
     def verify(self) -> None:
-        """Raise `TargetError` if a file is missing or not what it should be."""
+        """Raise `TargetError` if a file is missing, or is not the one that the manifest names."""
         for path in (self.program, self.p4info):
             if not path.is_file():
                 raise TargetError(f"{path}: not found; reinstall p4alg or run make p4")
@@ -26,7 +26,7 @@ class Artifacts:
         total = hashlib.sha256()
         try:
             wanted = json.loads(manifest.read_text(encoding="utf-8"))["artifacts_sha256"]
-            # As p4src/build.py writes it.
+            # p4src/build.py computes the sum in the same way.
             for path in (self.program, self.p4info):
                 total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
         except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -1,4 +1,4 @@
-"""Whether what a configuration needs fits into the tables of the compiled program."""
+"""Checks whether the entries of a configuration fit into the tables of the program."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from p4alg.engine.tables import Entry
 
 
 def overflow(entries: Iterable[Entry], artifacts: Artifacts) -> str | None:
-    """The first table that the entries do not fit into, as one line; None if they fit.
+    """One line about the first table that the entries do not fit into; None if all fit.
 
     Raises `TargetError` if the artifacts cannot be read.
     """

@@ -1,4 +1,4 @@
-"""The program's punt meters, and the words for its punts and drops."""
+"""The rates of the program's punt meters, and the names of punt classes and drop reasons."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from p4alg.p4constants import Drop, Punt
 
 
 def _words(members: Iterable[IntEnum]) -> dict[int, str]:
-    """By index, the words of all members but NONE."""
+    """The names of all members but NONE, by their values, as they are shown to operators."""
     return {int(m): m.name.lower().replace("_", "-") for m in members if m}
 
 
 PUNTS = _words(Punt)
-"""Punt classes by index, of `punt_meter` and `punt_counter`: "new-flow" and so on."""
+"""Names of punt classes ("new-flow", ...), by the index in `punt_meter` and `punt_counter`."""
 
 DROPS = _words(Drop)
-"""Reasons by index of `drop_counter`: "not-for-us" and so on."""
+"""Names of drop reasons ("not-for-us", ...), by the index in `drop_counter`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Packets a second, and how many at once."""
+    """A rate in packets a second, and a burst in packets."""
 
     packets: int
     burst: int
@@ -39,4 +39,7 @@ METERS = {
     Punt.MTU: Rate(500, 500),
     Punt.NEIGHBOUR: Rate(500, 500),
 }
-"""What each punt class may bring the controller, so that none crowds out another."""
+"""The rate of packets that each punt class may send to the controller.
+
+Each class has its own, so that a flood of one does not keep the packets of another away.
+"""

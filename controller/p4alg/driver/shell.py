@@ -1,7 +1,8 @@
-"""The one place with a clock and tasks: carries events to the engine and actions to the target.
+"""Runs the engine on a target: gives it events, and carries its actions out.
 
-Actions keep their order. Transactions that wait are written together, and an
-update that fails fails only its own transaction, whose inserts are deleted again.
+This is the only place with a clock and tasks. Actions are carried out in order. Transactions that
+wait are written together. If the switch refuses an update, only the transaction of that update
+fails, and what it has inserted is deleted again.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from p4alg.engine.tables import Op, Update
 
 TICK_SECONDS = 1.0
 ANSWER_SECONDS = 10.0
-"""A switch that does not answer a write for so long is lost: what it holds is not known."""
+"""Seconds to wait for the answer to a write.
+
+After that the switch is taken for lost, since it is not known what it has written.
+"""
 
 _T = TypeVar("_T")
 
 
 class Core(Protocol):
-    """The engine, as far as the shell needs it."""
+    """The part of the engine's interface that the shell needs."""
 
     def handle(self, event: ev.Event, now: float) -> Sequence[Action]:
         """Decide what to do about `event` at `now` (seconds)."""
@@ -49,7 +53,8 @@ class Shell:
         self._record = record
         self._answer_seconds = answer_seconds
         able = target.capabilities
-        # Of an update that was written alone, the outcome is known on any target.
+        # A target without outcomes per update is given one update at a time, whose outcome
+        # is that of the write.
         self._batch = able.max_batch if able.update_outcomes else 1
         self._pending: deque[Transaction | PacketOut] = deque()
         self._in_hand: list[Transaction | PacketOut] = []
@@ -58,9 +63,10 @@ class Shell:
         self._inputs: list[asyncio.Task[None]] = []
 
     def submit(self, event: ev.Event) -> None:
-        """Let the engine decide about `event` and queue what it wants done.
+        """Let the engine decide about `event`, and queue the actions that it returns.
 
-        The engine contains its own faults; whatever escapes it all the same costs this event.
+        The engine contains its own faults. If one escapes from it all the same, this event is
+        lost, and nothing else.
         """
         try:
             actions = self._core.handle(event, self._clock())
@@ -81,25 +87,25 @@ class Shell:
 
     @property
     def unfinished(self) -> int:
-        """Transactions and packets that were decided on and not carried out, or not to the end."""
+        """The number of transactions and packets that are not carried out completely."""
         return len(self._pending) + len(self._in_hand)
 
     async def run(self, sources: Sequence[AsyncIterator[ev.Event]]) -> None:
-        """Serve until `stop`, or until a source or the target fails (`TargetError`)."""
+        """Serve until `stop`. Raises `TargetError` (in a group) if a source or the target fails."""
         async with asyncio.TaskGroup() as tasks:
             self._inputs = [tasks.create_task(self._pump(source)) for source in sources]
             self._inputs.append(tasks.create_task(self._tick()))
             tasks.create_task(self._work())
 
     def stop(self) -> None:
-        """Take no more events; `run` ends when what is queued is carried out."""
+        """Take no more events. `run` returns when the queued actions are carried out."""
         self._stopping = True
         for task in self._inputs:
             task.cancel()
         self._wake.set()
 
     async def drain(self) -> None:
-        """Carry out everything that is queued now; not while `run` does it."""
+        """Carry out everything that is queued. Must not be called while `run` is running."""
         while self._pending:
             await self._step()
 
@@ -119,7 +125,7 @@ class Shell:
             await self.drain()
 
     async def _step(self) -> None:
-        """Carry out the longest run of queued actions that fits one write."""
+        """Carry out as many queued actions, in order, as fit into one write."""
         batch = self._in_hand
         size = 0
         while self._pending:
@@ -148,7 +154,7 @@ class Shell:
                     self.submit(ev.TransactionFailed(action.transaction_id, reason))
 
     async def _write(self, batch: Sequence[Transaction | PacketOut]) -> dict[int, str]:
-        """Write the updates of a batch; return the failed transactions and why."""
+        """Write the updates of a batch. Returns the failed transactions, by id, with the reason."""
         owners: list[tuple[Transaction, Update]] = [
             (action, update)
             for action in batch
@@ -172,7 +178,7 @@ class Shell:
         return failures
 
     async def _write_updates(self, updates: Sequence[Update]) -> dict[int, str]:
-        """Write any number of updates; return the refused ones, index to reason."""
+        """Write any number of updates. Returns the refused ones, by index, with the reason."""
         refused: dict[int, str] = {}
         for start in range(0, len(updates), self._batch):
             part = await self._answer(self._target.write(updates[start : start + self._batch]))

@@ -1,7 +1,7 @@
-"""What the controller needs of a switch. A target is whatever provides it.
+"""The interface between the controller and a switch. A target is an implementation of it.
 
-Nothing above this interface asks which target it is on. What a target may lack is a
-field of `Capabilities`, which is asked for; docs/targets.md says how to write a target.
+No code above this interface depends on which target it runs on. Something that a target may lack
+is a field of `Capabilities`, and the code asks that. docs/targets.md says how to write a target.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from p4alg.engine.tables import Entry, Update
 
 
 class TargetError(Exception):
-    """The switch cannot be used, or not any more; the text is one line that says what to do."""
+    """The switch cannot be used, or cannot be used any more. The text is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a target can do beyond tables and packets, which each has."""
+    """What a target can do. Every target has tables and packets besides."""
 
     idle_timeouts: bool
     """It reports entries that went unused for their idle timeout."""
     digests: bool
-    """It reports what happens to flows that it forwards by itself: FIN, RST, pinhole hits."""
+    """It sends digests about flows that it forwards by itself: FIN, RST, pinhole hits."""
     punt_meters: bool
-    """It bounds the packets of each punt class itself."""
+    """It meters the packets of each punt class, and drops what is too much."""
     counters: bool
     """It counts punts and drops by reason."""
     direct_counters: bool
@@ -36,65 +36,65 @@ class Capabilities:
     registers: bool
     """The controller can read and write registers of the program. Nothing needs it so far."""
     update_outcomes: bool
-    """A write of several updates tells which of them were refused, and makes the others."""
+    """If some updates of a write are refused, it makes the others, and tells which were refused."""
     max_batch: int
-    """Updates of one write; at least 1."""
+    """The most updates of one write; at least 1."""
 
 
 class Target(Protocol):
-    """A switch that runs the program and is this controller's alone.
+    """A switch that runs the program, and that no other controller uses.
 
-    Whoever makes a target makes it ready for use: connected, the program loaded, punts
-    bounded, and what the switch reports kept for `events` from then on. All methods are used from
-    one event loop. All but `lost` raise `TargetError` when the switch cannot be used any more.
+    A target is ready for use when it is made: it is connected, the program is loaded, punts are
+    metered, and reports of the switch are kept for `events` from then on. All methods are called
+    from one event loop. All but `lost` raise `TargetError` when the switch cannot be used any more.
     """
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the target can do; does not change while it is in use."""
+        """What the target can do. It does not change while the target is in use."""
         ...
 
     async def read_entries(self) -> list[Entry]:
-        """Every entry in every table that a controller wrote; default entries left out."""
+        """All entries of all tables that a controller wrote, without default entries."""
         ...
 
     async def write(self, updates: Sequence[Update]) -> dict[int, str]:
-        """Make at most `max_batch` updates, in order; return once the switch has answered.
+        """Make at most `max_batch` updates, in order. Returns when the switch has answered.
 
-        Returns the refused ones, index to reason (one line for the operator); all others stand.
-        One that is refused does not keep the others from being made. Without
-        `update_outcomes`, that is promised for a single update only.
+        The result has the refused updates: index to reason (one line for the operator). All
+        others have been made, also those after a refused one. Without `update_outcomes` this
+        holds for a single update only.
         """
         ...
 
     async def send(self, packets: Sequence[PacketOut]) -> None:
-        """Hand frames to the switch, in order. Nothing tells whether they went out."""
+        """Give frames to the switch, in order. It is not known whether the switch sends them."""
         ...
 
     def events(self) -> Sequence[AsyncIterator[ev.Event]]:
-        """All that the switch reports, as streams to be read side by side; to be called once.
+        """The reports of the switch, as streams to be read at the same time. Called once.
 
-        Packets (`PacketIn`) always; digests (`TcpEvent`, `PinholeHit`) and idle notices
-        (`SessionIdle`, `PinholeIdle`, `FragmentIdle`) as the capabilities say. Order is kept
-        within a stream. Notices may repeat until the entry is gone.
+        There are always packets (`PacketIn`). Digests (`TcpEvent`, `PinholeHit`) and idle notices
+        (`SessionIdle`, `PinholeIdle`, `FragmentIdle`) depend on the capabilities. Order is kept
+        within a stream. An idle notice may be repeated until the entry is deleted.
         """
         ...
 
     async def counters(self) -> dict[str, int]:
-        """Punts and drops by reason, such as `switch.drops.filtered`; zeroes left out."""
+        """Punts and drops by name, such as `switch.drops.filtered`; zeroes are left out."""
         ...
 
     async def state(self) -> dict[str, object]:
-        """`program`, its name; and `tables`: for each by name its `entries` and `size`."""
+        """`program`: its name; `tables`: for each table by name its `entries` and `size`."""
         ...
 
     async def lost(self) -> str:
-        """Wait until the switch cannot be used any more; why that is, in one line."""
+        """Wait until the switch cannot be used any more. Returns the reason in one line."""
         ...
 
 
 def shortcomings(capabilities: Capabilities) -> list[str]:
-    """What the gateway does without on a target, one line for the operator each."""
+    """What the gateway cannot do on a target, as lines for the operator."""
     missing = []
     if not capabilities.idle_timeouts:
         missing.append(

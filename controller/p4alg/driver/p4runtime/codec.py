@@ -1,8 +1,8 @@
-"""Engine entries to P4Runtime table entries and back, by the declarations of the tables.
+"""Converts engine entries to P4Runtime table entries and back.
 
-Knows no table: what it does with one follows from the table's `Declaration`, and is worked
-out once, when the first entry of the table is met. `decode` returns None for default
-entries, so that a wildcard read gives just what a controller installed.
+It knows no table. An encoder and a decoder are made from the `Declaration` of a table, when the
+first entry of the table is converted. `decode` returns None for default entries, so that of a
+wildcard read only the entries remain that a controller wrote.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _NS = 1_000_000_000
 
 _Encoder = Callable[[t.Entry], fy.P4TableEntry]
 _Reader = Callable[[fy.P4TableEntry, Mapping[str, Any], Mapping[str, Any]], Any]
-"""Reads a field of an entry from its wire form, and that's match and action parameters."""
+"""Reads a field of an entry from its P4Runtime form, the match fields and the parameters."""
 
 
 class CodecError(ValueError):
-    """A table entry that the program should not be able to hold; one line."""
+    """An entry that the controller cannot have written. The text is one line."""
 
 
 def encode(entry: t.Entry) -> fy.P4TableEntry:
@@ -47,14 +47,14 @@ def encode(entry: t.Entry) -> fy.P4TableEntry:
 
 
 def encode_key(entry: t.Entry) -> fy.P4TableEntry:
-    """The P4Runtime form of what identifies `entry`, enough to delete it."""
+    """The P4Runtime form of the key of `entry`, which is enough to delete it."""
     return _key_encoder(entry.declaration.table)(entry)
 
 
 def decode(wire: fy.P4TableEntry) -> t.Entry | None:
-    """The engine's form of an entry that was read; None for a default entry.
+    """The engine's form of an entry that was read. None for a default entry.
 
-    Raises `CodecError` if the entry is not of a form that a controller writes.
+    Raises `CodecError` if the entry does not have the form that a controller writes.
     """
     if wire.is_default_action:
         return None
@@ -69,7 +69,7 @@ def decode(wire: fy.P4TableEntry) -> t.Entry | None:
 
 
 def decode_key(wire: fy.P4TableEntry) -> EntryKey:
-    """The `entry_key` of an entry that the switch names, which may come without its action.
+    """The `entry_key` of an entry of which the switch has told the key; the action may be missing.
 
     Raises `CodecError` like `decode`.
     """
@@ -81,7 +81,7 @@ def decode_key(wire: fy.P4TableEntry) -> EntryKey:
 
 
 def plain(fields: Mapping[str, Any]) -> dict[str, int]:
-    """The fields of a digest; finsy's address objects (made from @format) become integers."""
+    """The fields of a digest as integers; finsy makes address objects of those with a @format."""
     return {name: int(value) for name, value in fields.items()}
 
 
@@ -99,9 +99,9 @@ def _declaration(wire: fy.P4TableEntry) -> Declaration:
 
 # Encoding
 #
-# As `dataclasses` does with `__init__`, the encoder of a table is compiled from the expression
-# that one would write by hand: it runs for every entry of every flow, and a loop over the
-# fields takes twice as long.
+# An encoder runs for every entry of every flow, and a loop over the fields would take twice as
+# long as an expression written by hand. So that expression is made as text, and compiled, as
+# `dataclasses` does for `__init__`.
 
 
 @cache
@@ -127,7 +127,7 @@ def _compiled(expression: str) -> _Encoder:
 
 
 def encoder_source(declared: Declaration, key_only: bool = False) -> str:
-    """The Python expression that makes the P4Runtime form of an entry `e`."""
+    """The text of the Python expression that makes the P4Runtime form of an entry `e`."""
     parts = [repr(declared.table), f"match={_match_source(declared.matches)}"]
     if not key_only:
         parts.append(f"action={_action_source(declared)}")
@@ -163,7 +163,7 @@ def _value_source(field: MatchField) -> str:
 
 
 def _masked(**fields: Any) -> fy.P4TableMatch:
-    """A match; a field that matches everything is left out (P4Runtime section 9.1.1)."""
+    """A match without the fields that match everything (P4Runtime section 9.1.1)."""
     match = fy.P4TableMatch()
     for name, value in fields.items():
         if value is not None:
@@ -270,7 +270,7 @@ def _role_reader(field: RoleField) -> _Reader:
 
 
 def _prefix(value: Any) -> tuple[int, int]:
-    """Address and prefix length; finsy makes a network of a field that has an @format."""
+    """Address and prefix length. finsy makes a network object of a field that has a @format."""
     if value is None:
         return 0, 0
     if isinstance(value, IPv4Network):

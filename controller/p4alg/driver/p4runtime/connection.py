@@ -1,4 +1,4 @@
-"""Connecting to a P4Runtime switch, without disturbing one that is another's."""
+"""Connects to a P4Runtime switch, unless it is used by another controller or program."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ async def connect(
         yield target
     finally:
         target.close()
-        # It raises this when the connection was lost, which whoever used it
-        # has noticed by then.
+        # It raises this if the connection was lost. The user of the target has noticed that
+        # by then.
         with suppress(SwitchFailFastError):
             await switch.__aexit__(None, None, None)
 
@@ -61,7 +61,7 @@ async def connect(
 async def _refuse_other_program(
     address: str, device_id: int, options: fy.SwitchOptions, timeout: float
 ) -> None:
-    """Raise `TargetError` if nobody answers or a program that is not ours is running."""
+    """Raise `TargetError` if nobody answers, or if the switch runs another program."""
     probe = fy.Switch("probe", address, fy.SwitchOptions(device_id=device_id, fail_fast=True))
     try:
         async with asyncio.timeout(timeout), probe:
@@ -78,7 +78,7 @@ async def _refuse_other_program(
             "start it or correct the address"
         ) from None
     except SwitchFailFastError:
-        # finsy keeps the status to itself.
+        # finsy does not tell which of the two it is.
         raise TargetError(
             f"{address}: {_NOT_PRIMARY}, or correct the device id if it is not {device_id}"
         ) from None

@@ -1,4 +1,4 @@
-"""What the errors of a P4Runtime switch mean to the controller."""
+"""Tells what an error of a P4Runtime switch means to the controller."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import finsy as fy
 from p4alg.driver.target import TargetError
 
 BROKEN, DISPLACED = "the connection broke", "another controller became primary"
-# Failures that say nothing about the updates: the switch is gone, or as good as gone.
+# Errors that say nothing about the updates: the switch cannot be reached any more.
 _GONE = {
     fy.GRPCStatusCode.UNAVAILABLE: BROKEN,
     fy.GRPCStatusCode.CANCELLED: BROKEN,
@@ -18,7 +18,7 @@ _GONE = {
 
 
 def refusals(error: fy.P4ClientError, number: int) -> dict[int, str]:
-    """The refused ones of `number` updates, and why; `TargetError` if the switch is gone."""
+    """Which of `number` updates were refused, and why. `TargetError` if the switch is gone."""
     if error.code in _GONE:
         raise TargetError(_GONE[error.code]) from None
     refused = {
@@ -32,16 +32,16 @@ def refusals(error: fy.P4ClientError, number: int) -> dict[int, str]:
 
 
 def is_unimplemented(error: fy.P4ClientError) -> bool:
-    """Whether the switch says that it does not have what it was asked for."""
+    """Whether the switch says that it does not implement the request."""
     codes = {detail.canonical_code for detail in error.details.values()} or {error.code}
     return codes == {fy.GRPCStatusCode.UNIMPLEMENTED}
 
 
 def raise_unusable(error: fy.P4ClientError) -> NoReturn:
-    """Raise the `TargetError` of what should not fail on a switch that is in order."""
+    """Raise the `TargetError` for a request that does not fail on a switch in order."""
     raise TargetError(_GONE.get(error.code) or first_line(error.message)) from None
 
 
 def first_line(text: str) -> str:
-    """What an operator is told of a message."""
+    """The first line of a message, for an operator."""
     return text.strip().splitlines()[0] if text.strip() else "no reason given"

@@ -1,7 +1,6 @@
-"""What goes over the stream of a P4Runtime connection: packets, digests, idle notices.
+"""Converts the messages of a P4Runtime stream to engine events, and engine packets to messages.
 
-Pure: finsy's messages to engine events, engine packets to finsy's. What the program should not be
-able to report raises ValueError (`CodecError` among them) or KeyError.
+Pure. A message that the program cannot have sent raises ValueError or KeyError.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def packet_out(packet: PacketOut) -> fy.P4PacketOut:
 
 
 def digest(name: str, fields: dict[str, Any]) -> ev.TcpEvent | ev.PinholeHit:
-    """One digest of a list of digests `name`."""
+    """One digest, of a list of digests with this name."""
     plain = codec.plain(fields)
     flow = codec.decode_flow(plain)
     if name == PINHOLE_HIT:

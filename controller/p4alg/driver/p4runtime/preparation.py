@@ -1,4 +1,4 @@
-"""What a P4Runtime switch is told before it is used: how to digest and how much to punt."""
+"""The set-up of a P4Runtime switch before it is used: digests and punt meters."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ TCP_EVENT, PINHOLE_HIT = "tcp_event_t", "pinhole_hit_t"
 _DIGEST_TIMEOUT_NS = 5_000_000
 _DIGEST_LIST = 64
 _DIGEST_ACK_NS = 100_000_000
-# Beyond about a thousand updates BMv2 loses error details; near a hundred
-# batches are as fast as larger ones.
+# BMv2 loses error details of writes with more than about a thousand updates. A batch of a
+# hundred is as fast as a larger one.
 _MAX_BATCH = 100
 
 DIGESTS = (
-    # At once: a flow through a pinhole has no session until we know.
+    # Sent at once, since the flow has no session until the controller knows of it.
     fy.P4DigestEntry(PINHOLE_HIT, max_list_size=1, ack_timeout_ns=_DIGEST_ACK_NS),
     fy.P4DigestEntry(
         TCP_EVENT,
@@ -27,7 +27,7 @@ DIGESTS = (
         ack_timeout_ns=_DIGEST_ACK_NS,
     ),
 )
-"""The program's digests, and when the switch shall deliver them."""
+"""The digests of the program, and when the switch has to send them."""
 
 PUNT_METERS = tuple(
     fy.P4MeterEntry(
@@ -39,11 +39,11 @@ PUNT_METERS = tuple(
     )
     for punt, rate in METERS.items()
 )
-"""What each punt class may bring the controller."""
+"""The meter of each punt class (see `gauges.METERS`)."""
 
 
 def promised(info: fy.P4Schema) -> Capabilities:
-    """What P4Runtime and the P4Info of the program promise; a switch may have less."""
+    """What a switch can do according to P4Runtime and the P4Info. It may be able to do less."""
     ageing = [declared.table for declared in declarations().values() if declared.idle_timeout]
     notifies = P4IdleTimeoutBehavior.NOTIFY_CONTROL
     return Capabilities(
@@ -52,7 +52,7 @@ def promised(info: fy.P4Schema) -> Capabilities:
         punt_meters=True,
         counters=True,
         direct_counters=all(table.direct_counter is not None for table in info.tables),
-        # The P4Runtime server of BMv2 gives no access to any.
+        # The P4Runtime server of BMv2 gives no access to registers.
         registers=False,
         update_outcomes=True,
         max_batch=_MAX_BATCH,

@@ -1,6 +1,6 @@
-"""A P4Runtime switch as a target.
+"""A P4Runtime switch as a target. `connection.connect` makes one.
 
-It decides nothing about traffic: it writes, reads and reports. `connection.connect` makes one.
+It writes, reads and reports, and decides nothing about traffic.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ from p4alg.engine.actions import PacketOut
 from p4alg.engine.reconcile import EntryKey, entry_key
 from p4alg.engine.tables import Entry, Fragment, Op, PinholeEntry, Session, Update
 
-# finsy drops what does not fit its reader queues; the punt meters of the
-# program keep bursts below this.
+# finsy drops messages when a reader queue is full. The punt meters of the program keep bursts
+# below this size.
 _QUEUE = 65536
 
 _T = TypeVar("_T")
 
 
 class P4RuntimeTarget:
-    """An open, primary connection to a switch that runs the program; keeps `Target`."""
+    """An open connection to a switch that runs the program, as primary. Keeps `Target`."""
 
     def __init__(self, switch: fy.Switch) -> None:
-        """Wrap a connected switch; `prepare` makes it ready for use."""
+        """Take a connected switch. It is ready for use after `prepare`."""
         self._switch = switch
         self._capabilities = promised(switch.p4info)
         self._events: list[AsyncIterator[ev.Event]] = []
         self._listening: list[asyncio.Future[Any]] = []
         self._pinhole_ids: dict[EntryKey, int] = {}
         self._unreadable = 0
-        # gRPC fails the whole stream when two messages are being sent on it at once.
+        # Two messages must not be sent at the same time: gRPC would end the whole stream.
         self._sending = asyncio.Lock()
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         for event, reason in (
@@ -65,7 +65,7 @@ class P4RuntimeTarget:
             switch.ee.add_listener(event, lambda *_, reason=reason: self._lose(reason))
 
     async def prepare(self) -> None:
-        """Listen, ask for digests and bound punts; learn by that what the switch can do."""
+        """Begin to listen, set up digests and meters, and note what the switch can do of that."""
         self._events = [
             await self._listen(self._packets()),
             await self._listen(self._digests(TCP_EVENT)),
@@ -93,7 +93,7 @@ class P4RuntimeTarget:
             self._lost.set_result(reason)
 
     def _check_open(self) -> None:
-        # finsy has no client any more once the connection broke, and asserts that it has.
+        # After the connection broke, finsy has no client, and fails with an assertion.
         if self._lost.done():
             raise TargetError(self._lost.result())
 
@@ -125,7 +125,8 @@ class P4RuntimeTarget:
         except fy.P4ClientError as error:
             refused = refusals(error, len(updates))
         except ValueError:
-            # finsy encodes everything before it sends anything.
+            # An update cannot be encoded. finsy encodes all before it sends any, so nothing
+            # was sent.
             refused = await self._write_what_can_be_encoded(updates, wire)
         else:
             refused = {}
@@ -167,7 +168,7 @@ class P4RuntimeTarget:
                 self._pinhole_ids[key] = entry.pinhole_id
 
     async def _configure(self, entities: Iterable[Any], exist: bool = False) -> bool:
-        """Insert what is not in a table, or modify what exists; whether the switch has such."""
+        """Insert entities, or modify those that always exist. False if the switch has no such."""
         try:
             if not exist:
                 try:
@@ -176,7 +177,7 @@ class P4RuntimeTarget:
                 except fy.P4ClientError as error:
                     if is_unimplemented(error):
                         return False
-                    # An earlier controller left them.
+                    # An earlier controller has inserted them; they are modified instead.
             await self._switch.modify(entities)
         except fy.P4ClientError as error:
             if is_unimplemented(error):
@@ -206,10 +207,10 @@ class P4RuntimeTarget:
         return self._events
 
     async def _listen(self, source: AsyncIterator[_T]) -> AsyncIterator[_T]:
-        """Let `source` begin to keep what comes, before anybody reads it."""
+        """Start `source`, so that it keeps what comes before its events are read."""
         first = asyncio.ensure_future(cast("AsyncGenerator[_T]", source).__anext__())
         self._listening.append(first)
-        # finsy opens a queue when its generator is first waited for.
+        # A generator of finsy opens its queue when the first item is waited for.
         await asyncio.sleep(0)
 
         async def whole() -> AsyncIterator[_T]:
@@ -233,7 +234,7 @@ class P4RuntimeTarget:
                     yield messages.digest(name, cast("dict[str, Any]", data))
                 except (KeyError, ValueError, TypeError):
                     self._unreadable += 1
-            # Acknowledged as they are taken.
+            # Acknowledged now, when they have been taken over.
             await self._send([digests.ack()])
 
     async def _idle_notices(self) -> AsyncIterator[ev.Event]:
@@ -245,7 +246,7 @@ class P4RuntimeTarget:
 
     def _idle_event(self, wire: fy.P4TableEntry) -> ev.Event | None:
         try:
-            # BMv2 reports the key without the action, so a pinhole is not named.
+            # BMv2 reports the key without the action, which has the id of a pinhole.
             key = codec.decode_key(wire)
         except codec.CodecError:
             self._unreadable += 1
@@ -261,7 +262,7 @@ class P4RuntimeTarget:
     # Counters and state
 
     async def counters(self) -> dict[str, int]:
-        """See `Target`; `switch.unreadable` are reports that the program should not make."""
+        """See `Target`. `switch.unreadable` counts reports that could not be decoded."""
         found: dict[str, int] = {}
         for name, kind, words in (
             ("punt_counter", "punts", PUNTS),
