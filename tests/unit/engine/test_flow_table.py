@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -210,6 +211,10 @@ def test_N6888_11_at_a_limit_the_new_is_dropped_with_an_icmp_error() -> None:
     assert len(bench.new(datagram(INSIDE, 5000, REMOTE, 3))) == 1
 
 
+def inserts(kind: type[t.Entry], update: t.Update) -> bool:
+    return isinstance(update.entry, kind) and update.op is t.Op.INSERT
+
+
 events = st.lists(
     st.tuples(
         st.sampled_from(["tcp", "udp", "ping", "in", "idle", "fin", "tick", "fail"]),
@@ -222,7 +227,9 @@ events = st.lists(
 
 @given(events)
 @examples(150)
-def test_tables_and_engine_agree_and_nothing_is_left_at_the_end(moves) -> None:
+def test_tables_and_engine_agree_and_nothing_is_left_at_the_end(
+    moves: list[tuple[str, int, int]],
+) -> None:
     bench = Bench(filter_mode=random.Random(len(moves)).choice(list(FilterMode)))
     for what, one, two in moves:
         sessions = list(bench.sessions())
@@ -244,10 +251,8 @@ def test_tables_and_engine_agree_and_nothing_is_left_at_the_end(moves) -> None:
             case "tick":
                 bench.tick(one * 50.0)
             case "fail":
-                kind = (t.Session, t.MapIn, t.MapOut, t.PeerEntry)[one]
-                bench.refuses = lambda update, kind=kind: (
-                    isinstance(update.entry, kind) and update.op is t.Op.INSERT
-                )
+                kind: type[t.Entry] = (t.Session, t.MapIn, t.MapOut, t.PeerEntry)[one]
+                bench.refuses = partial(inserts, kind)
                 bench.new(datagram(host, 6000 + two, remote, 99))
                 bench.refuses = lambda update: False
         assert {row["inside"] for row in bench.show("sessions")} == {

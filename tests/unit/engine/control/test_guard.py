@@ -183,27 +183,32 @@ def test_rule_10_faults_are_all_counted_and_told_at_a_bounded_rate() -> None:
     ]
 
 
+def wrong(kind: Callable[..., Any], *values: Any) -> Any:
+    """A step with values of types that it should not have."""
+    return kind(*values)
+
+
 BAD_STEPS: dict[str, Callable[[bytes], Any]] = {
     "too few bytes of a datagram": lambda data: [Forward(len(data) - 1)],
     "no steps for a datagram": lambda data: [],
     "too many bytes": lambda data: [Forward(len(data) + 1)],
     "two messages in a datagram": lambda data: [Forward(2), Forward(len(data) - 2)],
     "a negative length": lambda data: [Forward(-1), Forward(len(data) + 1)],
-    "a length that is no number": lambda data: [Forward("5")],
+    "a length that is no number": lambda data: [wrong(Forward, "5")],
     "an edit outside": lambda data: [Forward(len(data), (Edit(0, len(data) + 1, b""),))],
     "edits out of order": lambda data: [Forward(len(data), (Edit(3, 4, b""), Edit(0, 1, b"")))],
     "an edit that ends before it begins": lambda data: [Forward(len(data), (Edit(3, 2, b""),))],
     "a message that grows without end": lambda data: [
         Forward(len(data), (Edit(0, 1, bytes(70000)),))
     ],
-    "data that is no bytes": lambda data: [Forward(len(data), (Edit(0, 1, "x"),))],
-    "a summary that is no text": lambda data: [Forward(len(data), (), 7)],
-    "numbers that are none": lambda data: [Forward(len(data), (), "", ("x",))],
+    "data that is no bytes": lambda data: [Forward(len(data), (wrong(Edit, 0, 1, "x"),))],
+    "a summary that is no text": lambda data: [wrong(Forward, len(data), (), 7)],
+    "numbers that are none": lambda data: [wrong(Forward, len(data), (), "", ("x",))],
     "something else than a step": lambda data: [Forward(len(data)), "forward"],
     "no list": lambda data: 7,
-    "a refusal without a reason": lambda data: [Refuse(len(data), 5)],
+    "a refusal without a reason": lambda data: [wrong(Refuse, len(data), 5)],
     "bytes after stepping aside": lambda data: [Detach("gone"), Forward(len(data))],
-    "a notice without words": lambda data: [Notice(1, 2), Forward(len(data))],
+    "a notice without words": lambda data: [wrong(Notice, 1, 2), Forward(len(data))],
     "a step of a data flow": lambda data: [Watch(Peer.CLIENT, 8), Forward(len(data))],
     "another step of a data flow": lambda data: [Finish(1.0), Forward(len(data))],
 }

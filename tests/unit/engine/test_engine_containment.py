@@ -20,7 +20,7 @@ from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.settings import PortForward
 from p4alg.engine.tables import FlowKey, Op, SessionFlags
-from tests.unit.engine import test_calls as sip
+from tests.unit.engine import test_engine_sip as sip
 from tests.unit.engine import test_unported as ike
 from tests.unit.engine.control import test_data as tftp
 from tests.unit.engine.dialogue import Dialogue
