@@ -69,7 +69,7 @@ class Injector:
         try:
             yield
         finally:
-            del engine.handle  # type: ignore[method-assign]
+            del engine.handle
 
 
 def calls_of(act: Callable[[], object], engine: Engine) -> int:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from p4alg.alg.registry import algs
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
-from p4alg.engine.actions import LogRecord, PacketOut, TraceRecord, Transaction
+from p4alg.engine.actions import Action, LogRecord, PacketOut, TraceRecord, Transaction
 from p4alg.engine.engine import Engine
-from p4alg.engine.reconcile import entry_key
+from p4alg.engine.reconcile import EntryKey, entry_key
 from p4alg.engine.settings import (
     AddressForward,
     AlgSettings,
@@ -42,8 +43,8 @@ TCP, UDP, ICMP = 6, 17, 1
 IN_PORT, OUT_PORT = 1, 3
 
 
-def settings(**changes) -> Settings:
-    values = {
+def settings(**changes: Any) -> Settings:
+    values: dict[str, Any] = {
         "zones": (
             Zone("inside", 1, Side.INSIDE, (1, 2), 0, GATEWAY, 24, IN_MAC),
             Zone("outside", 2, Side.OUTSIDE, (3, 4), 0, UPLINK, 24, OUT_MAC, 1400),
@@ -64,12 +65,17 @@ def settings(**changes) -> Settings:
     return Settings(**{**values, **changes})
 
 
+E = TypeVar("E", bound=t.Entry)
+
+
 class Bench:
     """The engine, its clock, and the switch's tables."""
 
-    def __init__(self, present=(), engine=None, **changes) -> None:
+    def __init__(
+        self, present: Iterable[t.Entry] = (), engine: Engine | None = None, **changes: Any
+    ) -> None:
         self.now = 100.0
-        self.entries = {entry_key(entry): entry for entry in present}
+        self.entries: dict[EntryKey, t.Entry] = {entry_key(entry): entry for entry in present}
         self.sent: list[PacketOut] = []
         self.logs: list[LogRecord] = []
         self.traces: list[TraceRecord] = []
@@ -77,7 +83,7 @@ class Bench:
         self.engine = engine or Engine(settings(**changes), random.Random(1))
         self.perform(self.engine.start(list(self.entries.values()), self.now))
 
-    def perform(self, actions) -> None:
+    def perform(self, actions: Iterable[Action]) -> None:
         queue = list(actions)
         while queue:
             action = queue.pop(0)
@@ -121,23 +127,32 @@ class Bench:
         self.perform(self.engine.handle(event, self.now))
         return self.sent
 
-    def punt(self, reason: ev.Reason, frame: bytes, port=IN_PORT, alg_id=0, hairpin=False):
+    def punt(
+        self,
+        reason: ev.Reason,
+        frame: bytes,
+        port: int = IN_PORT,
+        alg_id: int = 0,
+        hairpin: bool = False,
+    ) -> list[PacketOut]:
         return self.event(ev.PacketIn(port, reason, alg_id, hairpin, frame))
 
-    def new(self, frame: bytes, port=IN_PORT, alg_id=0, hairpin=False):
+    def new(
+        self, frame: bytes, port: int = IN_PORT, alg_id: int = 0, hairpin: bool = False
+    ) -> list[PacketOut]:
         return self.punt(ev.Reason.NEW_FLOW, frame, port, alg_id, hairpin)
 
     def tick(self, seconds: float = 0.0) -> list[PacketOut]:
         self.now += seconds
         return self.event(ev.Tick())
 
-    def of(self, kind) -> list:
+    def of(self, kind: type[E]) -> list[E]:
         return [entry for entry in self.entries.values() if isinstance(entry, kind)]
 
     def sessions(self) -> dict[t.FlowKey, t.Session]:
         return {entry.flow: entry for entry in self.of(t.Session)}
 
-    def dynamic(self) -> set:
+    def dynamic(self) -> set[EntryKey]:
         """Entries that flows made: nothing of it is left when all have gone."""
         static = Bench(engine=Engine(settings(), random.Random(1))).entries
         kinds = (t.MapOut, t.MapIn, t.Session, t.PinholeEntry, t.Sequence, t.PeerEntry, t.Fragment)
@@ -148,9 +163,9 @@ class Bench:
         }
 
     def counter(self, name: str) -> int:
-        return self.engine.show("counters", self.now).get(name, 0)
+        return int(self.show("counters").get(name, 0))
 
-    def show(self, what: str):
+    def show(self, what: str) -> Any:
         return self.engine.show(what, self.now)
 
     def outside_of(self, proto: int, addr: int, number: int) -> tuple[int, int]:
@@ -169,7 +184,15 @@ class Bench:
 
 
 def segment(
-    src, sport, dst, dport, flags=SYN, seq=1, ack=0, payload=b"", macs=(IN_MAC, HOST_MAC)
+    src: int,
+    sport: int,
+    dst: int,
+    dport: int,
+    flags: int = SYN,
+    seq: int = 1,
+    ack: int = 0,
+    payload: bytes = b"",
+    macs: tuple[int, int] = (IN_MAC, HOST_MAC),
 ) -> bytes:
     head = struct.pack("!HHIIBBHHH", sport, dport, seq, ack, 5 << 4, flags, 65535, 0, 0)
     body = head + payload
@@ -178,20 +201,33 @@ def segment(
     return build_ipv4(macs, 0, src, dst, TCP, body)
 
 
-def datagram(src, sport, dst, dport, payload=b"data", macs=(IN_MAC, HOST_MAC)) -> bytes:
+def datagram(
+    src: int,
+    sport: int,
+    dst: int,
+    dport: int,
+    payload: bytes = b"data",
+    macs: tuple[int, int] = (IN_MAC, HOST_MAC),
+) -> bytes:
     head = struct.pack("!HHHH", sport, dport, 8 + len(payload), 0)
     return build_ipv4(macs, 0, src, dst, UDP, head + payload)
 
 
-def ping(src, dst, ident=77, macs=(IN_MAC, HOST_MAC), ttl=64) -> bytes:
+def ping(
+    src: int,
+    dst: int,
+    ident: int = 77,
+    macs: tuple[int, int] = (IN_MAC, HOST_MAC),
+    ttl: int = 64,
+) -> bytes:
     return build_ipv4(macs, 0, src, dst, ICMP, struct.pack("!BBHHH", 8, 0, 0, ident, 1), ttl)
 
 
-def who_has(sender_mac, sender, target) -> bytes:
+def who_has(sender_mac: int, sender: int, target: int) -> bytes:
     return arp_request(sender_mac, 0, sender, target)
 
 
-def is_at(mac, addr, asker_mac, asker) -> bytes:
+def is_at(mac: int, addr: int, asker_mac: int, asker: int) -> bytes:
     body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2)
     body += mac.to_bytes(6, "big") + addr.to_bytes(4, "big")
     body += asker_mac.to_bytes(6, "big") + asker.to_bytes(4, "big")
@@ -202,4 +238,4 @@ def is_arp(frame: bytes) -> bool:
     return parse_ethernet(frame).ether_type == ETH_ARP
 
 
-__all__ = ["ACK", "FIN", "RST", "SYN", "parse_arp"]
+__all__ = ["ACK", "FIN", "RST", "SYN", "AlgSettings", "PortSpan", "parse_arp"]

@@ -1,6 +1,8 @@
 """SIP through the engine: held ports before the message, pinholes, ends, registrations."""
 
 import re
+from collections.abc import Iterable
+from typing import Any
 
 from p4alg.alg.registry import algs
 from p4alg.engine import events as ev
@@ -26,8 +28,8 @@ KEY = FlowKey(UDP, INSIDE, 5060, REMOTE, 5060)
 SDP = "v=0\r\no=a 1 1 IN IP4 {0}\r\ns=-\r\nc=IN IP4 {0}\r\nt=0 0\r\nm=audio {1} RTP/AVP 0\r\n"
 
 
-def bench(present=(), **changes) -> Bench:
-    values = {
+def bench(present: Iterable[t.Entry] = (), **changes: Any) -> Bench:
+    values: dict[str, Any] = {
         "services": {"sip": (PortSpan(UDP, 5060, 5060),)},
         "algs": (AlgSettings(algs()["sip"], True, ("sip",)),),
         "forwards": (),
@@ -86,7 +88,7 @@ def answered(made: Bench) -> None:
     server(made, sent, "SIP/2.0 200 OK", SDP.format("198.51.100.11", 6000))
 
 
-def media_holes(made: Bench) -> set[tuple[int, int, int | None]]:
+def media_holes(made: Bench) -> set[tuple[int, int | None, int | None]]:
     return {
         (hole.inside_id, hole.remote_addr, hole.remote_id)
         for hole in made.of(t.PinholeEntry)

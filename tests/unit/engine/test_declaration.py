@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Annotated
@@ -32,7 +33,7 @@ TABLES = {table.preamble.alias: table for table in INFO.tables}
 ACTIONS = {action.preamble.id: action for action in INFO.actions}
 
 
-def stated_format(annotations) -> str:
+def stated_format(annotations: Iterable[str]) -> str:
     texts = [a.removeprefix("@format(").removesuffix(")") for a in annotations]
     return next(iter(texts), "")
 
@@ -41,12 +42,12 @@ def written_actions(info: p4i.Table) -> list[p4i.Action]:
     return [ACTIONS[ref.id] for ref in info.action_refs if ref.scope != p4i.ActionRef.DEFAULT_ONLY]
 
 
-def test_every_table_of_the_program_is_declared():
+def test_every_table_of_the_program_is_declared() -> None:
     assert set(declarations()) == set(TABLES)
 
 
 @pytest.mark.parametrize("declared", declarations().values(), ids=lambda d: d.table)
-def test_declaration_is_that_of_the_program(declared: Declaration):
+def test_declaration_is_that_of_the_program(declared: Declaration) -> None:
     info = TABLES[declared.table]
     assert declared.size == info.size
     assert [(f.name, f.kind.value, f.bits, f.format.value) for f in declared.matches] == [
@@ -67,7 +68,7 @@ def test_declaration_is_that_of_the_program(declared: Declaration):
 
 
 @pytest.mark.parametrize("declared", declarations().values(), ids=lambda d: d.table)
-def test_priority_and_ageing_are_those_of_the_program(declared: Declaration):
+def test_priority_and_ageing_are_those_of_the_program(declared: Declaration) -> None:
     info = TABLES[declared.table]
     # P4Runtime section 9.1: a table with a ternary field has priorities, no other has.
     assert bool(declared.priority) == any(f.kind is Kind.TERNARY for f in declared.matches)
@@ -75,7 +76,7 @@ def test_priority_and_ageing_are_those_of_the_program(declared: Declaration):
     assert not info.is_const_table
 
 
-def test_the_key_is_what_tells_entries_apart():
+def test_the_key_is_what_tells_entries_apart() -> None:
     first = t.MapOut(6, 1, 2, 3, 4)
     assert entry_key(first) == entry_key(t.MapOut(6, 1, 2, 30, 40))
     assert entry_key(first) != entry_key(t.MapOut(17, 1, 2, 3, 4))
@@ -87,7 +88,7 @@ def test_the_key_is_what_tells_entries_apart():
     assert entry_key(t.Session(flow, 1)) == (t.Session, flow)
 
 
-def test_entries_are_values():
+def test_entries_are_values() -> None:
     entry = t.Local(1)
     assert entry == t.Local(addr=1)
     assert hash(entry) == hash(t.Local(1))
@@ -96,7 +97,7 @@ def test_entries_are_values():
     assert not hasattr(entry, "__dict__")
 
 
-def test_a_table_is_declared_once():
+def test_a_table_is_declared_once() -> None:
     with pytest.raises(TypeError, match="local_addr is declared twice"):
 
         @table("local_addr", size=1, action="is_local")
@@ -105,7 +106,7 @@ def test_a_table_is_declared_once():
 
 
 @pytest.mark.parametrize("action", [None, Unless0("nosuch", "one", otherwise="other")])
-def test_the_action_is_named_somewhere(action):
+def test_the_action_is_named_somewhere(action: Unless0 | None) -> None:
     with pytest.raises(TypeError, match=r"name the action|no parameter nosuch"):
 
         @table("made_up", size=1, action=action)
@@ -115,7 +116,7 @@ def test_the_action_is_named_somewhere(action):
     assert "made_up" not in declarations()
 
 
-def test_every_field_says_what_it_is():
+def test_every_field_says_what_it_is() -> None:
     with pytest.raises(TypeError, match="what: say what it is"):
 
         @table("made_up", size=1, action="act")
@@ -145,6 +146,6 @@ def test_every_field_says_what_it_is():
     assert "made_up" not in declarations()
 
 
-class Half(tuple):
+class Half(tuple[int, int]):
     key: Annotated[int, Exact(8)]
     value: Annotated[int, Param(8)]

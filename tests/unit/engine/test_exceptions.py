@@ -120,7 +120,9 @@ def test_the_gateway_answers_pings_and_nothing_else() -> None:
     st.integers(0, 2),
 )
 @settings(max_examples=300, deadline=None)
-def test_G9_no_frame_raises(reason, data, as_ip, port, alg_id) -> None:
+def test_G9_no_frame_raises(
+    reason: ev.Reason, data: bytes, as_ip: bool, port: int, alg_id: int
+) -> None:
     bench = Bench()
     bench.new(segment(INSIDE2, 40000, REMOTE, 21), alg_id=1)
     before = dict(bench.sessions())

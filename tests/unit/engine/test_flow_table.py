@@ -1,6 +1,7 @@
 """Flows from the first packet to the idle timeout, by requirement."""
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 from hypothesis import given, settings
@@ -219,9 +220,15 @@ events = st.lists(
 )
 
 
+def refusing(kind: type[t.Entry]) -> Callable[[t.Update], bool]:
+    return lambda update: isinstance(update.entry, kind) and update.op is t.Op.INSERT
+
+
 @given(events)
 @settings(max_examples=150, deadline=None)
-def test_tables_and_engine_agree_and_nothing_is_left_at_the_end(moves) -> None:
+def test_tables_and_engine_agree_and_nothing_is_left_at_the_end(
+    moves: list[tuple[str, int, int]],
+) -> None:
     bench = Bench(filter_mode=random.Random(len(moves)).choice(list(FilterMode)))
     for what, one, two in moves:
         sessions = list(bench.sessions())
@@ -244,9 +251,7 @@ def test_tables_and_engine_agree_and_nothing_is_left_at_the_end(moves) -> None:
                 bench.tick(one * 50.0)
             case "fail":
                 kind = (t.Session, t.MapIn, t.MapOut, t.PeerEntry)[one]
-                bench.refuses = lambda update, kind=kind: (
-                    isinstance(update.entry, kind) and update.op is t.Op.INSERT
-                )
+                bench.refuses = refusing(kind)
                 bench.new(datagram(host, 6000 + two, remote, 99))
                 bench.refuses = lambda update: False
         assert {row["inside"] for row in bench.show("sessions")} == {

@@ -6,6 +6,7 @@ from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.neighbours import MAX_WAITING
+from p4alg.packet.arp import Arp
 from p4alg.packet.icmp import parse_icmp
 from p4alg.packet.ipv4 import parse_ipv4
 from tests.unit.engine.harness import (
@@ -31,7 +32,9 @@ from tests.unit.engine.harness import (
 )
 
 
-def ask(bench: Bench, target: int, sender: int = INSIDE, port: int = IN_PORT, mac: int = HOST_MAC):
+def ask(
+    bench: Bench, target: int, sender: int = INSIDE, port: int = IN_PORT, mac: int = HOST_MAC
+) -> list[tuple[int | None, Arp]]:
     outs = bench.punt(ev.Reason.ARP, who_has(mac, sender, target), port)
     return [(out.egress_port, parse_arp(out.frame)) for out in outs]
 

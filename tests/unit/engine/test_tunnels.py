@@ -55,9 +55,15 @@ class Call(Dialogue):
         self.replied = self.server(message(8, 32, 99, self.told))
 
 
-def gre(src: int, dst: int, call_id: int, macs=(IN_MAC, HOST_MAC)) -> bytes:
+def gre(src: int, dst: int, call_id: int, macs: tuple[int, int] = (IN_MAC, HOST_MAC)) -> bytes:
     body = struct.pack("!HHHHI", 0x3001, 0x880B, 4, call_id, 1) + b"ppp."
     return build_ipv4(macs, 0, src, dst, GRE, body)
+
+
+def flow_of(hole: t.PinholeEntry) -> FlowKey:
+    """The one flow that the pinhole of a tunnel is for."""
+    assert hole.remote_id is not None
+    return FlowKey(GRE, INSIDE, hole.inside_id, REMOTE, hole.remote_id)
 
 
 def test_P1_the_call_id_of_the_inside_host_is_translated() -> None:
@@ -73,8 +79,7 @@ def test_P1_the_call_id_of_the_inside_host_is_translated() -> None:
 def test_P2_each_direction_becomes_a_session_on_its_first_packet() -> None:
     call = Call(bench())
     for hole in call.bench.of(t.PinholeEntry):
-        key = FlowKey(GRE, INSIDE, hole.inside_id, REMOTE, hole.remote_id)
-        call.bench.event(ev.PinholeHit(key, hole.pinhole_id))
+        call.bench.event(ev.PinholeHit(flow_of(hole), hole.pinhole_id))
     sessions = call.bench.sessions()
     for key in (
         FlowKey(GRE, INSIDE, CALL | 7, REMOTE, 0),
@@ -88,8 +93,7 @@ def test_P2_each_direction_becomes_a_session_on_its_first_packet() -> None:
 def test_P4_GRE_ends_with_its_call(how: str) -> None:
     call = Call(bench())
     for hole in call.bench.of(t.PinholeEntry):
-        key = FlowKey(GRE, INSIDE, hole.inside_id, REMOTE, hole.remote_id)
-        call.bench.event(ev.PinholeHit(key, hole.pinhole_id))
+        call.bench.event(ev.PinholeHit(flow_of(hole), hole.pinhole_id))
     if how == "cleared":
         call.client(message(12, 16, 7))
         call.server(message(13, 148, 99))
@@ -113,8 +117,7 @@ def test_P4_GRE_without_a_call_is_refused() -> None:
 def test_P3_calls_found_in_the_switch_go_on_after_a_restart() -> None:
     call = Call(bench())
     for hole in call.bench.of(t.PinholeEntry):
-        key = FlowKey(GRE, INSIDE, hole.inside_id, REMOTE, hole.remote_id)
-        call.bench.event(ev.PinholeHit(key, hole.pinhole_id))
+        call.bench.event(ev.PinholeHit(flow_of(hole), hole.pinhole_id))
     before = {e for e in call.bench.entries.values() if getattr(e, "proto", 0) == GRE}
     again = Bench(
         call.bench.entries.values(),

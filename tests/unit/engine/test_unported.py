@@ -1,12 +1,14 @@
 """IKE and ESP through the engine: exchanges by initiator SPI, ESP by SPI."""
 
 import struct
+from collections.abc import Iterable
 
 import pytest
 
 from p4alg.alg.registry import algs
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
+from p4alg.engine.actions import PacketOut
 from p4alg.engine.settings import Prefix
 from p4alg.engine.tables import FlowKey
 from p4alg.packet.ipv4 import build_ipv4
@@ -32,7 +34,7 @@ A, B = 0x1111111111111111, 0x2222222222222222
 ANSWERED = 0x9999999999999999
 
 
-def bench(present=(), *, pool: int = 32, **ike: bool) -> Bench:
+def bench(present: Iterable[t.Entry] = (), *, pool: int = 32, **ike: bool) -> Bench:
     return Bench(
         present,
         pools=(Prefix(POOL, pool),),
@@ -46,7 +48,7 @@ def message(spi: int, answer: int = 0, exchange: int = 34, flags: int = 0x08) ->
     return struct.pack("!QQ4B2I", spi, answer, 33, 0x20, exchange, flags, 0, 28)
 
 
-def ask(made: Bench, host: int, spi: int, remote: int = REMOTE) -> list:
+def ask(made: Bench, host: int, spi: int, remote: int = REMOTE) -> list[PacketOut]:
     frame = datagram(host, 500, remote, 500, message(spi))
     key = FlowKey(UDP, host, 500, remote, 500)
     if key in made.sessions():
@@ -54,7 +56,7 @@ def ask(made: Bench, host: int, spi: int, remote: int = REMOTE) -> list:
     return made.new(frame, IN_PORT, IKE)
 
 
-def answer(made: Bench, host: int, spi: int, remote: int = REMOTE) -> list:
+def answer(made: Bench, host: int, spi: int, remote: int = REMOTE) -> list[PacketOut]:
     outside = made.outside_of(UDP, host, 500)
     frame = datagram(remote, 500, *outside, message(spi, ANSWERED, flags=0x20))
     return made.punt(ev.Reason.ALG, frame, OUT_PORT, IKE)
@@ -65,13 +67,15 @@ def speak(made: Bench, host: int, spi: int, remote: int = REMOTE) -> None:
     answer(made, host, spi, remote)
 
 
-def esp_out(made: Bench, host: int, spi: int, remote: int = REMOTE) -> list:
+def esp_out(made: Bench, host: int, spi: int, remote: int = REMOTE) -> list[PacketOut]:
     body = struct.pack("!II", spi, 1) + b"sealed.."
     frame = build_ipv4((IN_MAC, HOST_MAC), 0, host, remote, ESP, body)
     return made.new(frame, IN_PORT, IKE)
 
 
-def esp_in(made: Bench, spi: int, remote: int = REMOTE, outside: int | None = None) -> list:
+def esp_in(
+    made: Bench, spi: int, remote: int = REMOTE, outside: int | None = None
+) -> list[PacketOut]:
     body = struct.pack("!II", spi, 1) + b"sealed.."
     frame = build_ipv4((IN_MAC, HOST_MAC), 0, remote, outside or POOL, ESP, body)
     return made.new(frame, OUT_PORT, IKE)

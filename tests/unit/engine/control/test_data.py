@@ -1,10 +1,13 @@
 """TFTP through the engine: the answer is asked for, then only how the transfer ends."""
 
+from typing import Any
+
 import pytest
 
 from p4alg.alg.registry import algs
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
+from p4alg.engine.actions import PacketOut
 from p4alg.engine.settings import PortForward
 from p4alg.engine.tables import FlowKey, SessionFlags
 from tests.unit.engine.harness import (
@@ -28,8 +31,8 @@ DATA = FlowKey(UDP, INSIDE, CLIENT_PORT, REMOTE, TID)
 MAIN = FlowKey(UDP, INSIDE, CLIENT_PORT, REMOTE, 69)
 
 
-def bench(**changes) -> Bench:
-    values = {
+def bench(**changes: Any) -> Bench:
+    values: dict[str, Any] = {
         "services": {"tftp": (PortSpan(UDP, 69, 69),)},
         "algs": (AlgSettings(algs()["tftp"], True, ("tftp",)),),
         "forwards": (PortForward(UDP, INSIDE, 69, SERVER, 69),),
@@ -41,14 +44,14 @@ def block(number: int, size: int) -> bytes:
     return b"\0\3" + number.to_bytes(2, "big") + bytes(size)
 
 
-def ask(made: Bench, request: bytes = RRQ) -> list:
+def ask(made: Bench, request: bytes = RRQ) -> list[PacketOut]:
     frame = datagram(INSIDE, CLIENT_PORT, REMOTE, 69, request)
     if MAIN in made.sessions():
         return made.punt(ev.Reason.ALG, frame, IN_PORT, TFTP)
     return made.new(frame, IN_PORT, TFTP)
 
 
-def answer(made: Bench, payload: bytes, remote: int = REMOTE, tid: int = TID) -> list:
+def answer(made: Bench, payload: bytes, remote: int = REMOTE, tid: int = TID) -> list[PacketOut]:
     outside = made.outside_of(UDP, INSIDE, CLIENT_PORT)
     frame = datagram(remote, tid, *outside, payload)
     key = FlowKey(UDP, INSIDE, CLIENT_PORT, remote, tid)
