@@ -12,7 +12,7 @@ from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.actions import Action, LogRecord, PacketOut, TraceRecord, Transaction
 from p4alg.engine.engine import Engine
-from p4alg.engine.reconcile import entry_key
+from p4alg.engine.reconcile import EntryKey, entry_key
 from p4alg.engine.settings import (
     AddressForward,
     AlgSettings,
@@ -68,6 +68,9 @@ def settings(**changes: Any) -> Settings:
     return Settings(**{**values, **changes})
 
 
+E = TypeVar("E", bound=t.Entry)
+
+
 class Bench:
     """The engine, its clock, and the switch's tables."""
 
@@ -75,7 +78,7 @@ class Bench:
         self, present: Iterable[t.Entry] = (), engine: Engine | None = None, **changes: Any
     ) -> None:
         self.now = 100.0
-        self.entries = {entry_key(entry): entry for entry in present}
+        self.entries: dict[EntryKey, t.Entry] = {entry_key(entry): entry for entry in present}
         self.sent: list[PacketOut] = []
         self.logs: list[LogRecord] = []
         self.traces: list[TraceRecord] = []

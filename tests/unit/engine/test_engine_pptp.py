@@ -67,6 +67,12 @@ def use_all(made: Bench) -> None:
         made.event(ev.PinholeHit(key, hole.pinhole_id))
 
 
+def flow_of(hole: t.PinholeEntry) -> FlowKey:
+    """The one flow that the pinhole of a tunnel is for."""
+    assert hole.remote_id is not None
+    return FlowKey(GRE, INSIDE, hole.inside_id, REMOTE, hole.remote_id)
+
+
 def test_P1_the_call_id_of_the_inside_host_is_translated() -> None:
     call = Call(bench())
     holes = {(h.inside_id, h.remote_id) for h in call.bench.of(t.PinholeEntry)}

@@ -1,6 +1,7 @@
 """Flows from the first packet to the idle timeout, by requirement."""
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -223,6 +224,10 @@ events = st.lists(
     ),
     max_size=60,
 )
+
+
+def refusing(kind: type[t.Entry]) -> Callable[[t.Update], bool]:
+    return lambda update: isinstance(update.entry, kind) and update.op is t.Op.INSERT
 
 
 @given(events)
