@@ -108,9 +108,9 @@ class PinholeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A pinhole the gateway opened; `visible` is what the opener must be told."""
+    """What the gateway granted, by its number; the other end is told the endpoint `visible`."""
 
-    pinhole_id: int
+    number: int
     visible: Endpoint
 
 
@@ -125,7 +125,7 @@ class Gateway(Protocol):
     """What an ALG may ask of the gateway while it handles a message.
 
     What is granted comes to be together with the message that names its number in
-    `Forward.pinholes`: the gateway writes it before that message leaves. It takes back
+    `Forward.grants`: the gateway writes it before that message leaves. It takes back
     what no step names, and what a message needed that went nowhere.
 
     The gateway refuses what must not be opened, whatever ALG asks: `bounce` (an
@@ -164,7 +164,7 @@ class Gateway(Protocol):
         ...
 
     def end(self, number: int) -> None:
-        """End a hold, or a pinhole with the flows that came through it; unknown ids are ignored."""
+        """End a reservation, or a pinhole and its flows; unknown numbers are ignored."""
         ...
 
     def inside_of(self, proto: int, outside: Endpoint) -> Endpoint | None:
@@ -207,14 +207,14 @@ class Forward:
 
     `summary` is set on messages worth a line in the trace, e.g.
     ``PORT 10.0.0.11:40001 -> 203.0.113.2:40001``; `is_message` tells a protocol
-    message (counted) from bytes passed along. `pinholes` are the numbers of all that was
+    message (counted) from bytes passed along. `grants` are the numbers of all that was
     granted for this message, pinholes and reserved endpoints.
     """
 
     length: int
     edits: tuple[Edit, ...] = ()
     summary: str = ""
-    pinholes: tuple[int, ...] = ()
+    grants: tuple[int, ...] = ()
     is_message: bool = True
 
 
@@ -338,7 +338,7 @@ class SharedState(Protocol):
     """What all sessions of an ALG have in common, if it has timers of its own."""
 
     def expire(self, now: float) -> Sequence[int]:
-        """Give up what has had its time; the holds and pinholes to end."""
+        """Give up what has had its time; the reservations and pinholes to end."""
         ...
 
 

@@ -181,11 +181,11 @@ class DatagramFollower:
             # The sender may have forbidden fragments, but not knowing that the datagram would grow.
             frame = allow_fragments(parse_ipv4(frame))
         verdict = "rewritten" if edited != data else "forwarded"
-        seen = Seen(sender, verdict, step.summary, data, edited, step.pinholes)
+        seen = Seen(sender, verdict, step.summary, data, edited, step.grants)
         if step.is_message:
             self._out.append(seen)
-        if step.pinholes:
+        if step.grants:
             self._waiting.append(seen)
-            self._out.append(Barrier((Segment(port, frame),), step.pinholes, False))
+            self._out.append(Barrier((Segment(port, frame),), step.grants, False))
         else:
             self._send(port, frame)

@@ -42,7 +42,7 @@ class Barrier:
     """
 
     segments: tuple[Segment, ...]
-    pinholes: tuple[int, ...]
+    grants: tuple[int, ...]
     resized: bool
 
 
@@ -59,7 +59,7 @@ class Seen:
     summary: str
     before: bytes
     after: bytes
-    pinholes: tuple[int, ...] = ()
+    grants: tuple[int, ...] = ()
     reason: str = ""
 
 

@@ -84,7 +84,7 @@ class Messages:
         # What the ALG wanted to open for the messages behind it was not opened either.
         rest = [
             Refuse(step.length, "tables", step.summary)
-            if isinstance(step, Forward) and step.pinholes
+            if isinstance(step, Forward) and step.grants
             else step
             for step in direction.steps
         ]
@@ -135,9 +135,9 @@ class Messages:
         if step.is_message:
             verdict = "rewritten" if data != message else "forwarded"
             self._connection.effects.append(
-                Seen(direction.peer, verdict, step.summary, message, data, step.pinholes)
+                Seen(direction.peer, verdict, step.summary, message, data, step.grants)
             )
-        if step.pinholes or len(data) != len(message):
+        if step.grants or len(data) != len(message):
             self._connection.send_chunks(direction, chunks)
             self._block(direction, step, message, data)
         else:
@@ -166,7 +166,7 @@ class Messages:
         self._connection.waiting = Waiting(direction, message, chunk, step)
         self._state.reading_happened(ReadingEvent.TABLES_NEEDED)
         found = data_segments(direction, [chunk])
-        self._connection.effects.append(Barrier(tuple(found), step.pinholes, resized))
+        self._connection.effects.append(Barrier(tuple(found), step.grants, resized))
 
     def _is_finished(self, direction: Direction) -> bool:
         return self._state.directions[direction.peer] is DirectionState.FINISHED

@@ -121,5 +121,5 @@ def check_feed(
     check_refusal(steps, before, set(gateway.reserved))
     for step in steps:
         if isinstance(step, Forward):
-            assert set(step.pinholes) <= set(range(1, gateway.nat.last + 1))
+            assert set(step.grants) <= set(range(1, gateway.nat.last + 1))
     return check_steps(data, steps, is_datagram=is_datagram)

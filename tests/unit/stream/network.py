@@ -64,7 +64,7 @@ class LineAlg:
                 continue
             new = edited(line)
             edits = (Edit(0, len(line), new),) if new != line else ()
-            steps.append(Forward(len(line), edits, pinholes=(7,) if line[:1] == b"P" else ()))
+            steps.append(Forward(len(line), edits, grants=(7,) if line[:1] == b"P" else ()))
         return steps
 
 

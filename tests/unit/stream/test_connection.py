@@ -36,7 +36,7 @@ def test_rule_2_nothing_comes_after_a_barrier() -> None:
     barrier = Barrier((), (7,), False)
     found.effects.append(barrier)
     found.waiting = Waiting(
-        found.directions[Peer.CLIENT], b"", Chunk(1, 1, 1, b""), Forward(0, pinholes=(7,))
+        found.directions[Peer.CLIENT], b"", Chunk(1, 1, 1, b""), Forward(0, grants=(7,))
     )
     found.drop("second")
     assert found.take() == [Dropped("first"), Dropped("second"), barrier]

@@ -35,7 +35,7 @@ class Echo:
             case b"n":
                 return [Notice("told", "something"), Forward(size)]
             case b"p":
-                return [Forward(size, pinholes=(7,))]
+                return [Forward(size, grants=(7,))]
             case b"e":
                 return [Forward(size, (Edit(0, 1, b"EDITED"),))]
         return [Forward(size)]

@@ -103,7 +103,7 @@ def test_messages_before_one_that_waits_leave_at_once_and_those_behind_it_after_
     assert [d for _, d in payloads(out)] == [b"N 1\nN 2\n"]
     barrier = connection.switch.waiting
     assert barrier is not None
-    assert (barrier.pinholes, barrier.resized) == ((7,), True)
+    assert (barrier.grants, barrier.resized) == ((7,), True)
     out = connection.switch.write_tables()
     assert [d for _, d in payloads(out)] == [b"P=P 3\n", b"N 4\n"]
     assert connection.switch.waiting is not None

@@ -266,18 +266,18 @@ class FtpAlg:
         )
         if isinstance(grant, Refusal):
             return Refuse(len(line), grant.reason, f"{kind.decode()} {told}")
-        if self._announced not in (None, grant.pinhole_id):
+        if self._announced not in (None, grant.number):
             # The client will not use the endpoint of the announcement before. The gateway
             # ignores this for a pinhole that has been used.
             gateway.close_pinhole(self._announced or 0)
-        self._announced = grant.pinhole_id
+        self._announced = grant.number
         shown = grant.visible
         edits: tuple[Edit, ...] = ()
         if shown != told and not (kind == b"229" and shown.port == told.port):
             start, end = base + found.start(first), base + found.end(last)
             edits = (Edit(start, end, _text(kind, shown, found)),)
         summary = f"{kind.decode()} {told} -> {shown}"
-        return Forward(len(line), edits, summary, (grant.pinhole_id,))
+        return Forward(len(line), edits, summary, (grant.number,))
 
     def _objection(self, listener: Peer, told: Endpoint) -> str:
         """Why `told` may not be announced, or an empty string (RFC 2577 section 3)."""

@@ -68,7 +68,7 @@ class Calls:
             grant = gateway.reserve(GRE, Endpoint(self._facts.endpoint(peer).addr, own))
             if isinstance(grant, Refusal):
                 return grant.reason
-            call.granted.append(grant.pinhole_id)
+            call.granted.append(grant.number)
             call.visible = grant.visible.port
         call.ids[peer] = own
         return ""
@@ -90,7 +90,7 @@ class Calls:
             )
             if isinstance(grant, Refusal):
                 return grant.reason
-            call.granted.append(grant.pinhole_id)
+            call.granted.append(grant.number)
         call.is_agreed = True
         return ""
 

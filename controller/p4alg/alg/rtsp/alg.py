@@ -63,7 +63,7 @@ class Reading:
 
     edits: list[Edit] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
-    pinholes: tuple[int, ...] = ()
+    grants: tuple[int, ...] = ()
     notices: list[Notice] = field(default_factory=list)
 
 
@@ -164,7 +164,7 @@ class RtspAlg:
             found.edits += name_outside(message, own, self._facts.inside_as_seen_outside)
         summary = f"{message.title}: {', '.join(found.changes)}" if found.changes else message.title
         edits = tuple(sorted(found.edits, key=lambda edit: edit.start))
-        forward = Forward(len(message.data), edits, summary, found.pinholes)
+        forward = Forward(len(message.data), edits, summary, found.grants)
         return [*found.notices, forward]
 
     def _notice(self, found: Reading, event: str, summary: str) -> None:
@@ -188,7 +188,7 @@ class RtspAlg:
         if method == b"SETUP":
             self._ask(request, message, found, gateway)
         elif method != b"TEARDOWN" and request.session is not None and sender is Peer.CLIENT:
-            found.pinholes = self._media.renew(request.session, gateway, now)
+            found.grants = self._media.renew(request.session, gateway, now)
         waiting[cseq] = request
 
     def _response(
@@ -250,7 +250,7 @@ class RtspAlg:
         if offer is None:
             offer = self._media.reserve(ports, gateway)
             request.offers.append(offer)
-            found.pinholes += offer.holds
+            found.grants += offer.reserved
             found.changes.append(self._change(offer))
         self._edit_ports(transport, b"client_port", offer.seen, found)
 
@@ -274,7 +274,7 @@ class RtspAlg:
             offer = self._taken(request, transport, found)
         elif senders is not None:
             offer, senders = self._media.reserve(senders, gateway), None
-            found.pinholes = offer.holds
+            found.grants = offer.reserved
             self._edit_ports(transport, b"server_port", offer.seen, found)
         else:
             offer = None
@@ -282,7 +282,7 @@ class RtspAlg:
             return
         found.changes.append(self._change(offer))
         key = session.number, request.uri
-        found.pinholes += self._media.open(key, session, offer, opener, senders, gateway, now)
+        found.grants += self._media.open(key, session, offer, opener, senders, gateway, now)
 
     def _taken(self, request: Request, transport: Transport, found: Reading) -> Offer | None:
         """The offer that the server took; the client is told the ports that it asked for."""

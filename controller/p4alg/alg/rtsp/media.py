@@ -40,7 +40,7 @@ class Offer:
 
     own: Ports
     seen: Ports
-    holds: tuple[int, ...]
+    reserved: tuple[int, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -82,23 +82,23 @@ class Media:
         first = grant.visible.port
         if own.second in (None, own.first):
             seen = Ports(first, None if own.second is None else first)
-            return Offer(own, seen, (grant.pinhole_id,))
+            return Offer(own, seen, (grant.number,))
         rtcp = Endpoint(addr, own.second)
         beside = Endpoint(grant.visible.addr, first + 1)
         if own.is_pair and gateway.inside_of(UDP, beside) == rtcp:
-            return Offer(own, Ports(first, beside.port), (grant.pinhole_id,))
+            return Offer(own, Ports(first, beside.port), (grant.number,))
         # They are no neighbours if one of them was in use before.
         other = gateway.reserve(UDP, rtcp)
         if isinstance(other, Refusal):
-            gateway.end(grant.pinhole_id)
+            gateway.end(grant.number)
             raise RtspError(other.reason)
-        holds = (grant.pinhole_id, other.pinhole_id)
-        return Offer(own, Ports(first, other.visible.port), holds)
+        reserved = (grant.number, other.number)
+        return Offer(own, Ports(first, other.visible.port), reserved)
 
     def give_back(self, offer: Offer, gateway: Gateway) -> None:
         """End what `reserve` reserved."""
-        for hold in offer.holds:
-            gateway.end(hold)
+        for number in offer.reserved:
+            gateway.end(number)
 
     # Streams
 
@@ -124,7 +124,7 @@ class Media:
             if isinstance(grant, Refusal):
                 self._end(stream, gateway)
                 raise RtspError(grant.reason)
-            self._own(stream, grant.pinhole_id)
+            self._own(stream, grant.number)
         before = self._streams.pop(key, None)
         if before is not None:
             self._end(before, gateway)
@@ -171,9 +171,9 @@ class Media:
             stream.expires = now + stream.lifetime
             for request in stream.requests:
                 grant = gateway.open_pinhole(request)
-                if not isinstance(grant, Refusal) and grant.pinhole_id not in known:
-                    self._own(stream, grant.pinhole_id)
-                    opened.append(grant.pinhole_id)
+                if not isinstance(grant, Refusal) and grant.number not in known:
+                    self._own(stream, grant.number)
+                    opened.append(grant.number)
         return tuple(opened)
 
     def tear_down(self, key: Key, gateway: Gateway) -> None:

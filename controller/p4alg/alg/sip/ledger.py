@@ -156,7 +156,7 @@ class Ledger:
         announced = self.visible(request.proto, request.listen)
         if announced is not None and announced != grant.visible:
             raise SipError("port-moved")
-        return grant.pinhole_id
+        return grant.number
 
     def visible(self, proto: int, listen: Endpoint) -> Endpoint | None:
         """The outside endpoint that is reserved for `listen`, if one is."""
@@ -185,7 +185,7 @@ class Ledger:
             raise SipError("resource-limit")
 
     def _keep(self, key: Key, grant: Grant) -> _Resource:
-        number = grant.pinhole_id
+        number = grant.number
         resource = self._resources.setdefault(key, _Resource(grant.visible, []))
         if number not in resource.ids:
             self._new.append(_New(key, number, resource.visible, resource.is_pair))

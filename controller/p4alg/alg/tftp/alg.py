@@ -148,10 +148,10 @@ class TftpAlg:
         if isinstance(grant, Refusal):
             return Refuse(len(data), grant.reason, f"{opcode.name} {_text(name)}")
         self._asked = _Transfer(
-            opcode is Opcode.RRQ, grant.pinhole_id, _number(options.get(b"blksize"), _BLOCK)
+            opcode is Opcode.RRQ, grant.number, _number(options.get(b"blksize"), _BLOCK)
         )
         summary = f"{opcode.name} {_text(name)} {_text(mode)} {_said(options)}".rstrip()
-        return Forward(len(data), summary=summary, pinholes=(grant.pinhole_id,))
+        return Forward(len(data), summary=summary, grants=(grant.number,))
 
     def receive_data(
         self, opener: Endpoint, sender: Peer, data: bytes, gateway: Gateway, now: float

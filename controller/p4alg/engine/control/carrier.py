@@ -265,8 +265,8 @@ class Carrier:
 
     def _write(self, session: ControlSession, barrier: Barrier) -> None:
         """Write the tables of a message, then send it (design rule 2)."""
-        session.granted = tuple(n for n in session.granted if n not in barrier.pinholes)
-        batch = self._pinholes.begin(barrier.pinholes)
+        session.granted = tuple(n for n in session.granted if n not in barrier.grants)
+        batch = self._pinholes.begin(barrier.grants)
         updates = list(batch.updates)
         flow = session.flow
         first = barrier.resized and not flow.flags & SessionFlags.CORRECT_SEQUENCE
@@ -276,7 +276,7 @@ class Carrier:
             flow.flags |= SessionFlags.CORRECT_SEQUENCE
             updates.append(Update(Op.MODIFY, session_entry(flow)))
         packets = self._packets(session, barrier.segments)
-        waiter = _MessageWritten(self, session, batch, barrier.pinholes, first)
+        waiter = _MessageWritten(self, session, batch, barrier.grants, first)
         self._outbox.transact(updates, packets, waiter)
 
     def written(self, waiter: _MessageWritten, reason: str | None, now: float) -> None:

@@ -132,5 +132,5 @@ class SessionGateway:
             name = f"alg.{self._session.alg.name}.{what}.refused.{found.reason}"
             self._parts.pinholes.counters.count(name)
         else:
-            self._granted[found.pinhole_id] = None
+            self._granted[found.number] = None
         return found

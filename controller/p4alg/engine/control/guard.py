@@ -158,7 +158,7 @@ class GuardedAlg:
             ends = ends or isinstance(step, Detach)
             used += step.length
             if isinstance(step, Forward):
-                named.update(step.pinholes)
+                named.update(step.grants)
         if used > size:
             raise StepError(f"steps for {used} of {size} bytes")
         if not self._is_stream and not ends and used != size:
@@ -187,7 +187,7 @@ def _check(step: object, *, is_data: bool) -> None:
 def _check_forward(step: Forward) -> None:
     if not _is_size(step.length) or not isinstance(step.summary, str):
         raise StepError("Forward without a length or with a summary that is no text")
-    if not all(isinstance(number, int) for number in step.pinholes):
+    if not all(isinstance(number, int) for number in step.grants):
         raise StepError("Forward with pinholes that are no numbers")
     at = grown = 0
     for edit in step.edits:

@@ -65,7 +65,7 @@ class Reports:
         self._outbox.log(logging.WARNING, f"{session}: the switch refused: {reason}")
 
     def _trace(self, session: ControlSession, seen: Seen, now: float) -> None:
-        described = (self._describe(number) for number in seen.pinholes)
+        described = (self._describe(number) for number in seen.grants)
         self._outbox.trace(
             TraceRecord(
                 now,

@@ -402,16 +402,16 @@ def test_P3_each_direction_of_a_call_is_opened_to_its_peer_only(
         assert request == PinholeRequest(
             47, listener, listen, opener, None, 33.0, label="pptp call", flow_idle=44.0
         )
-    assert set(wire.last.pinholes) == {*wire.nat.reservations, *wire.nat.open}
+    assert set(wire.last.grants) == {*wire.nat.reservations, *wire.nat.open}
 
 
 def test_P3_an_outgoing_call_opens_with_its_reply_and_no_sooner() -> None:
     wire = Wire()
     wire.say(C, out_request(5))
     assert wire.nat.granted == []
-    assert set(wire.last.pinholes) == set(wire.nat.reservations)
+    assert set(wire.last.grants) == set(wire.nat.reservations)
     wire.say(S, out_reply(700, 61001))
-    assert set(wire.last.pinholes) == {*wire.nat.reservations, *wire.nat.open}
+    assert set(wire.last.grants) == {*wire.nat.reservations, *wire.nat.open}
     assert len(wire.nat.open) == 2
 
 
@@ -420,9 +420,9 @@ def test_P3_an_incoming_call_opens_when_it_is_connected_and_no_sooner() -> None:
     wire.say(S, in_request(700))
     wire.say(C, in_reply(5, 700))
     assert wire.nat.granted == []
-    assert set(wire.last.pinholes) == set(wire.nat.reservations)
+    assert set(wire.last.grants) == set(wire.nat.reservations)
     wire.say(S, connected(61001))
-    assert set(wire.last.pinholes) == {*wire.nat.reservations, *wire.nat.open}
+    assert set(wire.last.grants) == {*wire.nat.reservations, *wire.nat.open}
     assert len(wire.nat.open) == 2
 
 

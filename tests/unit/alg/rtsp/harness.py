@@ -168,14 +168,14 @@ class Wire:
         self.gate.granted.clear()
         steps = self.alg.feed(peer, held, self.gate, self.now)
         assert sum(step.length for step in steps) <= offered
-        named = {n for step in steps if isinstance(step, Forward) for n in step.pinholes}
+        named = {n for step in steps if isinstance(step, Forward) for n in step.grants}
         assert self.gate.granted <= named, "granted, but no message waits for it"
         for step in steps:
             assert not self.detached, "a step behind a Detach"
             self.steps.append(step)
             if isinstance(step, Forward):
                 check_edits(step)
-                assert set(step.pinholes) <= {*self.gate.pinholes, *self.gate.holds}
+                assert set(step.grants) <= {*self.gate.pinholes, *self.gate.holds}
                 out += apply_edits(held[: step.length], step.edits)
             self.detached = isinstance(step, Detach)
             held = held[step.length :]

@@ -35,7 +35,7 @@ def test_R2_the_answer_waits_for_its_pinholes() -> None:
     wire.set_up()
     last = wire.steps[-1]
     assert isinstance(last, Forward)
-    assert set(last.pinholes) == set(wire.gate.pinholes)
+    assert set(last.grants) == set(wire.gate.pinholes)
 
 
 def test_R2_every_alternative_is_rewritten_and_the_one_taken_is_opened() -> None:

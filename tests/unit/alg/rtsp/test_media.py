@@ -147,7 +147,7 @@ def test_R4_media_that_was_silent_for_long_is_let_in_again_before_PLAY_goes_on()
     assert wire.gate.opened() == OPEN
     last = wire.steps[-1]
     assert isinstance(last, Forward)
-    assert len(last.pinholes) == 1
+    assert len(last.grants) == 1
     wire.answer()
     wire.ask(b"TEARDOWN", b"Session: 12345678")
     wire.answer()

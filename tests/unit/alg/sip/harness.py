@@ -106,7 +106,7 @@ class Line:
             if isinstance(step, Forward):
                 check_edits(part, step.edits)
                 # Granted at some time: a later message may have ended it by now.
-                assert set(step.pinholes) <= set(range(self.nat.last + 1))
+                assert set(step.grants) <= set(range(self.nat.last + 1))
                 out += apply_edits(part, step.edits)
             elif isinstance(step, Detach):
                 out += data[start:]
@@ -121,7 +121,7 @@ class Line:
         return told + [step.reason for step in self.steps if isinstance(step, Detach)]
 
     def pinholes(self) -> list[int]:
-        return [n for step in self.steps if isinstance(step, Forward) for n in step.pinholes]
+        return [n for step in self.steps if isinstance(step, Forward) for n in step.grants]
 
     def tick(self, now: float) -> None:
         self.now = now

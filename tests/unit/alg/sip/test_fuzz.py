@@ -138,7 +138,7 @@ def check(line: Line, sender: Peer, data: bytes) -> None:
     check_refusal(steps, before, {*line.nat.reservations, *line.nat.open})
     for step in steps:
         if isinstance(step, Forward):
-            assert set(step.pinholes) <= set(range(line.nat.last + 1))
+            assert set(step.grants) <= set(range(line.nat.last + 1))
             if step.edits:
                 message = parse_message(out, SipLimits(message=1 << 20, line=1 << 20))
                 vias(message, LIMITS)

@@ -59,7 +59,7 @@ def test_T1_the_server_may_answer_from_any_port_of_its_own_once(
     (step,) = bench.say(C, request_)
     assert isinstance(step, Forward)
     assert apply_edits(request_, step.edits) == request_
-    assert step.pinholes == (1,)
+    assert step.grants == (1,)
     (asked,) = bench.gate.nat.granted
     assert (asked.listen, asked.opener_addr, asked.opener_port) == (
         Endpoint(CLIENT, 5000),

@@ -285,7 +285,7 @@ def test_rule_11_what_the_switch_refuses_is_taken_back_whole() -> None:
     def answer(_sender: Peer, data: bytes, gateway: Gateway) -> Sequence[Step]:
         held = gateway.reserve(UDP, Endpoint(INSIDE, 50002), pair=True)
         assert isinstance(held, Grant)
-        return [Forward(len(data), (), "", (ask(gateway).pinhole_id, held.pinhole_id))]
+        return [Forward(len(data), (), "", (ask(gateway).number, held.number))]
 
     lab = Lab(answer)
     lab.bench.refuses = lambda update: isinstance(update.entry, t.PinholeEntry)
@@ -307,7 +307,7 @@ def test_rule_11_a_lifetime_is_cut_and_a_thousand_pinholes_are_not_had() -> None
             wanted = pinhole(Endpoint(INSIDE, number), lifetime=1e12, max_flows=10**9)
             found = gateway.open_pinhole(wanted)
             if isinstance(found, Grant):
-                numbers.append(found.pinhole_id)
+                numbers.append(found.number)
             else:
                 refused.append(found.reason)
         return [Forward(len(data), (), "", tuple(numbers))]
@@ -417,7 +417,7 @@ def test_rule_11_what_a_message_behind_a_reset_was_granted_is_taken_back(
             asked = pinhole(there, proto=TCP, listener=Peer.SERVER, opener_addr=INSIDE)
         found = gateway.open_pinhole(asked)
         assert isinstance(found, Grant)
-        return [Refuse(3, "no"), Forward(len(data) - 3, (), "", (found.pinhole_id,))]
+        return [Refuse(3, "no"), Forward(len(data) - 3, (), "", (found.number,))]
 
     lab = Lab(answer)
     talk = Dialogue(lab.bench, Peer.CLIENT, ID)

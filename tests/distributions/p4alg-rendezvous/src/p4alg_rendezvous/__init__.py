@@ -93,7 +93,7 @@ class RendezvousAlg:
         self._meetings.add(str(asked.listen), str(grant.visible))
         summary = f"AT {asked.listen} -> {grant.visible}"
         edit = Edit(start, end, text.encode())
-        return Forward(len(line), (edit,), summary, (grant.pinhole_id,))
+        return Forward(len(line), (edit,), summary, (grant.number,))
 
 
 def _rows(shared: Meetings, _now: float) -> Sequence[Mapping[str, Any]]:
