@@ -19,6 +19,7 @@ from p4alg.engine.settings import Settings
 from p4alg.engine.tables import FlowKey, SessionFlags, Side
 from p4alg.nat.bindings import Binding, Kind, Refused
 from p4alg.protocols import TCP, TUNNELS
+from p4alg.undo import UndoLog
 
 _Entry = TypeVar("_Entry")
 
@@ -32,12 +33,14 @@ class Adoption:
         flows: Flows,
         pinholes: Pinholes,
         neighbours: Neighbours,
+        log: UndoLog,
     ) -> None:
         self._settings = settings
         self._flows = flows
         self._mappings = flows.mappings
         self._pinholes = pinholes
         self._neighbours = neighbours
+        self._log = log
         self._statics = {(f.proto, f.inside_addr, f.inside_port): f for f in settings.forwards}
         self.sessions = 0
 
@@ -63,6 +66,8 @@ class Adoption:
             self._flows.keep(flow)
             kept.append(session_entry(flow))
             self.sessions += 1
+            # Nothing of a start is undone, and a full switch has 200000 sessions.
+            self._log.forget()
         for entry in _of(present, t.PinholeEntry):
             binding = bindings.get((entry.proto, entry.inside_addr, entry.inside_id))
             if binding is not None:

@@ -99,7 +99,8 @@ class Engine:
 
     def start(self, present: Sequence[t.Entry], now: float) -> Sequence[Action]:
         """Take over entries of the switch (`present`), and write what differs from the settings."""
-        adoption = Adoption(self._settings, self._flows, self._pinholes, self._neighbours)
+        parts = (self._settings, self._flows, self._pinholes, self._neighbours)
+        adoption = Adoption(*parts, self._log)
         wanted = [*base_entries(self._settings), *self._switching.entries()]
         kept = adoption.keep(present, now)
         kept += self._tags.adopt(present)
