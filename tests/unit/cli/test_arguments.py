@@ -29,13 +29,6 @@ COMMANDS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No lab and no controller of the machine is ever talked to."""
-    monkeypatch.setenv("P4ALG_SOCKET", str(tmp_path / "control.sock"))
-    monkeypatch.setenv("P4ALG_LAB_STATE", str(tmp_path / "lab"))
-
-
 @pytest.mark.parametrize("command", [[], *COMMANDS], ids=" ".join)
 def test_help_is_for_everyone(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--help"]) == 0

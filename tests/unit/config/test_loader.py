@@ -28,8 +28,6 @@ from p4alg.engine.settings import (
 from p4alg.engine.tables import FilterMode, PolicyAction, Side
 
 EXAMPLE = Path(__file__).parents[3] / "topologies" / "nat.config.yaml"
-STATIC = "    - {protocol: tcp, outside: "
-WHOLE = "    - {outside: "
 TEXT = """\
 # The gateway of the lab `nat`: hosts on ports 1 and 2 inside, 3 and 4 outside.
 switch: {grpc: 127.0.0.1:9559, device_id: 1}
@@ -130,37 +128,14 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> 
     [
         ("switch:", "swich:", 2, "unknown key 'swich'"),
         ("127.0.0.1:9559", "127.0.0.1", 2, "is not HOST:PORT"),
-        ("ports: [1, 2]", "ports: [1, 1]", 4, "each port once"),
         ("ports: [3, 4]", "ports: [2, 4]", 5, "port 2 is in zone 'inside' already"),
         ("198.51.100.1/24", "10.0.0.9/16", 5, "overlaps zone 'inside'"),
-        ("10.0.0.1/24", "10.0.0.0/24", 4, "is not a host address"),
-        ("02:00:00:01:00:01", "01:00:00:01:00:01", 4, "is not a unicast MAC address"),
-        ("side: outside", "side: inside", 3, "no zone is outside"),
-        ("[203.0.113.0/28]", "[203.0.113.1/28]", 7, "has host bits set"),
-        ("[203.0.113.0/28]", "[203.0.113.0/28, 203.0.113.8/29]", 7, "overlaps pool"),
-        ("[203.0.113.0/28]", "[10.0.0.0/28]", 7, "overlaps inside zone"),
         ("[203.0.113.0/28]", "[198.51.100.0/28]", 7, "holds the gateway's own"),
         ("[203.0.113.0/28]", "[]", 7, "at least one pool"),
         ("filter: address-and-port", "filter: none", 8, "'none' is not one of"),
         ("filter:", "pools: []\n  filter:", 8, "'pools' is given twice"),
-        ("tcp/2121", "tcp/70000", 14, "ports are 1..65535"),
-        ("tcp/2121", "sctp/1", 14, "is not PROTOCOL/PORT"),
-        ("ftp-alt: [", "ftp: [", 14, "is predefined"),
-        ("[ftp, ftp-alt]", "[ftp, ftp]", 16, "names a service twice"),
-        ("[ftp, ftp-alt]", "[nosuch]", 16, "no service 'nosuch'"),
         ("  ftp: {", "  smtp: {", 16, "unknown key 'smtp'"),
-        ("203.0.113.5:21", "203.0.113.5", 11, "is not ADDRESS:PORT"),
-        ("203.0.113.5:21", "10.0.0.5:21", 11, "is in inside zone 'inside'"),
-        ("10.0.0.11:21", "198.51.100.9:21", 11, "in no inside zone and behind no route"),
-        ("10.0.0.11:21", "10.0.0.1:21", 11, "is the gateway itself"),
-        ("protocol: tcp, outside", "outside", 11, "is not an IPv4 address"),
-        ("# ALGs", STATIC + '"203.0.113.5:21", inside: "10.0.0.12:21"}\n#', 12, "mapped already"),
-        ("# ALGs", STATIC + '"203.0.113.6:21", inside: "10.0.0.11:21"}\n#', 12, "mapped already"),
-        ("# ALGs", WHOLE + "203.0.113.6, inside: 10.0.0.12}\n#", 12, "is in a pool"),
-        ("# ALGs", WHOLE + "198.51.100.1, inside: 10.0.0.12}\n#", 12, "gateway's own address"),
         ("services:", "timers: {udp: 0}\nservices:", 13, "0 is not in 1.0"),
-        ("services:", "timers: {upd: 9}\nservices:", 13, "unknown key 'upd'"),
-        ("services:", "limits: {sessions: 0}\nservices:", 13, "0 is not in 1"),
         (
             "services:",
             "limits: {bindings: 10, bindings_per_subscriber: 11}\nservices:",
@@ -182,11 +157,6 @@ def test_a_contradiction_is_refused_with_its_line(
     assert "\n" not in message
 
 
-def test_a_route_through_no_zone_is_refused() -> None:
-    message = refusal(TEXT + "routes:\n  - {to: 0.0.0.0/0, via: 192.0.2.1}\n")
-    assert "192.0.2.1 is in no zone's network" in message
-
-
 @given(st.text(max_size=60))
 def test_no_text_does_anything_but_be_refused(text: str) -> None:
     """Invariant: any input ends in a one-line ConfigError, never in another exception."""
@@ -196,16 +166,6 @@ def test_no_text_does_anything_but_be_refused(text: str) -> None:
 def test_an_unknown_key_is_refused_with_its_own_line() -> None:
     message = refusal(TEXT + "nonsense:\n  more: 1\n")
     assert message.startswith(f"c.yaml:{len(TEXT.splitlines()) + 1}: unknown key 'nonsense'")
-
-
-def test_a_list_where_ports_belong_is_refused_in_words() -> None:
-    rule = "policy: [{action: deny, protocol: tcp, ports: [25, 26]}]\n"
-    assert "expected PORT or FIRST-LAST" in refusal(TEXT + rule)
-
-
-def test_the_pinholes_of_a_control_session_are_not_above_all_pinholes() -> None:
-    limits = "limits: {pinholes: 10, pinholes_per_control: 11}\n"
-    assert "pinholes_per_control is above pinholes (10)" in refusal(TEXT + limits)
 
 
 def test_what_can_be_chosen_of_single_algs_is_read() -> None:
@@ -224,3 +184,23 @@ def test_what_can_be_chosen_of_single_algs_is_read() -> None:
 def test_an_unknown_way_with_candidates_is_refused() -> None:
     wrong = TEXT.replace("  ftp: {services", "  sip: {candidates: keep}\n  ftp: {services")
     assert "'keep' is not one of remove, rewrite" in refusal(wrong)
+
+
+@pytest.mark.parametrize("grpc", ["localhost", ":9559", "h:0", "h:65536", "h:", "h:-1", "h: 1"])
+def test_a_switch_is_named_by_host_and_port(grpc: str) -> None:
+    message = refusal(TEXT.replace("127.0.0.1:9559", f'"{grpc}"'))
+    assert message == f"c.yaml:2: '{grpc}' is not HOST:PORT"
+
+
+def test_without_a_section_the_switch_and_the_socket_are_those_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in (loader.SOCKET_VARIABLE, loader.STATE_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    lines = [line for line in TEXT.splitlines() if not line.startswith("switch:")]
+    config = loader.from_item(parse("\n".join(lines), "c.yaml"))
+    assert config.switch == loader.Switch("127.0.0.1:9559", 1)
+    assert config.control.socket == loader.default_socket() == Path("/run/p4alg/control.sock")
+    assert config.control.state == Path("/var/lib/p4alg/state.json")
+    monkeypatch.setenv(loader.SOCKET_VARIABLE, "/run/lab.sock")
+    assert loader.default_socket() == Path("/run/lab.sock")

@@ -11,6 +11,9 @@ from p4alg.packet.tcp import ACK, FIN, RST, SYN, parse_tcp
 from tests.unit.engine.harness import IN_PORT, INSIDE, OUT_PORT, REMOTE, SERVER, TCP, Bench
 from tests.unit.stream.network import ADDRS, PORTS, End
 
+PORT = b"PORT 10,0,0,11,200,10\r\n"
+"""The inside client listens on port 51210."""
+
 
 class Dialogue:
     """An FTP control connection between 10.0.0.11 and 198.51.100.11.
@@ -116,3 +119,10 @@ class Dialogue:
         head = bytearray(packet.frame)
         head[26:30], head[30:34] = src.to_bytes(4, "big"), dst.to_bytes(4, "big")
         return replace_ipv4(parse_ipv4(bytes(head)), bytes(body))
+
+
+def greeted(bench: Bench | None = None, inside: Peer = Peer.CLIENT) -> Dialogue:
+    """A connection whose server has said 220."""
+    dialogue = Dialogue(bench or Bench(), inside)
+    assert dialogue.server(b"220 hi\r\n") == b"220 hi\r\n"
+    return dialogue

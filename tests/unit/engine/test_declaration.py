@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import FrozenInstanceError
-from pathlib import Path
 from typing import Annotated
 
-import finsy as fy
 import pytest
-from finsy.proto import p4i
 
 from p4alg.engine import tables as t
 from p4alg.engine.declaration import (
     IDLE_TIMEOUT,
     PREFIX_LENGTH,
-    Declaration,
     Entry,
     Exact,
-    Kind,
     Param,
     Ternary,
     Unless0,
@@ -26,54 +20,6 @@ from p4alg.engine.declaration import (
     table,
 )
 from p4alg.engine.reconcile import entry_key
-
-P4INFO = Path(__file__).resolve().parents[3] / "p4src/artifacts/v1model/p4alg.p4info.txtpb"
-INFO = fy.P4Schema(P4INFO).p4info
-TABLES = {table.preamble.alias: table for table in INFO.tables}
-ACTIONS = {action.preamble.id: action for action in INFO.actions}
-
-
-def stated_format(annotations: Iterable[str]) -> str:
-    texts = [a.removeprefix("@format(").removesuffix(")") for a in annotations]
-    return next(iter(texts), "")
-
-
-def written_actions(info: p4i.Table) -> list[p4i.Action]:
-    return [ACTIONS[ref.id] for ref in info.action_refs if ref.scope != p4i.ActionRef.DEFAULT_ONLY]
-
-
-def test_every_table_of_the_program_is_declared() -> None:
-    assert set(declarations()) == set(TABLES)
-
-
-@pytest.mark.parametrize("declared", declarations().values(), ids=lambda d: d.table)
-def test_declaration_is_that_of_the_program(declared: Declaration) -> None:
-    info = TABLES[declared.table]
-    assert declared.size == info.size
-    assert [(f.name, f.kind.value, f.bits, f.format.value) for f in declared.matches] == [
-        (
-            field.name,
-            p4i.MatchField.MatchType.Name(field.match_type),
-            field.bitwidth,
-            stated_format(field.annotations),
-        )
-        for field in info.match_fields
-    ]
-    written = written_actions(info)
-    assert set(declared.actions) == {action.preamble.alias for action in written}
-    for action in written:
-        assert [
-            (p.name, p.bits, p.format.value) for p in declared.actions[action.preamble.alias]
-        ] == [(p.name, p.bitwidth, stated_format(p.annotations)) for p in action.params]
-
-
-@pytest.mark.parametrize("declared", declarations().values(), ids=lambda d: d.table)
-def test_priority_and_ageing_are_those_of_the_program(declared: Declaration) -> None:
-    info = TABLES[declared.table]
-    # P4Runtime section 9.1: a table with a ternary field has priorities, no other has.
-    assert bool(declared.priority) == any(f.kind is Kind.TERNARY for f in declared.matches)
-    assert bool(declared.idle_timeout) == (info.idle_timeout_behavior == p4i.Table.NOTIFY_CONTROL)
-    assert not info.is_const_table
 
 
 def test_the_key_is_what_tells_entries_apart() -> None:

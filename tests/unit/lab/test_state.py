@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,36 @@ def test_a_reused_pid_is_not_the_recorded_process() -> None:
     assert start is not None
     assert state.Process("me", mine, start).alive()
     assert not state.Process("me", mine, start - 1).alive()
+
+
+def test_a_process_that_ended_has_no_start_time() -> None:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    assert state.start_time(child.pid) is None
+
+
+def test_a_zombie_is_no_process() -> None:
+    child = subprocess.Popen(["true"])
+    # It has ended, and nobody has asked for its status.
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert state.start_time(child.pid) is None
+    child.wait()
+
+
+def test_a_place_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"precious")
+    with pytest.raises(UserError, match=f"cannot read {file}"):
+        state.load(file)
+    with pytest.raises(UserError, match=f"cannot write {file}"):
+        state.save(file, state.State("nat", "embedded", {}))
+    assert file.read_bytes() == b"precious"
+
+
+def test_where_the_state_is_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (state.DIRECTORY_VARIABLE, state.PREFIX_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    assert (state.directory(), state.prefix()) == (Path("/run/p4alg/lab"), "p4alg-")
+    monkeypatch.setenv(state.DIRECTORY_VARIABLE, "/tmp/lab")
+    monkeypatch.setenv(state.PREFIX_VARIABLE, "mine-")
+    assert (state.directory(), state.prefix()) == (Path("/tmp/lab"), "mine-")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Interface
+from pathlib import Path
+
 import pytest
 
 from p4alg.config.errors import ConfigError, UsageError
 from p4alg.config.source import parse
-from p4alg.lab import plan, topology
+from p4alg.lab import topology
 
 HEAD = "name: t\nhosts:\n"
 
@@ -63,17 +66,19 @@ def test_a_wrong_host_is_refused_with_its_line(body: str, line: int, reason: str
     assert reason in message
 
 
-def test_every_namespace_and_interface_of_the_plan_belongs_to_the_lab() -> None:
-    lab = topology.read(topology.find("nat"))
-    spaces = set(plan.namespaces("x-", lab))
-    for command in plan.build("x-", lab):
-        named = {word for word in command if word.startswith("x-")}
-        assert named
-        assert named <= spaces
+def test_a_file_is_read_by_its_path_and_a_shipped_one_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(HEAD + "  a: {port: 1, address: 10.0.0.2/24}\n", encoding="utf-8")
+    made = topology.read(topology.find(str(path)))
+    address = IPv4Interface("10.0.0.2/24")
+    assert made == topology.Topology("t", (topology.Host("a", 1, address, None, ()),))
+    assert topology.find("nat").name == "nat.yaml"
+    # The configuration beside it is none.
+    with pytest.raises(UsageError):
+        topology.find("nat.config")
 
 
-def test_both_targets_get_the_same_ports() -> None:
-    lab = topology.read(topology.find("nat"))
-    for target in plan.TARGETS:
-        command = plan.switch_command(target, lab, "python3")
-        assert [w for w in command if "@" in w] == ["1@port1", "2@port2", "3@port3", "4@port4"]
+def test_hosts_are_bounded() -> None:
+    many = "".join(f"  h{n}: {{port: 1, address: 10.0.0.2/24}}\n" for n in range(65))
+    assert refusal(HEAD + many) == "t.yaml:2: a lab has 1..64 hosts"
+    assert refusal("name: t\nhosts: {}\n") == "t.yaml:2: a lab has 1..64 hosts"

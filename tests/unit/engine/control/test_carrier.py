@@ -1,7 +1,6 @@
 """FTP control connections through the engine: tables first, pinholes bounded, limits kept."""
 
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -12,15 +11,13 @@ from p4alg.engine.pinholes import GRACE
 from p4alg.engine.settings import Limits, RefuseMode
 from p4alg.engine.tables import FlowKey, SessionFlags
 from tests.unit.alg.ftp.tls_session import TlsSession
-from tests.unit.engine.dialogue import Dialogue
+from tests.unit.engine.dialogue import PORT, greeted
 from tests.unit.engine.harness import (
     ACK,
     FIN,
-    IN_PORT,
     INSIDE,
     INSIDE2,
     REMOTE,
-    REMOTE2,
     RST,
     SERVER,
     TCP,
@@ -29,14 +26,7 @@ from tests.unit.engine.harness import (
 )
 
 C, S = Peer.CLIENT, Peer.SERVER
-PORT = b"PORT 10,0,0,11,200,10\r\n"
 LISTEN = 200 * 256 + 10
-
-
-def greeted(bench: Bench | None = None, inside: Peer = C) -> Dialogue:
-    dialogue = Dialogue(bench or Bench(), inside)
-    assert dialogue.server(b"220 hi\r\n") == b"220 hi\r\n"
-    return dialogue
 
 
 def announced(line: bytes) -> tuple[int, int]:
@@ -173,19 +163,6 @@ def test_G6_corrections_are_written_with_the_message_that_needs_them() -> None:
     assert sequence.outbound.after == before + len(sent) - len(more)
 
 
-def test_F1_an_expected_flow_of_the_inside_host_is_labelled_and_keeps_the_address() -> None:
-    dialogue = greeted(inside=S)
-    dialogue.client(b"PORT 198,51,100,11,100,1\r\n")
-    bench = dialogue.bench
-    assert bench.of(t.PinholeEntry) == []
-    bench.new(segment(INSIDE, 20, REMOTE, 25601))
-    row = bench.show("sessions")[-1]
-    assert (row["alg"], row["label"]) == ("ftp", "ftp PORT")
-    addr, port = bench.outside_of(TCP, INSIDE, 20)
-    assert addr == SERVER
-    assert port < 1024
-
-
 def test_F4_a_bounce_resets_the_connection_and_opens_nothing() -> None:
     dialogue = greeted()
     assert dialogue.client(b"PORT 10,0,0,12,200,10\r\n") == b""
@@ -199,66 +176,6 @@ def test_F4_or_the_command_passes_unrewritten_if_so_configured() -> None:
     bounce = b"PORT 10,0,0,12,200,10\r\n"
     assert dialogue.client(bounce) == bounce
     assert dialogue.bench.of(t.PinholeEntry) == []
-
-
-def test_F7_services_may_change_and_established_connections_keep_their_alg() -> None:
-    dialogue = greeted()
-    bench = dialogue.bench
-    bench.perform(bench.engine.set_alg_services("ftp", ["ftp-alt"], bench.now))
-    spans = {(e.server_id[0], e.server_id[1]) for e in bench.of(t.Service)}
-    whole = 0xFFFFFFFF
-    assert spans == {(2120, whole - 7), (2128, whole - 1)}
-    assert dialogue.client(PORT) != PORT
-    assert bench.sessions()[dialogue.key].alg_id == 1
-    with pytest.raises(KeyError):
-        bench.engine.set_alg_services("ftp", ["nosuch"], bench.now)
-
-
-def test_G1_off_closes_pinholes_keeps_data_sessions_and_punts_nothing() -> None:
-    dialogue = greeted()
-    bench = dialogue.bench
-    dialogue.client(PORT)
-    (used,) = bench.of(t.PinholeEntry)
-    data = FlowKey(TCP, INSIDE, used.inside_id, REMOTE, 20)
-    bench.event(ev.PinholeHit(data, used.pinhole_id))
-    dialogue.server(b"200 ok\r\n")
-    dialogue.client(b"PORT 10,0,0,11,200,11\r\n")
-    bench.perform(bench.engine.set_alg_enabled("ftp", False, bench.now))
-    bench.tick(GRACE)
-    assert bench.of(t.PinholeEntry) == []
-    assert bench.of(t.Service) == []
-    assert data in bench.sessions()
-    session = bench.sessions()[dialogue.key]
-    assert session.alg_id == 0
-    assert session.flags & SessionFlags.CORRECT_SEQUENCE
-    # What was on its way to the controller meanwhile crosses as it is.
-    frame = segment(INSIDE, 40000, REMOTE, 21, ACK, 500, 1, b"PORT 10,0,0,11,200,12\r\n")
-    (out,) = bench.punt(ev.Reason.ALG, frame, IN_PORT, 1)
-    assert (out.frame, out.sequence_is_final) == (frame, False)
-    bench.perform(bench.engine.set_alg_enabled("ftp", True, bench.now))
-    assert len(bench.of(t.Service)) == 1
-
-
-def test_G2_counters_say_what_happened_in_each_direction() -> None:
-    dialogue = greeted()
-    dialogue.client(PORT)
-    counters = dialogue.bench.show("algs")[0]["counters"]
-    assert counters["server.messages"] == 1
-    assert counters["client.messages"] == 1
-    assert counters["client.rewritten"] == 1
-    assert counters["pinholes.opened"] == 1
-    assert counters["bytes-held"] > 0
-
-
-def test_G3_the_trace_shows_bytes_before_and_after_and_what_opened() -> None:
-    dialogue = greeted()
-    sent = dialogue.client(PORT)
-    record = dialogue.bench.traces[-1]
-    assert (record.alg, record.sender, record.verdict) == ("ftp", "client", "rewritten")
-    assert (record.before, record.after) == (PORT, sent)
-    assert (record.client, record.server) == ("10.0.0.11:40000", "198.51.100.11:21")
-    assert len(record.pinholes) == 1
-    assert "10.0.0.11:51210" in record.pinholes[0]
 
 
 @pytest.mark.parametrize(
@@ -280,16 +197,6 @@ def test_G4_pinholes_are_bounded(limits: Limits, reason: str) -> None:
     assert all(end.reset for end in dialogue.ends.values()) or not dialogue.bench.counter(
         f"alg.ftp.pinholes.refused.{reason}"
     )
-
-
-def test_G4_beyond_the_control_session_limit_a_connection_is_plain_nat() -> None:
-    bench = Bench(limits=replace(Limits(), controls_per_subscriber=1))
-    greeted(bench)
-    out = bench.new(segment(INSIDE, 40001, REMOTE2, 21), IN_PORT, alg_id=1)
-    assert len(out) == 1
-    key = FlowKey(TCP, INSIDE, 40001, REMOTE2, 21)
-    assert bench.sessions()[key].alg_id == 0
-    assert bench.counter("alg.ftp.controls.refused") == 1
 
 
 def test_G7_http_ends_alg_work_for_the_connection() -> None:
@@ -326,15 +233,6 @@ def test_everything_an_ftp_session_made_goes_with_it() -> None:
     assert bench.dynamic() == set()
     assert bench.show("pinholes") == []
     assert bench.show("algs")[0]["sessions"] == 0
-
-
-def test_rule_8_stopping_leaves_every_session_to_the_switch() -> None:
-    dialogue = greeted()
-    dialogue.client(PORT)
-    bench = dialogue.bench
-    bench.perform(bench.engine.stop(bench.now))
-    assert all(session.alg_id == 0 for session in bench.sessions().values())
-    assert bench.of(t.PinholeEntry)
 
 
 def test_F5_TLS_is_told_and_after_CCC_the_session_is_read_again() -> None:

@@ -1,0 +1,51 @@
+"""`p4alg check` accepts a configuration that `p4alg run` would, or says what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from p4alg.cli import main
+
+EXAMPLE = Path(__file__).parents[3] / "topologies" / "nat.config.yaml"
+
+
+def test_check_accepts_the_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(EXAMPLE)]) == 0
+    assert "ok, 2 zones" in capsys.readouterr().out
+
+
+def test_check_names_file_line_and_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("zones: {}\nnat: {pools: []}\nwhat: 1\n", encoding="utf-8")
+    assert main(["check", str(bad)]) == 2
+    assert capsys.readouterr().err.startswith(f"p4alg: {bad}:3: unknown key 'what'")
+
+
+def test_check_counts_what_does_not_fit_into_the_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    much = tmp_path / "much.yaml"
+    rule = "  - {action: deny, protocol: tcp, ports: 1-65534}\n"
+    text = EXAMPLE.read_text(encoding="utf-8") + "policy:\n" + 50 * rule
+    much.write_text(text, encoding="utf-8")
+    assert main(["check", str(much)]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(f"p4alg: {much}: needs 1503 entries of table 'policy', which holds")
+
+
+def test_check_names_the_ALGs_that_are_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quiet = tmp_path / "quiet.yaml"
+    lines = EXAMPLE.read_text(encoding="utf-8").partition("\nalgs:")[0].splitlines()
+    off = "".join(
+        f"\n  {name}: {{enabled: false}}" for name in ("ftp", "sip", "tftp", "pptp", "ike")
+    )
+    quiet.write_text("\n".join(lines) + f"\nalgs:{off}\n", encoding="utf-8")
+    assert main(["check", str(quiet)]) == 0
+    assert capsys.readouterr().out == f"{quiet}: ok, 2 zones, ALGs on: none\n"

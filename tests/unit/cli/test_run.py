@@ -1,0 +1,59 @@
+"""`p4alg run` is the controller in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from p4alg.cli import main
+from p4softswitch.server import Server, Settings
+from tests.unit.cli.signalling import run_until
+from tests.unit.daemon.peers import EXAMPLE, in_thread
+
+
+def configuration(folder: Path, port: int) -> Path:
+    path = folder / "nat.yaml"
+    text = EXAMPLE.read_text(encoding="utf-8")
+    assert "127.0.0.1:9559" in text
+    path.write_text(text.replace("127.0.0.1:9559", f"127.0.0.1:{port}"), encoding="utf-8")
+    return path
+
+
+def test_it_serves_a_switch_until_it_is_told_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    socket = tmp_path / "control.sock"
+    monkeypatch.setenv("P4ALG_SOCKET", str(socket))
+    monkeypatch.setenv("P4ALG_STATE", str(tmp_path / "state.json"))
+    ports: list[int] = []
+
+    async def body(ready: Callable[[], None], stop: asyncio.Event) -> None:
+        switch = Server(Settings([], "127.0.0.1:0"))
+        await switch.start()
+        ports.append(switch.grpc_port)
+        ready()
+        await stop.wait()
+        await switch.stop()
+
+    with in_thread(body):
+        path = configuration(tmp_path, ports[0])
+        assert run_until(["run", "-c", str(path)], socket.exists) == 0
+    said = capfd.readouterr()
+    assert f"p4alg: ready: switch 127.0.0.1:{ports[0]}, 2 zones, ALGs on: ftp" in said.out
+    assert said.out.endswith("p4alg: stopped; the switch goes on forwarding\n")
+    assert not socket.exists()
+
+
+def test_without_a_switch_it_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("P4ALG_STATE", str(tmp_path / "state.json"))
+    # Nobody listens on port 1.
+    assert main(["run", "-c", str(configuration(tmp_path, 1))]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("p4alg: 127.0.0.1:1: ")
+    assert "start it" in line
+    assert not (tmp_path / "control.sock").exists()

@@ -1,0 +1,129 @@
+"""Views are columns for people and JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from p4alg.alg.descriptor import Column, View
+from p4alg.cli import show
+from tests.unit.cli.conftest import Command
+
+KEYS = {
+    "algs": {"name", "description", "enabled", "services", "ports", "sessions", "counters"},
+    "bindings": {"proto", "inside", "outside", "kind", "sessions", "age"},
+    "subscribers": {"address", "outside", "bindings", "sessions", "pinholes", "controls"},
+    "switch": {"grpc", "device_id", "program", "tables"},
+}
+"""Keys that docs/command-line.md promises, of views that are not empty at rest."""
+
+
+@pytest.mark.parametrize("what", list(show.views()))
+def test_every_view_is_json_for_programs(what: str, socket: Path, command: Command) -> None:
+    result = json.loads(command("show", what, "--json", "--socket", str(socket)))
+    assert isinstance(result, dict if what in ("counters", "switch") else list)
+    rows = [result] if isinstance(result, dict) else result
+    for row in rows:
+        assert isinstance(row, dict)
+        assert KEYS.get(what, set()) <= set(row)
+
+
+@pytest.mark.parametrize("what", list(show.views()))
+def test_every_view_is_lines_of_80_columns_for_people(
+    what: str, socket: Path, command: Command
+) -> None:
+    lines = command("show", what, "--socket", str(socket)).splitlines()
+    assert lines
+    assert max(map(len, lines)) <= 80
+
+
+SESSION = {
+    "proto": "tcp",
+    "inside": "10.0.0.11:52733",
+    "outside": "203.0.113.15:65535",
+    "remote": "198.51.100.11:2121",
+    "state": "established",
+    "alg": "ftp",
+    "label": "control",
+}
+WIDE: dict[str, dict[str, Any]] = {
+    "sessions": SESSION,
+    "bindings": {
+        "proto": "icmp",
+        "inside": "192.168.100.111:65535",
+        "outside": "203.0.113.115:65535",
+        "kind": "dynamic",
+        "sessions": 12345,
+        "age": 86400.5,
+    },
+    "pinholes": {
+        "inside": "10.0.0.11:52733",
+        "outside": "203.0.113.15:65535",
+        "remote": "198.51.100.111:65535",
+        "label": "ftp PORT",
+        "expires_in": 57.7,
+    },
+    "subscribers": {
+        "address": "192.168.100.111",
+        "outside": "203.0.113.115",
+        "bindings": 32768,
+        "sessions": 65536,
+        "pinholes": 1024,
+        "controls": 256,
+    },
+    "algs": {
+        "name": "ftp",
+        "enabled": True,
+        "services": ["ftp", "ftp-alt"],
+        "ports": ["tcp/21", "tcp/2121"],
+        "sessions": 4,
+    },
+}
+
+
+@pytest.mark.parametrize("what", WIDE)
+def test_the_widest_rows_of_a_lab_fit_80_columns(what: str) -> None:
+    for line in show.lines(what, [WIDE[what]]):
+        assert len(line) <= 80, line
+
+
+@pytest.mark.parametrize("what", ["algs", "sessions", "bindings", "pinholes", "events"])
+def test_an_empty_view_says_so(what: str) -> None:
+    assert show.lines(what, []) == [f"no {what}"]
+
+
+def test_counters_are_aligned_and_none_are_told() -> None:
+    assert show.lines("counters", {"a": 1, "long.name": 22}) == ["a          1", "long.name  22"]
+    assert show.lines("counters", {}) == ["no counters yet"]
+
+
+def test_a_session_is_named_by_its_label_which_may_begin_with_its_ALG() -> None:
+    rows = [{**SESSION, "label": "ftp PORT"}, {**SESSION, "alg": "", "label": ""}, SESSION]
+    assert [line.split()[-2:] for line in show.lines("sessions", rows)[1:]] == [
+        ["ftp", "PORT"],
+        ["estab", "-"],
+        ["ftp", "control"],
+    ]
+
+
+def test_the_switch_is_shown_with_how_full_its_tables_are() -> None:
+    tables = {"session": {"entries": 3, "size": 262144}}
+    told = {"grpc": "h:1", "device_id": 7, "program": "p4alg", "tables": tables}
+    assert show.lines("switch", told) == [
+        "switch h:1, device 7, program p4alg",
+        "",
+        "TABLE    ENTRIES  SIZE",
+        "session  3        262144",
+    ]
+
+
+def test_a_view_that_an_ALG_brings_is_shown_by_its_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    columns = (Column("N", lambda row: row["n"]), Column("TWICE", lambda row: 2 * row["n"]))
+    monkeypatch.setattr(show, "views", lambda: {"toys": View(lambda *_: [], columns)})
+    assert show.lines("toys", [{"n": 4}, {"n": 10}]) == ["N   TWICE", "4   8", "10  20"]
+    assert show.lines("toys", []) == ["no toys"]

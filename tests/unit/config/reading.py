@@ -1,0 +1,31 @@
+"""Reads a piece of YAML with the reader of one section, as `loader` does with the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from p4alg.config.errors import ConfigError
+from p4alg.config.source import Item, parse
+from p4alg.engine.settings import Zone
+from p4alg.engine.tables import Side
+
+INSIDE = Zone("inside", 1, Side.INSIDE, (1, 2), 0, 0x0A000001, 24, 0x020000010001)
+OUTSIDE = Zone("outside", 2, Side.OUTSIDE, (3, 4), 0, 0xC6336401, 24, 0x020000010002)
+ZONES = (INSIDE, OUTSIDE)
+
+
+def section(text: str) -> Item:
+    return parse(text, "c.yaml")
+
+
+def refusal(read: Callable[[Item], object], text: str) -> str:
+    """Why `read` refuses a section: one line, that begins with its place."""
+    with pytest.raises(ConfigError) as caught:
+        read(section(text))
+    message = str(caught.value)
+    assert "\n" not in message
+    place, _, reason = message.partition(": ")
+    assert place.startswith("c.yaml:")
+    return f"{place.removeprefix('c.yaml:')}: {reason}"
