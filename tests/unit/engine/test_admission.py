@@ -58,7 +58,7 @@ class Asking(Toy):
             return [Forward(len(data))]
         found = gateway.open_pinhole(self.wants)
         assert isinstance(found, Grant), found
-        return [Forward(len(data), (), "", (found.pinhole_id,))]
+        return [Forward(len(data), (), "", (found.number,))]
 
 
 class Reading(Asking):

@@ -36,7 +36,7 @@ class Desk(Parts):
         found = self.expectations.add(self.owner, outward(port, **more), now)
         assert isinstance(found, Grant), found
         assert found.visible == Endpoint(REMOTE, port)
-        return found.pinhole_id
+        return found.number
 
 
 def test_F1_an_expected_flow_is_taken_once() -> None:
@@ -128,4 +128,4 @@ def test_what_a_session_expected_goes_with_it() -> None:
     desk.expectations.withdraw_of(desk.owner)
     assert desk.expectations.take(KEY._replace(remote_id=2000), NOW) is None
     assert isinstance(kept, Grant)
-    assert desk.expectations.get(kept.pinhole_id) is not None
+    assert desk.expectations.get(kept.number) is not None

@@ -53,14 +53,14 @@ def test_an_inside_listener_gets_a_pinhole_and_an_outside_one_is_expected() -> N
     outward = asked(listener=Peer.SERVER, listen=Endpoint(REMOTE, 40000), opener_addr=INSIDE)
     flow = granted(gateway.open_pinhole(outward))
     held = granted(gateway.reserve(UDP, Endpoint(INSIDE, 50002), pair=True))
-    assert list(gateway.granted) == [hole.pinhole_id, flow.pinhole_id, held.pinhole_id]
+    assert list(gateway.granted) == [hole.number, flow.number, held.number]
     # The session's other end is told the outside endpoints, the inside one where to connect.
     binding = desk.bindings.outbound(UDP, INSIDE, 50000)
     assert binding is not None
     assert hole.visible == Endpoint(binding.outside_addr, binding.outside_id)
     assert hole.visible.addr == held.visible.addr == desk.session.owner.outside_addr
     assert flow.visible == Endpoint(REMOTE, 40000)
-    assert desk.expectations.get(flow.pinhole_id) is not None
+    assert desk.expectations.get(flow.number) is not None
     assert desk.answer() == []
 
 
@@ -69,8 +69,8 @@ def test_a_direction_of_a_call_is_a_pinhole_whoever_receives() -> None:
     there = Endpoint(REMOTE, 9)
     request = asked(proto=GRE, listener=Peer.SERVER, listen=there, opener_addr=INSIDE)
     hole = granted(desk.call().open_pinhole(request))
-    assert desk.pinholes.get(hole.pinhole_id) is not None
-    assert desk.expectations.get(hole.pinhole_id) is None
+    assert desk.pinholes.get(hole.number) is not None
+    assert desk.expectations.get(hole.number) is None
 
 
 def test_rule_11_what_is_refused_is_counted_by_its_reason() -> None:
@@ -109,10 +109,10 @@ def test_rule_11_what_no_step_names_is_taken_back() -> None:
     granted(gateway.reserve(UDP, Endpoint(INSIDE, 50004)))
     outward = asked(listener=Peer.SERVER, listen=Endpoint(REMOTE, 40000), opener_addr=INSIDE)
     expected = granted(gateway.open_pinhole(outward))
-    gateway.settle([named.pinhole_id])
-    assert desk.session.granted == (named.pinhole_id,)
+    gateway.settle([named.number])
+    assert desk.session.granted == (named.number,)
     assert desk.ports() == {50000}
-    assert desk.expectations.get(expected.pinhole_id) is None
+    assert desk.expectations.get(expected.number) is None
     assert desk.answer() == []
     assert not gateway.granted
 
@@ -121,16 +121,16 @@ def test_rule_10_a_call_that_fails_has_changed_nothing() -> None:
     desk = Desk()
     before = desk.call()
     hole = granted(before.open_pinhole(asked(50000)))
-    before.settle([hole.pinhole_id])
+    before.settle([hole.number])
     gateway = desk.call()
     granted(gateway.open_pinhole(asked(50002)))
     granted(gateway.reserve(UDP, Endpoint(INSIDE, 50004), pair=True))
-    gateway.close_pinhole(hole.pinhole_id)
-    gateway.end(hole.pinhole_id)
-    assert desk.pinholes.get(hole.pinhole_id) is None
+    gateway.close_pinhole(hole.number)
+    gateway.end(hole.number)
+    assert desk.pinholes.get(hole.number) is None
     gateway.undo(ValueError("no"))
     assert desk.ports() == {50000}
-    kept = desk.pinholes.get(hole.pinhole_id)
+    kept = desk.pinholes.get(hole.number)
     assert kept is not None
     assert kept.stage is Stage.RESERVED
     assert desk.session.withdrawn == ()
@@ -145,12 +145,12 @@ def test_rule_10_a_call_that_fails_has_changed_nothing() -> None:
 def test_a_pinhole_is_withdrawn_when_the_message_leaves_and_ended_at_once() -> None:
     desk = Desk()
     hole = granted(desk.call().open_pinhole(asked()))
-    desk.pinholes.opened(desk.pinholes.begin([hole.pinhole_id]))
-    desk.call().close_pinhole(hole.pinhole_id)
-    assert desk.session.withdrawn == (hole.pinhole_id,)
+    desk.pinholes.opened(desk.pinholes.begin([hole.number]))
+    desk.call().close_pinhole(hole.number)
+    assert desk.session.withdrawn == (hole.number,)
     desk.pinholes.expire(NOW + GRACE)
     assert desk.answer() == []
-    desk.call().end(hole.pinhole_id)
+    desk.call().end(hole.number)
     kinds = [type(update.entry) for update in updates(desk.answer())]
     assert kinds == [t.PinholeEntry, t.MapOut, t.MapIn]
 
@@ -160,7 +160,7 @@ def test_an_expected_flow_is_ended_by_its_number() -> None:
     outward = asked(
         proto=TCP, listener=Peer.SERVER, listen=Endpoint(REMOTE, 40000), opener_addr=INSIDE
     )
-    number = granted(desk.call().open_pinhole(outward)).pinhole_id
+    number = granted(desk.call().open_pinhole(outward)).number
     desk.call().end(number)
     assert desk.expectations.take(FlowKey(TCP, INSIDE, 1, REMOTE, 40000), NOW) is None
 

@@ -94,7 +94,7 @@ def test_G3_a_message_is_traced_with_its_bytes_and_what_it_opens() -> None:
     outward = asked(listener=SERVER, listen=desk.session.facts.server, opener_addr=INSIDE)
     expected = desk.expectations.add(owner(), outward, NOW)
     assert isinstance(expected, Grant)
-    numbers = (getattr(hole, "pinhole_id", 0), expected.pinhole_id, 4711)
+    numbers = (getattr(hole, "pinhole_id", 0), expected.number, 4711)
     seen = Seen(SERVER, "rewritten", "it", b"before", b"after", numbers, "why")
     desk.reports.seen(desk.session, seen, NOW)
     assert traces(desk.answer()) == [
