@@ -2,16 +2,20 @@
 
 import struct
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.fragments import MAX_DATAGRAMS, MAX_EARLY
+from p4alg.engine.settings import Limits
 from p4alg.packet.icmp import ECHO_REPLY, TIME_EXCEEDED, UNREACHABLE, parse_icmp
 from p4alg.packet.ipv4 import build_ipv4, fragment_ipv4, parse_ipv4
 from tests.conftest import examples
+from tests.unit.engine.dialogue import PORT, greeted
 from tests.unit.engine.harness import (
+    ACK,
     GATEWAY,
     ICMP,
     IN_PORT,
@@ -23,6 +27,7 @@ from tests.unit.engine.harness import (
     UDP,
     Bench,
     datagram,
+    parse_arp,
     ping,
     segment,
 )
@@ -138,3 +143,69 @@ def test_new_flows_of_protocols_without_ports_are_refused() -> None:
     assert bench.new(frame) == []
     assert bench.counter("nat.refused.protocol") == 1
     assert bench.new(build_ipv4((1, 2), 0, REMOTE, SERVER, ICMP, b"\x08"), OUT_PORT) == []
+
+
+def test_a_packet_without_a_way_on_is_told_to_its_sender() -> None:
+    bench = Bench(routes=())
+    frame = datagram(INSIDE2, 5000, 0x08080808, 80)
+    bench.new(frame)
+    (error,) = bench.punt(ev.Reason.NEIGHBOUR, frame)
+    packet = parse_ipv4(error.frame)
+    assert (parse_icmp(packet)[:2], packet.dst) == ((UNREACHABLE, 1), INSIDE2)
+    assert bench.punt(ev.Reason.MTU, frame) == []
+
+
+def test_nobody_is_told_of_a_packet_that_came_from_nowhere_or_crosses_again() -> None:
+    bench = Bench()
+    frame = datagram(INSIDE2, 5000, REMOTE, 80)
+    assert bench.punt(ev.Reason.TTL, frame, port=9) == []
+    assert bench.punt(ev.Reason.TTL, frame, hairpin=True) == []
+    assert bench.counter("icmp.errors-sent") == 0
+
+
+@pytest.mark.parametrize("reason", [ev.Reason.MTU, ev.Reason.FRAGMENT])
+def test_what_has_no_identifiers_is_not_bound_to_a_datagram(reason: ev.Reason) -> None:
+    bench = Bench()
+    frame = bytearray(build_ipv4((1, 2), 0, INSIDE2, REMOTE, 99, bytes(1450)))
+    frame[20:22] = b"\x20\0" if reason is ev.Reason.FRAGMENT else b"\0\0"
+    assert bench.punt(reason, bytes(frame)) == []
+    assert bench.counter("fragments.dropped") == 1
+    assert bench.of(t.Fragment) == []
+
+
+def test_N6888_11_a_fragmented_flow_that_may_not_be_is_dropped() -> None:
+    bench = Bench(limits=Limits(sessions=1))
+    bench.new(segment(INSIDE, 1, REMOTE, 80))
+    assert fragment(bench, pieces()[0]) == []
+    assert bench.counter("nat.refused.session-limit") == 1
+    assert bench.of(t.Fragment) == []
+
+
+def test_N5508_1_fragments_of_a_query_are_bound_by_its_identifier() -> None:
+    bench = Bench()
+    frame = bytearray(ping(INSIDE2, REMOTE, 9))
+    frame[20:22] = b"\x20\0"
+    assert fragment(bench, bytes(frame)) == [bytes(frame)]
+    (entry,) = bench.of(t.Fragment)
+    assert (entry.src_id, entry.dst_id) == (9, 0)
+    addr, number = bench.outside_of(ICMP, INSIDE2, 9)
+    back = bytearray(ping(REMOTE, addr, number))
+    back[20:22] = b"\x20\0"
+    bench.punt(ev.Reason.FRAGMENT, bytes(back), OUT_PORT)
+    entry = bench.of(t.Fragment)[-1]
+    assert (entry.src_addr, entry.src_id, entry.dst_id) == (REMOTE, 0, number)
+
+
+def test_a_packet_from_outside_waits_for_the_host_that_it_is_for() -> None:
+    bench = Bench()
+    bench.new(datagram(INSIDE2, 5000, REMOTE, 80))
+    back = datagram(REMOTE, 80, *bench.outside_of(UDP, INSIDE2, 5000))
+    asked = {parse_arp(out.frame).target_addr for out in bench.punt(ev.Reason.NEIGHBOUR, back, 3)}
+    assert asked == {INSIDE2}
+
+
+def test_G6_a_corrected_segment_is_not_sent_again_from_here() -> None:
+    dialogue = greeted()
+    dialogue.client(PORT)
+    frame = segment(INSIDE, 40000, REMOTE, 21, ACK, 50, 1, b"x")
+    assert dialogue.bench.punt(ev.Reason.NEIGHBOUR, frame) == []

@@ -82,6 +82,10 @@ def test_asking_again_prolongs() -> None:
     desk = Desk(Limits(pinholes_per_control=2))
     desk.add()
     again = desk.add(now=NOW + 30.0)
+    # It counts once.
+    desk.expectations.withdraw(desk.add(2000))
+    desk.add(2001)
+    assert desk.expectations.add(desk.owner, outward(2002), NOW) == Refusal("control-limit")
     desk.expectations.expire(NOW + 60.0)
     found = desk.expectations.take(KEY, NOW + 60.0)
     assert found is not None

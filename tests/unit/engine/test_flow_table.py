@@ -12,7 +12,8 @@ from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.settings import Limits
-from p4alg.engine.tables import FilterMode, FlowKey, SessionFlags
+from p4alg.engine.tables import FilterMode, FlowKey, SessionFlags, Side
+from p4alg.nat.bindings import Refused
 from p4alg.packet.icmp import UNREACHABLE, parse_icmp
 from p4alg.packet.ipv4 import parse_ipv4
 from tests.conftest import examples
@@ -39,6 +40,7 @@ from tests.unit.engine.harness import (
     ping,
     segment,
 )
+from tests.unit.engine.parts import NOW, Parts, updates
 
 
 def test_a_first_packet_is_delivered_after_its_entries_stand() -> None:
@@ -271,3 +273,88 @@ def test_tables_and_engine_agree_and_nothing_is_left_at_the_end(
     bench.idle_everything()
     assert bench.dynamic() == set()
     assert bench.show("sessions") == []
+
+
+# Directly, without events
+
+
+def test_a_flow_is_counted_for_its_host_until_it_is_gone() -> None:
+    parts = Parts()
+    flow = parts.flow()
+    assert (parts.flows.count_of(INSIDE), len(parts.flows)) == (1, 1)
+    assert flow.key in parts.flows
+    assert parts.flows.get(flow.key) is flow
+    assert parts.flows.get(None) is None
+    parts.flows.remove(flow, NOW)
+    assert (parts.flows.count_of(INSIDE), len(parts.flows)) == (0, 0)
+
+
+def test_a_refused_flow_beside_another_of_its_endpoint_leaves_that_its_binding() -> None:
+    parts = Parts()
+    first = parts.flow()
+    parts.flows.commit(first, ())
+    parts.answer()
+    second = parts.flows.prepare(first.key._replace(remote_id=9), Side.INSIDE, NOW)
+    assert not isinstance(second, Refused)
+    parts.flows.commit(second, [PacketOut(b"it")])
+    parts.answer("full")
+    assert parts.count("nat.sessions.failed") == 1
+    assert parts.flows.all() == [first]
+    assert first.binding.sessions == 1
+    assert first.binding.is_in_switch
+
+
+def test_what_was_written_before_a_flow_was_refused_goes_if_nobody_needs_it() -> None:
+    parts = Parts()
+    first = parts.flow()
+    parts.flows.commit(first, ())
+    parts.answer()
+    second = parts.flows.prepare(first.key._replace(remote_id=9), Side.INSIDE, NOW)
+    assert not isinstance(second, Refused)
+    parts.flows.commit(second, ())
+    parts.flows.remove(first, NOW)
+    parts.flows.not_written(second, False, NOW)
+    gone = {type(u.entry) for u in updates(parts.answer()) if u.op is t.Op.DELETE}
+    assert {t.MapOut, t.MapIn} <= gone
+    assert len(parts.bindings) == 0
+
+
+def test_T2_only_a_change_of_what_is_watched_is_news() -> None:
+    parts = Parts()
+    flow = parts.flow()
+    assert parts.flows.watch(flow, Side.OUTSIDE, 516)
+    assert not parts.flows.watch(flow, Side.OUTSIDE, 516)
+    assert (flow.flags, flow.watch_below) == (SessionFlags.WATCH_OUTSIDE, 524)
+    assert parts.flows.watch(flow, Side.INSIDE, 516)
+    parts.flows.leave_to_switch(flow)
+    assert (flow.alg_id, flow.flags, flow.watch_below) == (0, SessionFlags.NONE, 0)
+    (written,) = updates(parts.answer())
+    assert written.op is t.Op.MODIFY
+
+
+def test_a_connection_that_begins_again_is_as_new() -> None:
+    parts = Parts()
+    flow = parts.flow(TCP)
+    flow.flags = SessionFlags.CORRECT_SEQUENCE
+    flow.finished = 3
+    parts.flows.close(flow)
+    parts.answer()
+    changed, gone = parts.flows.reopen(flow)
+    assert changed == t.Update(
+        t.Op.MODIFY, t.Session(flow.key, 0, SessionFlags.NOTIFY_ESTABLISHED, 240.0)
+    )
+    assert (gone.op, type(gone.entry)) == (t.Op.DELETE, t.Sequence)
+    assert flow.finished == 0
+
+
+def test_an_idle_notice_that_repeats_deletes_once() -> None:
+    parts = Parts()
+    flow = parts.flow()
+    parts.flows.commit(flow, ())
+    parts.answer()
+    assert parts.flows.idle(flow.key, NOW) is flow
+    assert parts.flows.idle(flow.key, NOW) is None
+    assert len([u for u in updates(parts.answer()) if isinstance(u.entry, t.Session)]) == 1
+    # The entry is gone: a notice that comes now is of one that nobody knows.
+    assert parts.flows.idle(flow.key, NOW) is None
+    assert [type(u.entry) for u in updates(parts.answer())] == [t.Session]

@@ -1,17 +1,31 @@
-"""IKE and ESP through the engine: exchanges by initiator SPI, ESP by SPI."""
+"""Protocols without ports: IKE and ESP through the engine, and an ALG that decides wrongly."""
+
+from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import pytest
 
+from p4alg.alg.contract import (
+    Admit,
+    Discard,
+    Endpoint,
+    Notice,
+    ProtocolFlow,
+    ProtocolGateway,
+    ProtocolPacket,
+)
 from p4alg.alg.registry import algs
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
-from p4alg.engine.actions import PacketOut
-from p4alg.engine.settings import Prefix
-from p4alg.engine.tables import FlowKey
-from p4alg.packet.ipv4 import build_ipv4
+from p4alg.engine.actions import Action, PacketOut
+from p4alg.engine.settings import Limits, Prefix
+from p4alg.engine.tables import FlowKey, Side
+from p4alg.engine.unported import Unported
+from p4alg.nat.bindings import Binding
+from p4alg.packet.ipv4 import build_ipv4, parse_ipv4
 from tests.unit.engine.harness import (
     HOST_MAC,
     IN_MAC,
@@ -23,11 +37,13 @@ from tests.unit.engine.harness import (
     REMOTE,
     REMOTE2,
     UDP,
+    WHOLE,
     AlgSettings,
     Bench,
     PortSpan,
     datagram,
 )
+from tests.unit.engine.parts import NOW, Parts, frames, lines, toy, updates
 
 ESP, IKE = 50, 5
 A, B = 0x1111111111111111, 0x2222222222222222
@@ -203,3 +219,197 @@ def test_G9_what_is_no_ESP_is_dropped(body: bytes) -> None:
     frame = build_ipv4((IN_MAC, HOST_MAC), 0, INSIDE, REMOTE, ESP, body)
     assert made.new(frame, IN_PORT, IKE) == []
     assert not [key for key in made.sessions() if key.proto == ESP]
+
+
+# With an ALG that decides as the test says
+
+
+Decide = Callable[[ProtocolPacket, ProtocolGateway], Any]
+OUTSIDE = POOL + 1
+
+
+class Sealed:
+    """What an ALG on ESP has in common."""
+
+    def __init__(self) -> None:
+        self.decide: Decide = lambda packet, gateway: [Discard("dropped.no")]
+        self.ended: list[ProtocolFlow] = []
+        self.adopted: list[ProtocolFlow] = []
+        self.leave: Callable[[], Sequence[ProtocolFlow]] = lambda: ()
+
+    def packet(self, packet: ProtocolPacket, gateway: ProtocolGateway, now: float) -> Any:
+        return self.decide(packet, gateway)
+
+    def flow_ended(self, flow: ProtocolFlow) -> Any:
+        self.ended.append(flow)
+        return self.leave()
+
+    def adopt(self, flow: ProtocolFlow, now: float) -> None:
+        self.adopted.append(flow)
+
+    def expire(self, now: float) -> Sequence[int]:
+        return ()
+
+    def expire_flows(self, now: float) -> Any:
+        return self.leave()
+
+
+class Desk(Parts):
+    """The flows of ESP, whose ALG is called `toy`."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.sealed = Sealed()
+        super().__init__(toy(protocols=(ESP,), share=lambda _context: self.sealed), **changes)
+        algs = {alg.name: alg for alg in self.settings.algs}
+        self.unported = Unported(algs, self.sessions, self.flows, self.faults, self.log)
+        for host in (INSIDE, INSIDE2) if self.settings.pools else ():
+            self.bindings.pair(host, OUTSIDE)
+
+    def packet(self, side: Side, reason: str | None = None) -> list[Action]:
+        """A packet of the inside host, or of the remote one to its outside address."""
+        ends = (INSIDE, REMOTE) if side is Side.INSIDE else (REMOTE, OUTSIDE)
+        frame = build_ipv4((IN_MAC, HOST_MAC), 0, *ends, ESP, b"sealed")
+        self.unported.packet(parse_ipv4(frame), side, PacketOut(b"it"), NOW)
+        return self.answer(reason)
+
+    def admits(self, flow: ProtocolFlow, *more: Notice, summary: str = "") -> None:
+        self.sealed.decide = lambda packet, gateway: [*more, Admit(flow, "esp", summary)]
+
+
+OUTWARD = ProtocolFlow(INSIDE, OUTSIDE, REMOTE, 0x1000, False)
+INWARD = ProtocolFlow(INSIDE, OUTSIDE, REMOTE, 0x2000, True)
+
+
+def test_K2_the_ALG_is_told_the_packet_by_the_address_that_is_seen_outside() -> None:
+    desk = Desk()
+    told: list[ProtocolPacket] = []
+
+    def decide(packet: ProtocolPacket, gateway: ProtocolGateway) -> Any:
+        told.append(packet)
+        return [Discard("dropped.no")]
+
+    desk.sealed.decide = decide
+    desk.packet(Side.INSIDE)
+    desk.packet(Side.OUTSIDE)
+    assert told == [
+        ProtocolPacket(ESP, INSIDE, REMOTE, OUTSIDE, False, b"sealed"),
+        ProtocolPacket(ESP, REMOTE, OUTSIDE, OUTSIDE, True, b"sealed"),
+    ]
+    assert desk.count("alg.toy.esp.dropped.no") == 2
+    assert desk.unported.serves(ESP)
+    assert not desk.unported.serves(UDP)
+
+
+def test_K2_an_admitted_flow_is_written_and_the_packet_leaves_behind_it() -> None:
+    desk = Desk()
+    desk.admits(OUTWARD, Notice("news", "it begins", True), summary="learnt 1000")
+    actions = desk.packet(Side.INSIDE)
+    assert frames(actions) == [b"it"]
+    key = FlowKey(ESP, INSIDE, 0, REMOTE, 0x1000)
+    assert t.Session(key, idle_timeout=600.0) in [update.entry for update in updates(actions)]
+    assert lines(actions) == ["toy: it begins", "toy: learnt 1000"]
+    # Another packet of it is on its way to us already.
+    assert frames(desk.packet(Side.INSIDE)) == [b"it"]
+    assert desk.count("alg.toy.esp.learnt") == 1
+    assert desk.count("alg.toy.esp.news") == 2
+
+
+WRONG: dict[str, tuple[Side, Any]] = {
+    "nothing": (Side.INSIDE, []),
+    "two decisions": (Side.INSIDE, [Discard("a"), Discard("b")]),
+    "no decision": (Side.INSIDE, ["admit"]),
+    "no list": (Side.INSIDE, 7),
+    "another sender": (Side.INSIDE, [Admit(OUTWARD._replace(inside=INSIDE2), "")]),
+    "another receiver": (Side.INSIDE, [Admit(OUTWARD._replace(remote=REMOTE2), "")]),
+    "another direction": (Side.INSIDE, [Admit(INWARD, "")]),
+    "another outside address": (Side.OUTSIDE, [Admit(INWARD._replace(outside=POOL + 2), "")]),
+    "another remote host": (Side.OUTSIDE, [Admit(INWARD._replace(remote=REMOTE2), "")]),
+    "a host without that address": (Side.OUTSIDE, [Admit(INWARD._replace(inside=WHOLE), "")]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_rule_11_a_decision_that_may_not_be_is_a_fault_and_opens_nothing(name: str) -> None:
+    side, steps = WRONG[name]
+    desk = Desk()
+    desk.sealed.decide = lambda packet, gateway: steps
+    actions = desk.packet(side)
+    assert updates(actions) == []
+    assert frames(actions) == []
+    assert desk.count("alg.toy.faults") == 1
+    assert len(desk.flows) == 0
+
+
+def test_rule_10_an_ALG_that_raises_drops_the_packet_and_goes_on() -> None:
+    desk = Desk()
+
+    def fails(*_: object) -> Any:
+        raise ValueError("no")
+
+    desk.sealed.decide = fails
+    (told,) = lines(desk.packet(Side.INSIDE))
+    assert told.startswith("fault: toy: a packet or flow of esp: ValueError: no")
+    desk.sealed.leave = fails
+    desk.unported.tick(NOW)
+    assert desk.count("alg.toy.faults") == 2
+    desk.admits(OUTWARD)
+    assert frames(desk.packet(Side.INSIDE)) == [b"it"]
+
+
+def test_K2_what_may_not_be_is_told_to_the_ALG_as_ended() -> None:
+    desk = Desk(limits=Limits(sessions=0))
+    desk.admits(OUTWARD)
+    assert frames(desk.packet(Side.INSIDE)) == []
+    assert desk.sealed.ended == [OUTWARD]
+    assert desk.count("nat.refused.session-limit") == 1
+    empty = Desk(pools=())
+    assert empty.packet(Side.INSIDE) == []
+    assert empty.count("nat.refused.pool-exhausted") == 1
+
+
+@pytest.mark.parametrize("how", ["by its clock", "with another"])
+def test_K3_flows_end_when_their_ALG_says_so(how: str) -> None:
+    desk = Desk()
+    desk.admits(OUTWARD)
+    desk.packet(Side.INSIDE)
+    desk.admits(INWARD)
+    desk.packet(Side.OUTSIDE)
+    assert len(desk.flows) == 2
+    desk.sealed.leave = lambda: [INWARD, INWARD._replace(identifier=9)]
+    if how == "by its clock":
+        desk.unported.tick(NOW)
+    else:
+        flow = desk.flows.get(FlowKey(ESP, INSIDE, 0, REMOTE, 0x1000))
+        assert flow is not None
+        desk.unported.flow_gone(flow, NOW)
+        assert desk.sealed.ended == [OUTWARD]
+    assert desk.flows.get(FlowKey(ESP, INSIDE, 0x2000, REMOTE, 0)) is None
+    assert t.Session in {type(update.entry) for update in updates(desk.answer())}
+
+
+def test_rule_8_the_ALG_is_told_what_was_found() -> None:
+    desk = Desk()
+    for flow, side in ((OUTWARD, Side.INSIDE), (INWARD, Side.OUTSIDE)):
+        desk.admits(flow)
+        desk.packet(side)
+    desk.flow()
+    desk.unported.adopt(NOW)
+    assert desk.sealed.adopted == [OUTWARD, INWARD]
+
+
+def test_K5_only_a_static_mapping_is_told_to_the_ALG() -> None:
+    desk = Desk()
+    static = desk.bindings.add_static(UDP, INSIDE, 500, OUTSIDE, 500, NOW)
+    dynamic = desk.flow().binding
+    assert isinstance(static, Binding)
+    found: list[Endpoint | None] = []
+
+    def decide(packet: ProtocolPacket, gateway: ProtocolGateway) -> Any:
+        for binding in (static, dynamic):
+            outside = Endpoint(binding.outside_addr, binding.outside_id)
+            found.append(gateway.static_inside_of(UDP, outside))
+        return [Discard("dropped.no")]
+
+    desk.sealed.decide = decide
+    desk.packet(Side.INSIDE)
+    assert found == [Endpoint(INSIDE, 500), None]
