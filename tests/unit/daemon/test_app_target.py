@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from p4alg.config import loader
 from p4alg.config.errors import UserError
-from p4alg.daemon.app import App
+from p4alg.daemon.app import MAX_EVENTS, App
 from p4alg.engine import tables as t
+from p4alg.engine.actions import LogRecord, TraceRecord
 from p4alg.engine.engine import Engine
 from tests.unit.daemon.peers import EXAMPLE
 from tests.unit.driver.memory import MemoryTarget
@@ -104,3 +107,108 @@ def test_a_switch_lost_at_the_start_is_one_line_and_what_was_queued_is_told(
     with pytest.raises(UserError, match="lost the switch"):
         run(target, tmp_path, nothing)
     assert "writes and packets were not carried out" in capfd.readouterr().err
+
+
+def app(folder: Path, target: MemoryTarget) -> App:
+    config = loader.read(EXAMPLE)
+    control = loader.Control(folder / "control.sock", folder / "state.json")
+    whole = loader.Config(loader.Switch(GRPC), control, config.settings)
+    return App(whole, Engine(whole.settings, random.Random(1)), target)
+
+
+def command(made: App, **request: object) -> dict[str, Any]:
+    return asyncio.run(made.command(request))
+
+
+def made_with(folder: Path, *, lost: bool = False) -> App:
+    async def make() -> App:
+        target = MemoryTarget()
+        if lost:
+            target.lose("the connection broke")
+        return app(folder, target)
+
+    return asyncio.run(make())
+
+
+def test_a_command_that_needs_the_switch_says_that_it_is_lost(tmp_path: Path) -> None:
+    made = made_with(tmp_path, lost=True)
+    for what in ("switch", "counters"):
+        reply = command(made, command="show", what=what)
+        assert (reply["ok"], reply["status"]) == (False, 1)
+        assert reply["error"] == f"{GRPC}: the connection broke"
+    assert command(made, command="show", what="algs")["ok"]
+
+
+def test_rule_10_a_fault_in_a_command_costs_that_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def boom(*_: object) -> None:
+        raise RuntimeError("boom")
+
+    made = made_with(tmp_path)
+    with monkeypatch.context() as broken:
+        broken.setattr(made._engine, "show", boom)
+        reply = command(made, command="show", what="algs")
+    assert (reply["ok"], reply["status"]) == (False, 1)
+    assert reply["error"] == "that failed inside the controller: see 'p4alg show events'"
+    (event,) = command(made, command="show", what="events")["result"]
+    assert event["level"] == "error"
+    assert event["text"].startswith("fault: command show: RuntimeError: boom (")
+    assert event["text"] in capfd.readouterr().err
+    assert command(made, command="show", what="algs")["ok"]
+
+
+def test_the_log_goes_on_when_nobody_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = made_with(tmp_path)
+    closed = (tmp_path / "log").open("w", encoding="utf-8")
+    closed.close()
+    monkeypatch.setattr("sys.stderr", closed)
+    made.record(LogRecord(logging.WARNING, "it"))
+    assert [row["text"] for row in command(made, command="show", what="events")["result"]] == ["it"]
+
+
+def test_events_are_bounded_and_the_latest_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = made_with(tmp_path)
+    for number in range(MAX_EVENTS + 5):
+        made.record(LogRecord(logging.INFO, str(number)))
+    texts = [row["text"] for row in command(made, command="show", what="events")["result"]]
+    assert texts == [str(number) for number in range(5, MAX_EVENTS + 5)]
+
+
+TRACE = TraceRecord(
+    *(1.0, "ftp", "10.0.0.11:1", "198.51.100.11:21", "client", 0x0A00000B, "rewritten"),
+    *("PORT", b"\x00\xff", b"b", ("tcp a -> b",), "why"),
+)
+
+
+def test_G3_a_trace_is_given_to_who_asked_for_it_every_byte_as_a_character(tmp_path: Path) -> None:
+    async def body() -> dict[str, Any]:
+        made = app(tmp_path, MemoryTarget())
+        made.record(TRACE)
+        follower = made.traces.follow()
+        first = asyncio.ensure_future(anext(follower))
+        await asyncio.sleep(0)
+        made.record(TRACE)
+        row = await first
+        await follower.aclose()  # type: ignore[attr-defined]
+        return row
+
+    row = asyncio.run(body())
+    assert row.pop("time").endswith("+00:00")
+    assert row == {
+        "alg": "ftp",
+        "client": "10.0.0.11:1",
+        "server": "198.51.100.11:21",
+        "sender": "client",
+        "inside": "10.0.0.11",
+        "verdict": "rewritten",
+        "reason": "why",
+        "summary": "PORT",
+        "before": "\x00\xff",
+        "after": "b",
+        "pinholes": ["tcp a -> b"],
+    }

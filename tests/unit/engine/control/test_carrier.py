@@ -1,29 +1,42 @@
 """FTP control connections through the engine: tables first, pinholes bounded, limits kept."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from p4alg.alg.contract import Peer
+from p4alg.alg.contract import Forward, Gateway, Grant, Peer, SessionFacts, Step
+from p4alg.alg.descriptor import Alg, Context
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
+from p4alg.engine.actions import PacketOut
 from p4alg.engine.pinholes import GRACE
-from p4alg.engine.settings import Limits, RefuseMode
+from p4alg.engine.settings import Limits, PortForward, RefuseMode
 from p4alg.engine.tables import FlowKey, SessionFlags
 from tests.unit.alg.ftp.tls_session import TlsSession
-from tests.unit.engine.dialogue import PORT, greeted
+from tests.unit.engine.dialogue import PORT, Dialogue, greeted
 from tests.unit.engine.harness import (
     ACK,
     FIN,
+    IN_PORT,
     INSIDE,
     INSIDE2,
     REMOTE,
     RST,
     SERVER,
+    SYN,
     TCP,
+    UDP,
+    AlgSettings,
     Bench,
+    PortSpan,
+    datagram,
     segment,
 )
+from tests.unit.engine.parts import TOY_ID, TOY_PORT, Toy, asked, toy
 
 C, S = Peer.CLIENT, Peer.SERVER
 LISTEN = 200 * 256 + 10
@@ -287,3 +300,99 @@ def test_a_stray_syn_does_not_end_a_connection_under_way() -> None:
     dialogue.ends = ends
     assert announced(dialogue.client(PORT))[0] == dialogue.outside[0]
     assert dialogue.bench.counter("alg.ftp.segments.unexpected-syn") == 2
+
+
+# With an ALG that passes everything on
+
+
+def toy_bench(alg: Alg, **changes: Any) -> Bench:
+    spans = {"toy": (PortSpan(UDP, TOY_PORT, TOY_PORT), PortSpan(TCP, TOY_PORT, TOY_PORT))}
+    return Bench(algs=(AlgSettings(alg, True, ("toy",)),), services=spans, **changes)
+
+
+def test_rule_10_a_connection_that_cannot_be_followed_anew_is_plain_NAT() -> None:
+    made: list[Toy] = []
+
+    def make(facts: SessionFacts, context: Context) -> Toy:
+        if made:
+            raise RuntimeError("no")
+        made.append(Toy(facts, context))
+        return made[0]
+
+    dialogue = Dialogue(toy_bench(toy(make=make)), C, TOY_ID)
+    assert dialogue.client(b"hello") == b"hello"
+    dialogue.finish(C, RST)
+    again = segment(INSIDE, 40000, REMOTE, 21, SYN, 70000)
+    dialogue.bench.punt(ev.Reason.ALG, again, IN_PORT, TOY_ID)
+    assert dialogue.bench.sessions()[dialogue.key].alg_id == 0
+    assert dialogue.bench.counter("alg.toy.faults") == 1
+
+
+class Withdrawing(Toy):
+    """Asks for a pinhole with its first message, and withdraws it with the second."""
+
+    number = 0
+
+    def receive(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
+        if self.number:
+            gateway.close_pinhole(self.number)
+            return [Forward(len(data))]
+        found = gateway.open_pinhole(asked())
+        assert isinstance(found, Grant)
+        self.number = found.pinhole_id
+        return [Forward(len(data), (), "", (found.pinhole_id,))]
+
+
+def test_what_a_message_withdraws_closes_when_it_has_left() -> None:
+    bench = toy_bench(toy(make=Withdrawing))
+    frame = datagram(INSIDE, 6000, REMOTE, TOY_PORT)
+    bench.new(frame, IN_PORT, TOY_ID)
+    assert len(bench.of(t.PinholeEntry)) == 1
+    assert len(bench.punt(ev.Reason.ALG, frame, IN_PORT, TOY_ID)) == 1
+    assert len(bench.of(t.PinholeEntry)) == 1
+    bench.tick(GRACE)
+    assert bench.of(t.PinholeEntry) == []
+
+
+def test_N4787_9_the_end_that_is_another_inside_host_crosses_from_outside() -> None:
+    bench = toy_bench(toy(), forwards=(PortForward(UDP, INSIDE, TOY_PORT, SERVER, TOY_PORT),))
+    bench.new(datagram(INSIDE2, 6000, SERVER, TOY_PORT))
+    seen = bench.outside_of(UDP, INSIDE2, 6000)
+    frame = datagram(*seen, SERVER, TOY_PORT)
+    (out,) = bench.new(frame, IN_PORT, TOY_ID, hairpin=True)
+    assert out == PacketOut(frame, IN_PORT, sequence_is_final=True, hairpin=True)
+    answer = datagram(INSIDE, TOY_PORT, *seen)
+    (out,) = bench.punt(ev.Reason.ALG, answer, 2, TOY_ID)
+    assert out == PacketOut(answer, 2, sequence_is_final=True)
+
+
+def test_rule_10_a_message_whose_effects_fail_leaves_and_its_session_is_plain_NAT(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def boom(*_: object) -> None:
+        raise RuntimeError("boom")
+
+    bench = toy_bench(toy())
+    frame = datagram(INSIDE, 6000, REMOTE, TOY_PORT)
+    bench.new(frame, IN_PORT, TOY_ID)
+    monkeypatch.setattr(bench.engine._carrier._reports, "seen", boom)
+    assert [out.frame for out in bench.punt(ev.Reason.ALG, frame, IN_PORT, TOY_ID)] == [frame]
+    key = FlowKey(UDP, INSIDE, 6000, REMOTE, TOY_PORT)
+    assert bench.sessions()[key].alg_id == 0
+    assert bench.counter("faults.carrier") == 1
+    assert len(bench.engine._sessions) == 0
+
+
+def test_rule_10_a_message_with_tables_whose_effects_fail_does_not_leave(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def boom(*_: object) -> None:
+        raise RuntimeError("boom")
+
+    dialogue = greeted()
+    bench = dialogue.bench
+    monkeypatch.setattr(bench.engine._carrier, "_write", boom)
+    assert dialogue.client(PORT) == b""
+    assert bench.of(t.PinholeEntry) == []
+    assert not [e for e in bench.of(t.MapOut) if e.inside_id == LISTEN]
+    assert bench.sessions()[dialogue.key].alg_id == 0
