@@ -56,14 +56,14 @@ def test_static_mappings_are_read() -> None:
         forward("203.0.113.5:21", "10.0.0.11:2121"),
         forward("203.0.113.5:21", "10.0.0.11:2121", "udp"),
         # Behind a router of an inside zone.
-        forward("203.0.113.5:80", "192.168.7.7:80"),
+        forward("203.0.113.5:1", "192.168.7.7:65535"),
         whole("192.0.2.9", "10.0.0.12"),
     )
     nat = read(section(text))
     assert nat.forwards == (
         PortForward(TCP, 0x0A00000B, 2121, 0xCB007105, 21),
         PortForward(UDP, 0x0A00000B, 2121, 0xCB007105, 21),
-        PortForward(TCP, 0xC0A80707, 80, 0xCB007105, 80),
+        PortForward(TCP, 0xC0A80707, 65535, 0xCB007105, 1),
     )
     assert nat.address_forwards == (AddressForward(0x0A00000C, 0xC0000209),)
 

@@ -28,6 +28,8 @@ ROUTES = (
     StaticRoute(Prefix(0x0A020300, 24), INSIDE + 1),
     StaticRoute(Prefix(0x0A000080, 25), INSIDE + 2),
     StaticRoute(Prefix(0xC0A80000, 16), 0xC0000201),
+    # The network of a zone itself, where its hosts are.
+    StaticRoute(Prefix(0xC6336400, 24), INSIDE + 3),
 )
 
 
@@ -73,6 +75,7 @@ def test_an_address_of_the_gateway_is_its_own_in_every_zone() -> None:
         # The longest prefix wins, also over that of a zone.
         (0x0A020301, (INNER, INSIDE + 1)),
         (0x0A000081, (INNER, INSIDE + 2)),
+        (REMOTE, (OUTER, REMOTE)),
         # Its router is in no zone.
         (0xC0A80101, None),
     ],

@@ -339,8 +339,8 @@ class Withdrawing(Toy):
             return [Forward(len(data))]
         found = gateway.open_pinhole(asked())
         assert isinstance(found, Grant)
-        self.number = found.pinhole_id
-        return [Forward(len(data), (), "", (found.pinhole_id,))]
+        self.number = found.number
+        return [Forward(len(data), (), "", (found.number,))]
 
 
 def test_what_a_message_withdraws_closes_when_it_has_left() -> None:

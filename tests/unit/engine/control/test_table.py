@@ -15,7 +15,7 @@ from p4alg.engine.flows import Flow
 from p4alg.engine.settings import Limits
 from p4alg.engine.tables import FlowKey
 from p4alg.stream.datagram import DatagramFollower
-from p4alg.stream.tcp import StreamFollower
+from p4alg.stream.tcp import StreamFollower, StreamLimits
 from tests.unit.engine.dialogue import greeted
 from tests.unit.engine.harness import (
     IN_PORT,
@@ -98,6 +98,14 @@ def test_a_machine_is_told_what_is_configured() -> None:
     assert context.options == {"loud": False, "rude": False}
     assert context.shared is parts.sessions.shared["toy"]
     assert made[0].facts == session.facts
+
+
+@pytest.mark.parametrize(("own", "longest"), [(0, 60), (200, 200)])
+def test_the_longest_message_of_a_stream_is_that_of_its_ALG(own: int, longest: int) -> None:
+    parts = Parts(toy(message=own), limits=Limits(message=60, stream=9000))
+    stream = attached(parts, parts.flow(TCP)).stream
+    assert isinstance(stream, StreamFollower)
+    assert stream._limits == StreamLimits(longest, 9000, reset_on_refusal=True)
 
 
 def test_a_session_begins_anew_with_another_machine() -> None:
