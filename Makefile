@@ -17,7 +17,7 @@ COVERED = --cov --cov-context=test --cov-report= --cov-fail-under=0
 REPORT  = $(PY) tests/coverage_report.py
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 demo: setup ## real daemons through the gateway (TARGET=embedded|bmv2)
 	@$(PY) demo/run.py --target $(TARGET)
