@@ -128,3 +128,8 @@ def test_an_ALG_of_somebody_elses_is_read_like_our_own() -> None:
     known = read_services(None, third)
     (made,) = read_algs(section("third: {enabled: false}"), known, third)
     assert (made.name, made.enabled, made.services) == ("third", False, ("third",))
+
+
+def test_services_that_share_no_port_may_be_chosen_side_by_side() -> None:
+    made = algs(section("toy: {services: [more, toy]}\nother: {services: [other]}"))
+    assert (made["toy"].services, made["other"].services) == (("more", "toy"), ("other",))

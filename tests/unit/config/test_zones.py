@@ -40,6 +40,7 @@ def test_zones_are_read_in_order_and_numbered() -> None:
         ("10.0.0.1/24", "10.0.0.255/24", "1: 10.0.0.255 is not a host address of 10.0.0.0/24"),
         ('"02:00:00:01:00:01"', '"01:00:00:01:00:01"', "is not a unicast MAC address"),
         ('"02:00:00:01:00:01"', '"00:00:00:00:00:00"', "is not a unicast MAC address"),
+        ('"02:00:00:01:00:01"', '"13:00:00:01:00:01"', "is not a unicast MAC address"),
         ('"02:00:00:01:00:01"', '"02-00-00-01-00-01"', "is not a unicast MAC address"),
         ("side: outside", "side: inside", "1: no zone is outside"),
         ("mtu: 1400", "mtu: 67", "3: 67 is not in 68..9216"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from p4alg.config.source import parse
 from p4alg.lab import plan, topology
 from p4alg.p4constants import CPU_PORT
 
@@ -63,3 +64,9 @@ def test_commands_run_inside_a_namespace_with_the_interpreter_that_is_given() ->
         *("ip", "netns", "exec", "x-switch"),
         *("/usr/bin/python3", "-m", "p4alg", "run", "-c", "/c.yaml"),
     ]
+
+
+def test_each_host_has_a_MAC_address_of_its_own() -> None:
+    text = "name: t\nhosts:\n  a: {port: 509, address: 10.0.0.2/24}\n"
+    lab = topology.from_item(parse(text, "t.yaml"))
+    assert "02:00:00:00:01:fd" in [word for command in plan.build("x-", lab) for word in command]
