@@ -48,11 +48,13 @@ class Expectations:
 
     def add(self, owner: Owner, request: PinholeRequest, now: float) -> Grant | Refusal:
         """Expect a flow. If it is expected already, its lifetime begins anew."""
-        reason = self._safety.of_request(request, owner.facts) or self._limit(owner)
+        reason = self._safety.of_request(request, owner.facts)
+        match = (request.proto, owner.inside_addr, *request.listen)
+        if not reason and match not in self._expected:
+            reason = self._limit(owner)
         if reason:
             return Refusal(reason)
         request = self._safety.bounded(request)
-        match = (request.proto, owner.inside_addr, *request.listen)
         self._drop(match)
         number = self._pinholes.new_id()
         expected = Expectation(number, owner, request, now + request.lifetime)

@@ -103,7 +103,7 @@ class Unported:
     def tick(self, now: float) -> None:
         """End the flows whose time is over by the decision of their ALG."""
         for proto in self._alg_of:
-            self._end(proto, self._call(proto, lambda alg: alg.expire_flows(now), (), now), now)
+            self._end(proto, lambda alg: alg.expire_flows(now), now)
 
     def _admit(self, proto: int, step: Admit, out: PacketOut, now: float) -> None:
         key = _key(proto, step.flow)
@@ -123,11 +123,17 @@ class Unported:
         self._flows.commit(flow, [out])
 
     def _ended(self, proto: int, flow: ProtocolFlow, now: float) -> None:
-        self._end(proto, self._call(proto, lambda alg: alg.flow_ended(flow), (), now), now)
+        self._end(proto, lambda alg: alg.flow_ended(flow), now)
 
-    def _end(self, proto: int, leaving: Sequence[ProtocolFlow], now: float) -> None:
-        for gone in leaving:
-            flow = self._flows.get(_key(proto, gone))
+    def _end(
+        self, proto: int, leaving: Callable[[ProtocolAlg], Sequence[ProtocolFlow]], now: float
+    ) -> None:
+        """End the flows that an ALG gives up; what it returns is read where faults are caught."""
+        nothing: list[FlowKey] = []
+        for key in self._call(
+            proto, lambda alg: [_key(proto, gone) for gone in leaving(alg)], nothing, now
+        ):
+            flow = self._flows.get(key)
             if flow is not None:
                 self._flows.remove(flow, now)
 

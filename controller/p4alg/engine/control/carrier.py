@@ -101,11 +101,12 @@ class Carrier:
     def begin_again(self, session: ControlSession, port: int, frame: bytes, now: float) -> None:
         """Begin a session anew: its connection is over, and the client opens another there."""
         self.drop_promises(session, now)
-        if not self._sessions.renew(session, now):
-            self._to_switch(session)
-            return
-        updates = self._flows.reopen(session.flow)
-        self._outbox.transact(updates, self.first_segments(session, port, frame, now))
+        if self._sessions.renew(session, now):
+            then = self.first_segments(session, port, frame, now)
+        else:
+            self._sessions.leave(session)
+            then = self._packets(session, (Segment(port, frame),))
+        self._outbox.transact(self._flows.reopen(session.flow), then)
 
     def handle(
         self, session: ControlSession, read: Callable[[], list[Effect]], now: float
