@@ -173,11 +173,8 @@ class Bench:
         return self.engine.show(what, self.now)
 
     def outside_of(self, proto: int, addr: int, number: int) -> tuple[int, int]:
-        entry = next(
-            e
-            for e in self.of(t.MapOut)
-            if (e.proto, e.inside_addr, e.inside_id) == (proto, addr, number)
-        )
+        entry = self.entries[entry_key(t.MapOut(proto, addr, number, 0, 0))]
+        assert isinstance(entry, t.MapOut)
         return entry.outside_addr, entry.outside_id
 
     def idle_everything(self) -> None:

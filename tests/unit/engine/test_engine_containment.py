@@ -223,7 +223,7 @@ def attempt(world: World, case: Case, prepared: object) -> None:
     """The act; that its own traffic goes wrong then is the price of the fault."""
     try:
         case.act(world, prepared)
-    except (StopIteration, IndexError, AssertionError) as error:
+    except (KeyError, IndexError, AssertionError) as error:
         if "on a table that has" in str(error):
             raise
 
