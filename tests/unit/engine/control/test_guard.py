@@ -37,6 +37,7 @@ from p4alg.engine import tables as t
 from p4alg.engine.settings import Limits
 from p4alg.engine.tables import FlowKey
 from p4alg.packet.ipv4 import parse_ipv4
+from p4alg.packet.tcp import parse_tcp
 from p4alg.packet.udp import parse_udp
 from tests.unit.engine.dialogue import Dialogue
 from tests.unit.engine.harness import (
@@ -48,6 +49,7 @@ from tests.unit.engine.harness import (
     Bench,
     PortSpan,
     datagram,
+    segment,
 )
 
 ID, PORT = 200, 7777
@@ -425,4 +427,23 @@ def test_rule_11_what_a_message_behind_a_reset_was_granted_is_taken_back(
     assert all(end.reset for end in talk.ends.values())
     assert not lab.bench.engine._expectations._expected
     assert len(lab.bench.engine._pinholes) == 0
+    lab.check()
+
+
+def test_rule_10_a_connection_begun_anew_passes_though_its_ALG_cannot_be_made_again() -> None:
+    lab = Lab(forwards)
+    talk = Dialogue(lab.bench, Peer.CLIENT, ID)
+    for end in Peer:
+        talk.finish(end)
+    alg = lab.bench.engine._switching.algs["careless"].alg
+
+    def broken(facts: SessionFacts, context: Context) -> Careless:
+        raise RuntimeError("no")
+
+    object.__setattr__(alg, "make", broken)
+    syn = segment(INSIDE, talk.key.inside_id, REMOTE, talk.key.remote_id, seq=70000)
+    (out,) = lab.bench.punt(ev.Reason.ALG, syn, IN_PORT, ID)
+    assert parse_tcp(parse_ipv4(out.frame)).seq == 70000
+    assert lab.bench.sessions()[talk.key].alg_id == 0
+    assert lab.bench.counter("alg.careless.faults") == 1
     lab.check()
