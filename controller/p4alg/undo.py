@@ -98,6 +98,9 @@ class TrackedDict(dict[K, V]):
         """Not supported: set keys one by one."""
         raise NotImplementedError
 
+    def __ior__(self, _other: object) -> Any:  # type: ignore[misc]
+        raise NotImplementedError
+
     def popitem(self) -> tuple[K, V]:
         """Not supported."""
         raise NotImplementedError

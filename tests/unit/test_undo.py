@@ -101,3 +101,6 @@ def test_ways_to_change_a_dict_that_nobody_would_record_are_closed() -> None:
         store.update({"a": 1})
     with pytest.raises(NotImplementedError):
         store.popitem()
+    with pytest.raises(NotImplementedError):
+        store |= {"a": 1}
+    assert store == {}

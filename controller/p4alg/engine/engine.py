@@ -50,8 +50,6 @@ from p4alg.packet.tcp import ACK, FIN, RST, SYN, parse_tcp
 from p4alg.protocols import ICMP, TCP, UDP
 from p4alg.undo import UndoLog
 
-_BOTH_FINISHED = 3
-
 
 class Engine:
     """Makes all decisions of the controller."""
@@ -349,8 +347,6 @@ class Engine:
         self._carrier.packet(session, side, event.port, event.frame, now)
         if flags & (FIN | RST):
             self._flows.tcp_flags(flow, flags, side is Side.INSIDE)
-            if self._sessions.get(key) is session and (
-                flags & RST or flow.finished == _BOTH_FINISHED
-            ):
+            if self._sessions.get(key) is session and (flags & RST or flow.both_finished):
                 # The connection is over: its unused pinholes close (F3).
                 self._carrier.drop_promises(session, now)

@@ -24,7 +24,6 @@ from p4alg.protocols import GRE, ICMP, TCP, TUNNELS, UDP
 from p4alg.undo import TrackedCounts, TrackedDict, TrackedSet, UndoLog
 
 _DNS = 53
-_BOTH_FINISHED = 3
 
 
 class Flows:
@@ -166,7 +165,7 @@ class Flows:
             flow.finished |= 1 if outbound else 2
         if flow.phase is Phase.CLOSING:
             return
-        if flags & RST or flow.finished == _BOTH_FINISHED:
+        if flags & RST or flow.both_finished:
             self.close(flow)
 
     def close(self, flow: Flow) -> None:

@@ -61,6 +61,11 @@ class Flow(Tracked):
     watch_below: int = 0
     """See `tables.Session`."""
 
+    @property
+    def both_finished(self) -> bool:
+        """Whether both ends have sent a FIN."""
+        return self.finished == 3
+
 
 def session_entry(flow: Flow) -> t.Session:
     """The entry of a flow in the switch."""

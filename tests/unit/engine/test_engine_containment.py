@@ -1,7 +1,9 @@
 """Rule 10: a fault at any step costs the event or the session that it hit, and nothing else.
 
-A fault is put in at every function call, one after the other, that is made while a
-message, a flow, a tick or the outcome of a write is decided on. After each the tables
+A fault is put in at one function call after the other that is made while a message, a
+flow, a tick or the outcome of a write is decided on: at some sixty calls a case, spread
+evenly, and at every single one with `-m slow`. Left out are the functions that contain
+faults themselves (`faults.CONTAINMENT`) and generators. After each fault the tables
 of the switch and the state of the engine agree, other sessions are as they were and
 go on, and when everything has ended nothing is left.
 """

@@ -188,7 +188,7 @@ def _check_forward(step: Forward) -> None:
     if not _is_size(step.length) or not isinstance(step.summary, str):
         raise StepError("Forward without a length or with a summary that is no text")
     if not all(isinstance(number, int) for number in step.grants):
-        raise StepError("Forward with pinholes that are no numbers")
+        raise StepError("Forward with grants that are no numbers")
     at = grown = 0
     for edit in step.edits:
         if not isinstance(edit, Edit) or not at <= edit.start <= edit.end <= step.length:
