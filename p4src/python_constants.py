@@ -37,10 +37,17 @@ GROUPS = (
     Group("FILTER_", "FilterMode", "IntEnum", "Who may open a flow to a mapping from outside."),
     Group("SESSION_", "SessionFlags", "IntFlag", "Flags of a `session` entry."),
     Group("OUT_", "PacketOutFlags", "IntFlag", "Flags of a packet-out."),
+    Group("CLASS_", "Class", "IntEnum", "Protocols whose plain flows the switch sets up."),
+    Group("PHASE_", "Phase", "IntFlag", "What has been seen of a session; the key of `timer`."),
 )
 # Numbers of this program that stand alone. PUNT_CLASSES and DROP_REASONS are
 # array sizes, though their names begin like those of a group.
-PLAIN = ("CPU_PORT", "CALL_FLAG", "PUNT_CLASSES", "DROP_REASONS")
+PLAIN = (
+    *("CPU_PORT", "CALL_FLAG", "PUNT_CLASSES", "DROP_REASONS", "PORT_WAY_MASK"),
+    *("TICK_SHIFT", "GRACE_TICKS", "LEND_TICKS", "FRAGMENT_TICKS", "WAYS_SLOT", "WAYS_SESSION"),
+    *("SLOT_BITS", "SESSION_BITS", "WINDOW_BITS", "FRAGMENT_BITS"),
+    *("SOURCE_METER_BITS", "CLAIM_METER_BITS", "PORT_METER_PORTS"),
+)
 PLAIN_PREFIX = "SIZE_"
 # Numbers of the IEEE and the IETF, which Python code has from `p4alg.protocols` and `p4alg.packet`.
 STANDARD = ("ETHERTYPE_", "PROTO_", "PORT_", "ICMP_", "TCP_")

@@ -10,6 +10,13 @@ CPU_PORT = 510
 CALL_FLAG = 0x10000
 PUNT_CLASSES = 16
 DROP_REASONS = 32
+TICK_SHIFT = 17
+GRACE_TICKS = 32
+LEND_TICKS = 256
+FRAGMENT_TICKS = 120
+PORT_WAY_MASK = 6
+WAYS_SLOT = 3
+WAYS_SESSION = 4
 SIZE_PORT_ZONE = 256
 SIZE_LOCAL_ADDR = 64
 SIZE_POOL = 64
@@ -22,9 +29,20 @@ SIZE_SESSION = 262144
 SIZE_PINHOLE = 8192
 SIZE_ALG_SERVICE = 256
 SIZE_SEQUENCE = 16384
-SIZE_FRAGMENT = 4096
+SIZE_SOURCE = 1024
+SIZE_SUBSCRIBER = 8192
+SIZE_BLOCK = 8192
+SIZE_SCRAMBLE = 256
+SIZE_TIMER = 256
 SIZE_ROUTE = 4096
 SIZE_NEXT_HOP = 4096
+SLOT_BITS = 17  # cells a way; there are three ways
+SESSION_BITS = 16  # cells a way; there are four ways
+WINDOW_BITS = 13  # cells a way that one subscriber can reach, at most 16
+FRAGMENT_BITS = 12  # cells a way; there are two ways
+SOURCE_METER_BITS = 10
+CLAIM_METER_BITS = 10
+PORT_METER_PORTS = 512
 
 
 class Punt(IntEnum):
@@ -39,6 +57,9 @@ class Punt(IntEnum):
     TTL = 6
     MTU = 7
     NEIGHBOUR = 8
+    SUBSCRIBER = 9  # an inside address that has no subscriber entry
+    OVERFLOW = 10  # a plain flow that the registers cannot hold
+    ESP = 11  # ESP from outside with an SPI that nobody knows
 
 
 class Drop(IntEnum):
@@ -58,7 +79,13 @@ class Drop(IntEnum):
     NO_ROUTE = 11
     TTL = 12  # a packet-out whose TTL ran out
     PROTOCOL = 13  # a protocol that cannot cross the NAT
-    FRAGMENT = 14  # a packet-out fragment without entry
+    FRAGMENT = 14  # a packet-out fragment whose ports are not known
+    SOURCE = 15  # its source address cannot come from this zone
+    EXPIRED = 16  # the time of its flow is over
+    SOURCE_METER = 17  # its source sends the controller too much
+    PORT_METER = 18  # its port sends the controller too much of one class
+    CLAIM_METER = 19  # its subscriber begins too many flows
+    TAKEN = 20  # another flow got the cell in the meantime
 
 
 class Side(IntEnum):
@@ -93,3 +120,26 @@ class PacketOutFlags(IntFlag):
     PIPELINE = 1  # enter the pipeline at ingress_port
     SEQUENCE_FINAL = 2  # sequence numbers are final already
     HAIRPIN = 4  # source is translated already
+    BEGIN = 8  # may begin a plain flow
+
+
+class Class(IntEnum):
+    """Protocols whose plain flows the switch sets up."""
+
+    NONE = 0
+    TCP = 1
+    UDP = 2
+    ICMP = 3
+
+
+class Phase(IntFlag):
+    """What has been seen of a session; the key of `timer`."""
+
+    NONE = 0
+    INSIDE_SYN = 1  # inside has sent a SYN (UDP, ICMP: anything)
+    OUTSIDE_SYN = 2  # outside has sent a SYN (UDP, ICMP: anything)
+    ESTABLISHED = 4  # after both SYNs inside has sent an ACK
+    INSIDE_FIN = 8
+    OUTSIDE_FIN = 16
+    RESET = 32
+    TABLE = 128  # an entry of `session` uses the mapping

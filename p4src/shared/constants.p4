@@ -38,6 +38,9 @@ const punt_t PUNT_LOCAL     = 5;
 const punt_t PUNT_TTL       = 6;
 const punt_t PUNT_MTU       = 7;
 const punt_t PUNT_NEIGHBOUR = 8;
+const punt_t PUNT_SUBSCRIBER = 9;   // an inside address that has no subscriber entry
+const punt_t PUNT_OVERFLOW  = 10;   // a plain flow that the registers cannot hold
+const punt_t PUNT_ESP       = 11;   // ESP from outside with an SPI that nobody knows
 #define PUNT_CLASSES 16
 
 typedef bit<8> drop_t;     // index of the drop counter
@@ -55,7 +58,13 @@ const drop_t DROP_METER      = 10;  // the punt meter of its class is red
 const drop_t DROP_NO_ROUTE   = 11;
 const drop_t DROP_TTL        = 12;  // a packet-out whose TTL ran out
 const drop_t DROP_PROTOCOL   = 13;  // a protocol that cannot cross the NAT
-const drop_t DROP_FRAGMENT   = 14;  // a packet-out fragment without entry
+const drop_t DROP_FRAGMENT   = 14;  // a packet-out fragment whose ports are not known
+const drop_t DROP_SOURCE     = 15;  // its source address cannot come from this zone
+const drop_t DROP_EXPIRED    = 16;  // the time of its flow is over
+const drop_t DROP_SOURCE_METER = 17;  // its source sends the controller too much
+const drop_t DROP_PORT_METER = 18;  // its port sends the controller too much of one class
+const drop_t DROP_CLAIM_METER = 19;  // its subscriber begins too many flows
+const drop_t DROP_TAKEN      = 20;  // another flow got the cell in the meantime
 #define DROP_REASONS 32
 
 typedef bit<1> side_t;
@@ -77,5 +86,37 @@ const bit<8> SESSION_WATCH_OUTSIDE      = 8;  // ... from outside; no other pack
 const bit<8> OUT_PIPELINE       = 1;  // enter the pipeline at ingress_port
 const bit<8> OUT_SEQUENCE_FINAL = 2;  // sequence numbers are final already
 const bit<8> OUT_HAIRPIN        = 4;  // source is translated already
+const bit<8> OUT_BEGIN          = 8;  // may begin a plain flow
+
+// Time in the registers counts ticks of 2^17 us, about 0.131 s. 32 bits last 17 years.
+#define TICK_SHIFT 17
+// Until its first timer a claimed cell is held for so many ticks (4.2 s): a flow that begins
+// outside and that the inside host does not answer costs a cell no longer than that.
+#define GRACE_TICKS 32
+// How long a mapping is kept for the controller's answer, in ticks (33 s).
+#define LEND_TICKS 256
+// How long the ports of a fragmented datagram are remembered, in ticks (15.7 s).
+#define FRAGMENT_TICKS 120
+
+// Protocol class in a cell: protocols whose plain flows the switch sets up. 0: none.
+typedef bit<2> class_t;
+const class_t CLASS_NONE = 0;
+const class_t CLASS_TCP  = 1;
+const class_t CLASS_UDP  = 2;
+const class_t CLASS_ICMP = 3;
+
+// What has been seen of a session: a set of bits, and the key of `timer`.
+const bit<8> PHASE_INSIDE_SYN  = 1;    // inside has sent a SYN (UDP, ICMP: anything)
+const bit<8> PHASE_OUTSIDE_SYN = 2;    // outside has sent a SYN (UDP, ICMP: anything)
+const bit<8> PHASE_ESTABLISHED = 4;    // after both SYNs inside has sent an ACK
+const bit<8> PHASE_INSIDE_FIN  = 8;
+const bit<8> PHASE_OUTSIDE_FIN = 16;
+const bit<8> PHASE_RESET       = 32;
+const bit<8> PHASE_TABLE       = 128;  // an entry of `session` uses the mapping
+
+// The way of an outside port, its bits 2..1. The last belongs to the controller.
+#define PORT_WAY_MASK 6
+#define WAYS_SLOT 3
+#define WAYS_SESSION 4
 
 #endif

@@ -14,6 +14,7 @@ header packet_in_h {
     bit<8>  reason;      // punt_t
     bit<8>  alg_id;      // 0: none
     bit<8>  hairpin;     // 1: second pass, source already translated
+    bit<16> mapped_id;   // outside port the switch has for the sender's endpoint; 0: none
 }
 
 @controller_header("packet_out")
@@ -148,37 +149,101 @@ struct flow_key_t {
     flow_id_t remote_id;
 }
 
+typedef bit<16> subscriber_t;   // 1..16383; 0: none
+typedef bit<32> tick_t;
+
+// What becomes of a packet.
+typedef bit<3> kind_t;
+const kind_t KIND_DROP    = 0;
+const kind_t KIND_FORWARD = 1;
+const kind_t KIND_CLAIM   = 2;   // forward, as the first packet of a plain flow
+const kind_t KIND_PUNT    = 3;
+const kind_t KIND_RAW     = 4;   // a packet-out that leaves as it is
+
+// What a packet's endpoint is translated by.
+typedef bit<2> mapping_t;
+const mapping_t MAPPING_NONE    = 0;
+const mapping_t MAPPING_STATIC  = 1;   // tables; its plain flows are the switch's
+const mapping_t MAPPING_MANAGED = 2;   // tables; its flows are the controller's
+const mapping_t MAPPING_SLOT    = 3;   // registers
+
+typedef bit<2> origin_t;
+const origin_t ORIGIN_WIRE  = 0;
+const origin_t ORIGIN_CPU   = 1;
+const origin_t ORIGIN_BEGIN = 2;       // from the controller, with OUT_BEGIN
+
 struct metadata_t {
-    // What survives the recirculation of a hairpinned packet.
+    // What survives when a packet goes round.
     @field_list(1) bit<1>  hairpin;
+    @field_list(1) bit<1>  overflow;   // there was no free cell for its flow
     @field_list(1) bit<16> in_port;
 
-    bit<1>        from_cpu;
+    origin_t      origin;
     bit<8>        out_flags;
+    tick_t        now;
     bit<12>       vlan_id;
     bit<8>        zone;
     side_t        side;
     mac_t         router_mac;
+    bit<8>        organisation;
 
     bit<1>        is_fragment;
     bit<1>        is_icmp_error;
     bit<1>        has_ids;
+    class_t       class;
     flow_key_t    key;
 
+    // mapping and subscriber
     bit<1>        translate;
-    bit<1>        mapped;
+    mapping_t     mapping;
     bit<1>        to_pool;
     ipv4_t        new_addr;      // the translated end: address ...
     flow_id_t     new_id;        // ... and identifier
     filter_mode_t filter_mode;
-    bit<1>        peer_known;
+    subscriber_t  subscriber;
+    bit<1>        has_block;
+    ipv4_t        block_addr;    // the other end's address, by subscriber or block
+    bit<16>       scramble;
+    bit<16>       port_base;
+    bit<16>       port_mask;
+    tick_t        rest;
+    filter_mode_t slot_filter;
 
-    bit<1>        in_session;
-    bit<1>        inspect;       // the pinhole's ALG wants to see what begins
+    // slot: the mapping in the registers
+    bit<32>       tag;
+    bit<32>       slot_index;    // cell of way 0
+    bit<32>       slot_cell;     // the cell found
+    bit<1>        slot_hit;
+    bit<1>        slot_alive;
+    bit<16>       slot_port;     // the outside port of that cell
+
+    // session
+    bit<1>        in_session;    // by the table
+    bit<1>        live;          // by the registers, unless its time is over
+    bit<80>       session_key;
+    bit<32>       session_index0;
+    bit<32>       session_index1;
+    bit<32>       session_index2;
+    bit<32>       session_index3;
+    bit<32>       session_cell;  // the cell found
+    bit<2>        pinhole;       // PINHOLE_*
+    bit<32>       pinhole_id;
+    bit<1>        peer_known;
     bit<8>        alg_id;
+    bit<1>        served;        // an ALG serves what begins here
+    bit<1>        for_alg;       // a packet of a session that its ALG reads
+    bit<1>        opening;       // a packet that may begin a flow
+    bit<1>        admitted;      // the filter lets such a packet in
     bit<8>        session_flags;
     bit<16>       watch_below;   // UDP length below which a datagram is short
     bit<16>       payload_len;
+
+    // lifetime
+    bit<8>        phase;
+    tick_t        ttl;
+    bit<2>        ttl_op;        // TTL_*
+    bit<2>        opened;        // OPENED_*
+    bit<1>        lost;          // no cell was free
 
     bit<32>       new_seq;
     bit<32>       new_ack;
@@ -186,17 +251,32 @@ struct metadata_t {
     ipv4_t        route_addr;
     bit<32>       next_hop;
     bit<16>       mtu;
+    bit<1>        hairpins;      // goes round, and comes back as a packet from outside
     bit<9>        egress_port;
     bit<12>       egress_vlan;
     mac_t         src_mac;
     mac_t         dst_mac;
 
+    kind_t        kind;
     punt_t        punt;
     drop_t        drop;
-    bit<1>        recirculate;
 }
 
-// Digest: FIN, RST or the end of the handshake of a session.
+const bit<2> PINHOLE_NONE    = 0;
+const bit<2> PINHOLE_PERMIT  = 1;
+const bit<2> PINHOLE_INSPECT = 2;   // its ALG wants to see what begins
+
+const bit<2> TTL_KEEP = 0;
+const bit<2> TTL_SET  = 1;
+const bit<2> TTL_CUT  = 2;          // only ever shortens
+
+// What a packet does to the number of open sessions of a mapping.
+const bit<2> OPENED_SAME  = 0;
+const bit<2> OPENED_ONE   = 1;
+const bit<2> CLOSED_ONE   = 2;
+const bit<2> OPENED_STICK = 3;      // a session of the tables: the mapping is never cut short
+
+// Digest: FIN, RST or the end of the handshake of a session of the table.
 struct tcp_event_t {
     bit<8>    proto;
     ipv4_t    inside_addr;
@@ -206,6 +286,7 @@ struct tcp_event_t {
     bit<8>    flags;
     bit<8>    outbound;
     bit<8>    established;
+    bit<8>    organisation;
 }
 
 // Digest: a packet was forwarded by a pinhole.
@@ -216,6 +297,7 @@ struct pinhole_hit_t {
     ipv4_t    remote_addr;
     flow_id_t remote_id;
     bit<32>   pinhole_id;
+    bit<8>    organisation;
 }
 
 #endif

@@ -15,8 +15,30 @@
 #define SIZE_PINHOLE        8192
 #define SIZE_ALG_SERVICE    256
 #define SIZE_SEQUENCE       16384
-#define SIZE_FRAGMENT       4096
+#define SIZE_SOURCE         1024
+#define SIZE_SUBSCRIBER     8192
+#define SIZE_BLOCK          8192
+#define SIZE_SCRAMBLE       256
+#define SIZE_TIMER          256
 #define SIZE_ROUTE          4096
 #define SIZE_NEXT_HOP       4096
+
+// Register arrays, as powers of two. A compiler's -D wins: tests use tiny ones, so that
+// collisions and overflow happen all the time.
+#ifndef SLOT_BITS
+#define SLOT_BITS           17       // cells a way; there are three ways
+#endif
+#ifndef SESSION_BITS
+#define SESSION_BITS        16       // cells a way; there are four ways
+#endif
+#ifndef WINDOW_BITS
+#define WINDOW_BITS         13       // cells a way that one subscriber can reach, at most 16
+#endif
+#ifndef FRAGMENT_BITS
+#define FRAGMENT_BITS       12       // cells a way; there are two ways
+#endif
+#define SOURCE_METER_BITS   10
+#define CLAIM_METER_BITS    10
+#define PORT_METER_PORTS    512
 
 #endif

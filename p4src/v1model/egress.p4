@@ -1,27 +1,39 @@
-// Egress: VLAN tags as the next hop wants them, and the second round of
-// hairpinned packets, which come back as packets from outside (RFC 4787 REQ-9).
+// Egress: when and what. Cells are claimed and prolonged, then the packet is rewritten, and
+// leaves: to its next hop, to the controller as it came, or round: as a hairpinned packet,
+// which comes back from outside (RFC 4787 REQ-9), or as it came if no cell was free for its
+// flow, so that ingress hands it to the controller.
 
 control GatewayEgress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
+    Lifetime() lifetime;
+    Sequence() sequence;
+    Rewrite() rewrite;
+    Leave() leave;
+    Punt() punt;
+
     apply {
-        if (meta.recirculate == 1) {
-            meta.hairpin = 1;
-            recirculate_preserving_field_list(1);
-        } else if (!hdr.packet_in.isValid() && hdr.ipv4.isValid()
-                   && (meta.from_cpu == 0 || (meta.out_flags & OUT_PIPELINE) != 0)) {
-            if (meta.egress_vlan == 0) {
-                if (hdr.vlan.isValid()) {
-                    hdr.ethernet.ether_type = hdr.vlan.ether_type;
-                    hdr.vlan.setInvalid();
+        if (meta.kind != KIND_RAW) {
+            if (meta.translate == 1) { lifetime.apply(hdr, meta); }
+            if (meta.kind == KIND_PUNT) {
+                punt.apply(hdr, meta);
+            } else if (meta.lost == 1) {
+                meta.overflow = 1;
+                recirculate_preserving_field_list(1);
+            } else if (meta.drop == DROP_NONE) {
+                if (meta.translate == 1) {
+                    if (hdr.tcp.isValid()) { sequence.apply(hdr, meta); }
+                    rewrite.apply(hdr, meta);
                 }
-            } else {
-                if (!hdr.vlan.isValid()) {
-                    hdr.vlan.setValid();
-                    hdr.vlan.pcp = 0;
-                    hdr.vlan.dei = 0;
-                    hdr.vlan.ether_type = hdr.ethernet.ether_type;
-                    hdr.ethernet.ether_type = ETHERTYPE_VLAN;
+                if (meta.hairpins == 1) {
+                    meta.hairpin = 1;
+                    meta.overflow = 0;
+                    recirculate_preserving_field_list(1);
+                } else {
+                    leave.apply(hdr, meta);
                 }
-                hdr.vlan.vlan_id = meta.egress_vlan;
+            }
+            if (meta.drop != DROP_NONE) {
+                drop_counter.count((bit<32>)meta.drop);
+                mark_to_drop(std);
             }
         }
     }

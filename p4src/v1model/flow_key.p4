@@ -1,35 +1,27 @@
 // Flow key: the normalised identity of a packet's flow, whatever its protocol.
 //
-// fragment    (src, dst, protocol, identification) -> transport identifiers.
-//             The controller installs it from the first fragment of a
-//             datagram; fragments without it are punted (RFC 4787 REQ-14).
+// Only the first fragment of a datagram has ports. The switch remembers them when it
+// forwards that fragment (lifetime.p4), and finds them here for the others.
 
 control FlowKey(in headers_t hdr, inout metadata_t meta) {
-    @id(0x13000002)
-    direct_counter(CounterType.packets_and_bytes) fragment_counter;
+    bit<184> fragment0;
+    bit<184> fragment1;
+    bit<32>  fragment_index;
+    bit<88>  fragment_key;
 
     @id(0x01000003)
-    action set_ids(@id(1) flow_id_t src_id, @id(2) flow_id_t dst_id) {
-        meta.key.src_id = src_id;
-        meta.key.dst_id = dst_id;
-        meta.has_ids = 1;
-    }
-    @id(0x01000004)
-    action no_ids() { }
-
-    @id(0x02000002)
-    table fragment {
-        key = {
-            hdr.ipv4.src_addr       : exact @id(1) @name("src_addr") @format(IPV4_ADDRESS);
-            hdr.ipv4.dst_addr       : exact @id(2) @name("dst_addr") @format(IPV4_ADDRESS);
-            hdr.ipv4.protocol       : exact @id(3) @name("proto");
-            hdr.ipv4.identification : exact @id(4) @name("ident");
+    action find_fragment() {
+        fragment_cell.read(fragment0, fragment_index);
+        fragment_cell.read(fragment1, fragment_index + FRAGMENT_CELLS);
+        if (fragment0[183:96] == fragment_key && fragment0[31:0] >= meta.now) {
+            meta.key.src_id = fragment0[95:64];
+            meta.key.dst_id = fragment0[63:32];
+            meta.has_ids = 1;
+        } else if (fragment1[183:96] == fragment_key && fragment1[31:0] >= meta.now) {
+            meta.key.src_id = fragment1[95:64];
+            meta.key.dst_id = fragment1[63:32];
+            meta.has_ids = 1;
         }
-        actions = { set_ids; @defaultonly no_ids; }
-        const default_action = no_ids;
-        counters = fragment_counter;
-        support_timeout = true;
-        size = SIZE_FRAGMENT;
     }
 
     // The packet inside an ICMP error went the other way: its destination is
@@ -90,16 +82,21 @@ control FlowKey(in headers_t hdr, inout metadata_t meta) {
             meta.key.dst_id = hdr.esp.spi;
             meta.has_ids = 1;
         }
-        if (meta.is_fragment == 1) {
-            if (fragment.apply().miss) {
-                if (meta.from_cpu == 0) {
-                    meta.punt = PUNT_FRAGMENT;
-                } else if (hdr.ipv4.frag_offset != 0) {
-                    meta.drop = DROP_FRAGMENT;
-                }
-            }
+        if (hdr.ipv4.frag_offset != 0) {
+            fragment_key = FRAGMENT_KEY(hdr.ipv4);
+            hash(fragment_index, HashAlgorithm.crc32, 32w0, { fragment_key }, FRAGMENT_CELLS);
+            find_fragment();
         } else if (meta.has_ids == 0 && hdr.ipv4.protocol != PROTO_GRE) {
             meta.drop = DROP_PROTOCOL;
+        }
+        if (meta.key.proto == PROTO_TCP) { meta.class = CLASS_TCP; }
+        else if (meta.key.proto == PROTO_UDP) { meta.class = CLASS_UDP; }
+        else if (meta.key.proto == PROTO_ICMP) { meta.class = CLASS_ICMP; }
+        // Only a SYN begins a TCP flow (RFC 5382 REQ-2); a later fragment begins nothing.
+        if (hdr.ipv4.frag_offset == 0
+            && (!hdr.tcp.isValid()
+                || (hdr.tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN)) {
+            meta.opening = 1;
         }
     }
 }

@@ -1,19 +1,19 @@
-// Ingress: the stages in order. Everything is decided before anything is
-// rewritten, so that a punted packet is the packet that came.
+// Ingress: who sends a packet, and what is to become of it. Nothing is rewritten here, so
+// that a punted packet is the packet that came. The stages in order; each says above itself
+// what it is for. A stage that sets `drop` or `punt` ends the decision.
 
 control GatewayIngress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
     Zone() zone;
     FlowKey() flow_key;
+    Source() source;
     Policy() policy;
     Mapping() mapping;
+    Subscriber() subscriber;
+    Slot() slot;
     Session() session;
-    Sequence() sequence;
+    Verdict() verdict;
     Route() route;
-    Rewrite() rewrite;
-    Punt() punt;
 
-    @id(0x12000002)
-    counter((bit<32>)DROP_REASONS, CounterType.packets_and_bytes) drop_counter;
     @id(0x13000010)
     direct_counter(CounterType.packets_and_bytes) local_addr_counter;
 
@@ -32,26 +32,30 @@ control GatewayIngress(inout headers_t hdr, inout metadata_t meta, inout standar
         size = SIZE_LOCAL_ADDR;
     }
 
-    // Report what changes the life of a TCP session; the packet goes on.
+    // Report what changes the life of a TCP session of the table; the packet goes on.
     @id(0x01000023)
     action report_tcp(bit<8> established) {
         digest<tcp_event_t>(2, { meta.key.proto, meta.key.inside_addr, meta.key.inside_id,
                                  meta.key.remote_addr, meta.key.remote_id, hdr.tcp.flags,
-                                 (bit<8>)(~(bit<1>)meta.side), established });
+                                 (bit<8>)(~(bit<1>)meta.side), established,
+                                 meta.organisation });
     }
 
     apply {
+        // Tick 0 would be before the end of cells that nobody ever claimed.
+        meta.now = (tick_t)(std.ingress_global_timestamp >> TICK_SHIFT) + 1;
         if (hdr.packet_out.isValid()) {
-            meta.from_cpu = 1;
             meta.out_flags = hdr.packet_out.flags;
             meta.in_port = hdr.packet_out.port;
             hdr.packet_out.setInvalid();
+            meta.origin = (meta.out_flags & OUT_BEGIN) != 0 ? ORIGIN_BEGIN : ORIGIN_CPU;
             if ((meta.out_flags & OUT_PIPELINE) == 0) {
+                meta.kind = KIND_RAW;
                 std.egress_spec = (bit<9>)meta.in_port;
                 exit;
             }
             if ((meta.out_flags & OUT_HAIRPIN) != 0) { meta.hairpin = 1; }
-        } else if (meta.hairpin == 0) {
+        } else if (meta.hairpin == 0 && meta.overflow == 0) {
             meta.in_port = (bit<16>)std.ingress_port;
         }
 
@@ -70,72 +74,56 @@ control GatewayIngress(inout headers_t hdr, inout metadata_t meta, inout standar
                 meta.drop = DROP_ETHERTYPE;
             }
         }
-
-        if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) {
-            flow_key.apply(hdr, meta);
-        }
-        if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) {
-            policy.apply(meta);
-        }
+        if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) { source.apply(hdr, meta); }
+        if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) { flow_key.apply(hdr, meta); }
+        if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) { policy.apply(meta); }
         if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) {
             if (meta.translate == 1) {
                 mapping.apply(hdr, meta);
+                subscriber.apply(meta);
+                slot.apply(meta);
             } else {
                 meta.route_addr = hdr.ipv4.dst_addr;
             }
             // A mapping of one of the gateway's own addresses wins over it.
-            if (meta.translate == 0 || meta.mapped == 0 || meta.side == SIDE_INSIDE) {
+            if (meta.mapping == MAPPING_NONE || meta.side == SIDE_INSIDE) {
                 local_addr.apply();
-            }
-            if (meta.translate == 1 && meta.punt == PUNT_NONE) {
-                session.apply(hdr, meta);
             }
         }
         if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) {
-            if (meta.translate == 1 && meta.to_pool == 1) {
-                meta.recirculate = 1;
-            } else {
-                route.apply(hdr, meta);
-            }
+            if (meta.translate == 1) { session.apply(hdr, meta); }
+            verdict.apply(hdr, meta);
+        }
+        // A packet to an address of ours goes round, and comes back from outside.
+        if (meta.kind == KIND_FORWARD || meta.kind == KIND_CLAIM) {
+            meta.hairpins = meta.translate & meta.to_pool & ~(bit<1>)meta.side;
+            if (meta.drop == DROP_NONE && meta.hairpins == 0) { route.apply(hdr, meta); }
         }
 
-        if (meta.drop == DROP_NONE && meta.punt != PUNT_NONE) {
-            punt.apply(hdr, meta, std);
-        } else if (meta.drop == DROP_NONE) {
-            if (meta.translate == 1) {
-                if (hdr.tcp.isValid()) {
-                    sequence.apply(hdr, meta);
-                    if (meta.from_cpu == 0 && meta.is_icmp_error == 0) {
-                        bit<1> ending = 0;
-                        bit<1> established = 0;
-                        if ((hdr.tcp.flags & (TCP_FIN | TCP_RST)) != 0) {
-                            ending = 1;
-                        } else if ((meta.session_flags & SESSION_NOTIFY_ESTABLISHED) != 0
-                                   && (hdr.tcp.flags & (TCP_SYN | TCP_ACK)) == TCP_ACK) {
-                            established = 1;
-                        }
-                        // One call: each becomes a digest of its own in the
-                        // compiled program, and P4Runtime reaches only one.
-                        if (ending == 1 || established == 1) {
-                            report_tcp((bit<8>)established);
-                        }
-                    }
-                }
-                rewrite.apply(hdr, meta);
-            }
-            if (meta.recirculate == 0) {
-                hdr.ipv4.ttl = hdr.ipv4.ttl - 1;
-                hdr.ethernet.src_addr = meta.src_mac;
-                hdr.ethernet.dst_addr = meta.dst_mac;
-                std.egress_spec = meta.egress_port;
-            } else {
-                // Any port will do: egress sends it round again.
-                std.egress_spec = (bit<9>)meta.in_port;
-            }
-        }
         if (meta.drop != DROP_NONE) {
+            meta.kind = KIND_DROP;
             drop_counter.count((bit<32>)meta.drop);
             mark_to_drop(std);
+        } else if (meta.punt != PUNT_NONE) {
+            meta.kind = KIND_PUNT;
+            std.egress_spec = CPU_PORT;
+        } else {
+            // Any port will do for what goes round: egress sends it there.
+            std.egress_spec = meta.hairpins == 1 ? (bit<9>)meta.in_port : meta.egress_port;
+            if (meta.in_session == 1 && meta.origin == ORIGIN_WIRE && hdr.tcp.isValid()
+                && meta.is_icmp_error == 0) {
+                bit<1> ending = 0;
+                bit<1> established = 0;
+                if ((hdr.tcp.flags & (TCP_FIN | TCP_RST)) != 0) {
+                    ending = 1;
+                } else if ((meta.session_flags & SESSION_NOTIFY_ESTABLISHED) != 0
+                           && (hdr.tcp.flags & (TCP_SYN | TCP_ACK)) == TCP_ACK) {
+                    established = 1;
+                }
+                // One call: each becomes a digest of its own in the compiled program, and
+                // P4Runtime reaches only one.
+                if (ending == 1 || established == 1) { report_tcp((bit<8>)established); }
+            }
         }
     }
 }

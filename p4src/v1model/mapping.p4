@@ -1,55 +1,61 @@
-// Mapping: endpoint-independent translation (RFC 4787 REQ-1), one entry per
-// mapping and direction, and the orientation of the flow key that follows.
+// Mapping: the mappings that tables hold (RFC 4787 REQ-1), one entry per mapping and
+// direction: static ones, and those the controller made for ALGs and for what does not fit
+// the registers. `managed` tells the latter, whose new flows are the controller's.
 //
 // map_out / map_in             endpoint <-> endpoint (NAPT, port forwards)
 // addr_map_out / addr_map_in   address <-> address (1:1), ids unchanged
 // ike_in                       (outside address, initiator's SPI) -> endpoint, for
 //                              hosts that all keep port 500 outside
-// pool                         outside addresses of this gateway (hairpinning)
 
 control Mapping(in headers_t hdr, inout metadata_t meta) {
     @id(0x13000004) direct_counter(CounterType.packets_and_bytes) map_out_counter;
     @id(0x13000005) direct_counter(CounterType.packets_and_bytes) addr_map_out_counter;
     @id(0x13000006) direct_counter(CounterType.packets_and_bytes) map_in_counter;
     @id(0x13000007) direct_counter(CounterType.packets_and_bytes) addr_map_in_counter;
-    @id(0x13000008) direct_counter(CounterType.packets_and_bytes) pool_counter;
     @id(0x13000011) direct_counter(CounterType.packets_and_bytes) ike_in_counter;
 
     @id(0x01000008)
     action set_outside(@id(1) @format(IPV4_ADDRESS) ipv4_t outside_addr,
-                       @id(2) flow_id_t outside_id) {
+                       @id(2) flow_id_t outside_id, @id(3) subscriber_t subscriber,
+                       @id(4) bit<1> managed) {
         meta.new_addr = outside_addr;
         meta.new_id = outside_id;
-        meta.mapped = 1;
+        meta.subscriber = subscriber;
+        meta.mapping = managed == 1 ? MAPPING_MANAGED : MAPPING_STATIC;
     }
     @id(0x01000009)
-    action set_outside_addr(@id(1) @format(IPV4_ADDRESS) ipv4_t outside_addr) {
+    action set_outside_addr(@id(1) @format(IPV4_ADDRESS) ipv4_t outside_addr,
+                            @id(2) subscriber_t subscriber) {
         meta.new_addr = outside_addr;
         meta.new_id = meta.key.src_id;
-        meta.mapped = 1;
+        meta.subscriber = subscriber;
+        meta.mapping = MAPPING_STATIC;
     }
     @id(0x0100000a)
     action set_inside(@id(1) @format(IPV4_ADDRESS) ipv4_t inside_addr,
-                      @id(2) flow_id_t inside_id, @id(3) filter_mode_t filter_mode) {
+                      @id(2) flow_id_t inside_id, @id(3) filter_mode_t filter_mode,
+                      @id(4) subscriber_t subscriber, @id(5) bit<8> organisation,
+                      @id(6) bit<1> managed) {
         meta.new_addr = inside_addr;
         meta.new_id = inside_id;
         meta.filter_mode = filter_mode;
-        meta.mapped = 1;
+        meta.subscriber = subscriber;
+        meta.organisation = organisation;
+        meta.mapping = managed == 1 ? MAPPING_MANAGED : MAPPING_STATIC;
     }
     @id(0x0100000b)
     action set_inside_addr(@id(1) @format(IPV4_ADDRESS) ipv4_t inside_addr,
-                           @id(2) filter_mode_t filter_mode) {
+                           @id(2) filter_mode_t filter_mode, @id(3) subscriber_t subscriber,
+                           @id(4) bit<8> organisation) {
         meta.new_addr = inside_addr;
         meta.new_id = meta.key.dst_id;
         meta.filter_mode = filter_mode;
-        meta.mapped = 1;
+        meta.subscriber = subscriber;
+        meta.organisation = organisation;
+        meta.mapping = MAPPING_STATIC;
     }
     @id(0x0100000c)
     action not_mapped() { }
-    @id(0x0100000d)
-    action in_pool() { meta.to_pool = 1; }
-    @id(0x0100000e)
-    action not_in_pool() { }
 
     @id(0x02000004)
     table map_out {
@@ -57,6 +63,7 @@ control Mapping(in headers_t hdr, inout metadata_t meta) {
             meta.key.proto    : exact @id(1) @name("proto");
             meta.key.src_addr : exact @id(2) @name("inside_addr") @format(IPV4_ADDRESS);
             meta.key.src_id   : exact @id(3) @name("inside_id");
+            meta.organisation : exact @id(4) @name("organisation");
         }
         actions = { set_outside; @defaultonly not_mapped; }
         const default_action = not_mapped;
@@ -65,7 +72,10 @@ control Mapping(in headers_t hdr, inout metadata_t meta) {
     }
     @id(0x02000005)
     table addr_map_out {
-        key = { meta.key.src_addr : exact @id(1) @name("inside_addr") @format(IPV4_ADDRESS); }
+        key = {
+            meta.key.src_addr : exact @id(1) @name("inside_addr") @format(IPV4_ADDRESS);
+            meta.organisation : exact @id(2) @name("organisation");
+        }
         actions = { set_outside_addr; @defaultonly not_mapped; }
         const default_action = not_mapped;
         counters = addr_map_out_counter;
@@ -102,34 +112,14 @@ control Mapping(in headers_t hdr, inout metadata_t meta) {
         counters = ike_in_counter;
         size = SIZE_IKE;
     }
-    @id(0x02000008)
-    table pool {
-        key = { meta.key.dst_addr : lpm @id(1) @name("addr") @format(IPV4_ADDRESS); }
-        actions = { in_pool; @defaultonly not_in_pool; }
-        const default_action = not_in_pool;
-        counters = pool_counter;
-        size = SIZE_POOL;
-    }
-
     apply {
         if (meta.side == SIDE_INSIDE) {
             if (map_out.apply().miss) { addr_map_out.apply(); }
-            pool.apply();
-            meta.key.inside_addr = meta.key.src_addr;
-            meta.key.inside_id = meta.key.src_id;
-            meta.key.remote_addr = meta.key.dst_addr;
-            meta.key.remote_id = meta.key.dst_id;
-            meta.route_addr = meta.key.dst_addr;
         } else {
             if (hdr.ike.isValid() && meta.key.dst_id == (flow_id_t)PORT_IKE) { ike_in.apply(); }
-            if (meta.mapped == 0) {
+            if (meta.mapping == MAPPING_NONE) {
                 if (map_in.apply().miss) { addr_map_in.apply(); }
             }
-            meta.key.inside_addr = meta.new_addr;
-            meta.key.inside_id = meta.new_id;
-            meta.key.remote_addr = meta.key.src_addr;
-            meta.key.remote_id = meta.key.src_id;
-            meta.route_addr = meta.new_addr;
         }
     }
 }

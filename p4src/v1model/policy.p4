@@ -22,6 +22,7 @@ control Policy(inout metadata_t meta) {
             meta.key.src_addr : ternary @id(3) @name("src_addr") @format(IPV4_ADDRESS);
             meta.key.dst_addr : ternary @id(4) @name("dst_addr") @format(IPV4_ADDRESS);
             meta.key.dst_id   : ternary @id(5) @name("dst_id");
+            meta.organisation : ternary @id(6) @name("organisation");
         }
         actions = { translate; exempt; deny; }
         const default_action = translate;

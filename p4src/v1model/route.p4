@@ -1,9 +1,9 @@
 // Route: where a packet leaves, looked up on its final destination.
 //
-// route       longest prefix -> next hop; next hop 0: the neighbour has to be
-//             resolved first (punted)
+// route       (longest prefix, organisation) -> next hop; next hop 0: the neighbour has to
+//             be resolved first (punted). A packet from inside is looked up in the
+//             organisation it comes from, one to inside in that of its mapping.
 // next_hop    port, VLAN, MAC addresses and MTU
-// local_addr  the gateway's own addresses (punted, unless mapped)
 
 control Route(in headers_t hdr, inout metadata_t meta) {
     @id(0x1300000e) direct_counter(CounterType.packets_and_bytes) route_counter;
@@ -28,7 +28,10 @@ control Route(in headers_t hdr, inout metadata_t meta) {
 
     @id(0x0200000e)
     table route {
-        key = { meta.route_addr : lpm @id(1) @name("addr") @format(IPV4_ADDRESS); }
+        key = {
+            meta.route_addr   : lpm   @id(1) @name("addr") @format(IPV4_ADDRESS);
+            meta.organisation : exact @id(2) @name("organisation");
+        }
         actions = { via; @defaultonly no_route; }
         const default_action = no_route;
         counters = route_counter;
@@ -49,7 +52,7 @@ control Route(in headers_t hdr, inout metadata_t meta) {
         if (meta.drop == DROP_NONE) {
             if (hdr.ipv4.ttl <= 1) {
                 // Errors about errors do not exist (RFC 1812 4.3.2.7).
-                if (meta.from_cpu == 1 || meta.is_icmp_error == 1) {
+                if (meta.origin != ORIGIN_WIRE || meta.is_icmp_error == 1) {
                     meta.drop = DROP_TTL;
                 } else {
                     meta.punt = PUNT_TTL;

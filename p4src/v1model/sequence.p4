@@ -41,6 +41,7 @@ control Sequence(in headers_t hdr, inout metadata_t meta) {
             meta.key.inside_id   : exact @id(3) @name("inside_id");
             meta.key.remote_addr : exact @id(4) @name("remote_addr") @format(IPV4_ADDRESS);
             meta.key.remote_id   : exact @id(5) @name("remote_id");
+            meta.organisation    : exact @id(6) @name("organisation");
         }
         actions = { correct; @defaultonly no_correction; }
         const default_action = no_correction;

@@ -2,9 +2,13 @@
 //
 // session     exact flow; ages (RFC 4787 REQ-5, 5382 REQ-5); names its ALG
 // pinhole     ternary; a hit passes at once and is reported by digest
-// peer        remote address an inside endpoint has sent to (RFC 4787 5,
-//             address-dependent filtering)
-// alg_service which ALG a new flow belongs to, by the server's port
+// peer        remote address an inside endpoint has sent to (RFC 4787 5, address-dependent
+//             filtering), for mappings of the tables
+// alg_service which ALG a new flow belongs to, by organisation and the server's port
+//
+// Plain flows are in the registers: four ways, each cell with the whole key. The window of a
+// subscriber is the part of each way that its flows can reach, so that nobody fills all. With
+// address-dependent filtering the key leaves the remote port out.
 
 control Session(inout headers_t hdr, inout metadata_t meta) {
     @id(0x13000009) direct_counter(CounterType.packets_and_bytes) session_counter;
@@ -13,6 +17,13 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
     @id(0x1300000c) direct_counter(CounterType.packets_and_bytes) alg_service_counter;
 
     flow_id_t server_id;
+    bit<32> window;
+    bit<32> hash01;
+    bit<32> hash23;
+    bit<80> cell0;
+    bit<80> cell1;
+    bit<80> cell2;
+    bit<80> cell3;
 
     @id(0x0100000f)
     action allow(@id(1) bit<8> alg_id, @id(2) bit<8> flags, @id(3) bit<16> watch_below) {
@@ -25,15 +36,14 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
     action no_session() { }
     @id(0x01000011)
     action permit(@id(1) bit<32> pinhole_id) {
-        meta.in_session = 1;
-        digest<pinhole_hit_t>(1, { meta.key.proto, meta.key.inside_addr, meta.key.inside_id,
-                                   meta.key.remote_addr, meta.key.remote_id, pinhole_id });
+        meta.pinhole = PINHOLE_PERMIT;
+        meta.pinhole_id = pinhole_id;
     }
     // For an ALG that has to read how the flow begins: nothing passes yet. The
     // id is for who reads the table.
     @noWarn("unused") @id(0x01000024)
     action inspect(@id(1) bit<32> pinhole_id, @id(2) bit<8> alg_id) {
-        meta.inspect = 1;
+        meta.pinhole = PINHOLE_INSPECT;
         meta.alg_id = alg_id;
     }
     @id(0x01000012)
@@ -43,9 +53,42 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
     @id(0x01000014)
     action peer_unknown() { }
     @id(0x01000015)
-    action bind_alg(@id(1) bit<8> alg_id) { meta.alg_id = alg_id; }
+    action bind_alg(@id(1) bit<8> alg_id) {
+        meta.alg_id = alg_id;
+        meta.served = 1;
+    }
     @id(0x01000016)
     action no_alg() { meta.alg_id = 0; }
+
+    // A CRC of the key, and one of the key with its parts in another order: four hashes.
+    @id(0x01000031)
+    action index_cells() {
+        hash(window, HashAlgorithm.crc32, 32w0, { meta.subscriber }, 33w0x100000000);
+        hash(hash01, HashAlgorithm.crc32, 32w0, { meta.session_key }, 33w0x100000000);
+        hash(hash23, HashAlgorithm.crc32, 32w0,
+             { meta.session_key[31:0], meta.session_key[79:32] }, 33w0x100000000);
+        meta.session_index0 = ((window << WINDOW_BITS) & (SESSION_CELLS - 1))
+            | (hash01 & (WINDOW_CELLS - 1));
+        meta.session_index1 = (((window >> 8) << WINDOW_BITS) & (SESSION_CELLS - 1))
+            | ((hash01 >> 16) & (WINDOW_CELLS - 1)) | SESSION_CELLS;
+        meta.session_index2 = (((window >> 16) << WINDOW_BITS) & (SESSION_CELLS - 1))
+            | (hash23 & (WINDOW_CELLS - 1)) | (2 * SESSION_CELLS);
+        meta.session_index3 = (((window >> 24) << WINDOW_BITS) & (SESSION_CELLS - 1))
+            | ((hash23 >> 16) & (WINDOW_CELLS - 1)) | (3 * SESSION_CELLS);
+    }
+    @id(0x01000032)
+    action find_cell() {
+        session_cell.read(cell0, meta.session_index0);
+        session_cell.read(cell1, meta.session_index1);
+        session_cell.read(cell2, meta.session_index2);
+        session_cell.read(cell3, meta.session_index3);
+        meta.live = 1;
+        if (cell0 == meta.session_key) { meta.session_cell = meta.session_index0; }
+        else if (cell1 == meta.session_key) { meta.session_cell = meta.session_index1; }
+        else if (cell2 == meta.session_key) { meta.session_cell = meta.session_index2; }
+        else if (cell3 == meta.session_key) { meta.session_cell = meta.session_index3; }
+        else { meta.live = 0; }
+    }
 
     @id(0x02000009)
     table session {
@@ -55,6 +98,7 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
             meta.key.inside_id   : exact @id(3) @name("inside_id");
             meta.key.remote_addr : exact @id(4) @name("remote_addr") @format(IPV4_ADDRESS);
             meta.key.remote_id   : exact @id(5) @name("remote_id");
+            meta.organisation    : exact @id(6) @name("organisation");
         }
         actions = { allow; @defaultonly no_session; }
         const default_action = no_session;
@@ -70,6 +114,7 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
             meta.key.inside_id   : ternary @id(3) @name("inside_id");
             meta.key.remote_addr : ternary @id(4) @name("remote_addr") @format(IPV4_ADDRESS);
             meta.key.remote_id   : ternary @id(5) @name("remote_id");
+            meta.organisation    : ternary @id(6) @name("organisation");
         }
         actions = { permit; inspect; @defaultonly no_pinhole; }
         const default_action = no_pinhole;
@@ -84,6 +129,7 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
             meta.key.inside_addr : exact @id(2) @name("inside_addr") @format(IPV4_ADDRESS);
             meta.key.inside_id   : exact @id(3) @name("inside_id");
             meta.key.remote_addr : exact @id(4) @name("remote_addr") @format(IPV4_ADDRESS);
+            meta.organisation    : exact @id(5) @name("organisation");
         }
         actions = { peer_known; @defaultonly peer_unknown; }
         const default_action = peer_unknown;
@@ -93,8 +139,9 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
     @id(0x0200000c)
     table alg_service {
         key = {
-            meta.key.proto : ternary @id(1) @name("proto");
-            server_id      : ternary @id(2) @name("server_id");
+            meta.key.proto    : ternary @id(1) @name("proto");
+            server_id         : ternary @id(2) @name("server_id");
+            meta.organisation : ternary @id(3) @name("organisation");
         }
         actions = { bind_alg; @defaultonly no_alg; }
         const default_action = no_alg;
@@ -103,61 +150,56 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        if (meta.mapped == 1) { session.apply(); }
-        // An ICMP error belongs to a session or to nobody (RFC 5508 REQ-4).
-        if (meta.in_session == 0 && meta.is_icmp_error == 1) {
-            meta.drop = DROP_NO_SESSION;
+        if (meta.side == SIDE_INSIDE) {
+            meta.key.inside_addr = meta.key.src_addr;
+            meta.key.inside_id = meta.key.src_id;
+            meta.key.remote_addr = meta.key.dst_addr;
+            meta.key.remote_id = meta.key.dst_id;
+            meta.route_addr = meta.key.dst_addr;
+        } else {
+            meta.key.inside_addr = meta.new_addr;
+            meta.key.inside_id = meta.new_id;
+            meta.key.remote_addr = meta.key.src_addr;
+            meta.key.remote_id = meta.key.src_id;
+            meta.route_addr = meta.new_addr;
         }
-        if (meta.mapped == 1 && meta.in_session == 0 && meta.drop == DROP_NONE) {
-            pinhole.apply();
+        if (meta.mapping != MAPPING_NONE) {
+            if (session.apply().miss && meta.is_icmp_error == 0) { pinhole.apply(); }
         }
-        if (meta.in_session == 0 && meta.drop == DROP_NONE) {
-            if (meta.inspect == 1 && meta.from_cpu == 0) {
-                meta.punt = PUNT_NEW_FLOW;
-            } else if (meta.mapped == 0 && meta.side == SIDE_OUTSIDE) {
-                // Nobody announces an SPI where a NAT can read it: the ALG, if it
-                // is on, learns whose it is from the first packet.
-                if (meta.key.proto != PROTO_ESP || meta.from_cpu == 1) {
-                    meta.drop = DROP_NO_MAPPING;
-                }
-            } else if (meta.from_cpu == 1) {
-                meta.drop = DROP_NO_SESSION;
-            } else if (hdr.tcp.isValid()
-                       && (hdr.tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN) {
-                meta.drop = DROP_NO_SESSION;   // RFC 5382 REQ-2: only a SYN begins
-            } else if (meta.side == SIDE_OUTSIDE) {
-                if (meta.filter_mode == FILTER_ADDRESS) { peer.apply(); }
-                if (meta.filter_mode == FILTER_ADDRESS_AND_PORT
-                    || (meta.filter_mode == FILTER_ADDRESS && meta.peer_known == 0)) {
-                    meta.drop = DROP_FILTERED;
-                }
-            }
-            if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) {
-                server_id = meta.side == SIDE_INSIDE ? meta.key.remote_id : meta.key.inside_id;
-                alg_service.apply();
-                if (meta.mapped == 0 && meta.side == SIDE_OUTSIDE && meta.alg_id == 0) {
-                    meta.drop = DROP_NO_MAPPING;
-                } else if (meta.alg_id == 0 && (meta.key.proto == PROTO_GRE
-                                                || meta.key.proto == PROTO_ESP)) {
-                    // Nothing but an ALG can begin a flow without ports.
-                    meta.drop = DROP_PROTOCOL;
-                } else {
-                    meta.punt = PUNT_NEW_FLOW;
-                }
-            }
-        } else if (meta.in_session == 1 && meta.alg_id != 0 && meta.from_cpu == 0
-                   && meta.is_icmp_error == 0) {
-            if ((meta.session_flags & (SESSION_WATCH_INSIDE | SESSION_WATCH_OUTSIDE)) != 0) {
+        if (meta.in_session == 1) {
+            if (meta.alg_id == 0 || meta.is_icmp_error == 1) {
+                meta.for_alg = 0;
+            } else if ((meta.session_flags & (SESSION_WATCH_INSIDE | SESSION_WATCH_OUTSIDE)) != 0) {
                 // Of a flow that is only watched, how it ends: by a short datagram.
                 if (hdr.udp.isValid() && hdr.udp.length < meta.watch_below
                     && (meta.session_flags & (meta.side == SIDE_INSIDE
                         ? SESSION_WATCH_INSIDE : SESSION_WATCH_OUTSIDE)) != 0) {
-                    meta.punt = PUNT_ALG;
+                    meta.for_alg = 1;
                 }
             // Pure ACKs of a control connection stay in the switch.
             } else if (!hdr.tcp.isValid() || meta.payload_len != 0
-                || (hdr.tcp.flags & (TCP_SYN | TCP_FIN | TCP_RST)) != 0) {
-                meta.punt = PUNT_ALG;
+                       || (hdr.tcp.flags & (TCP_SYN | TCP_FIN | TCP_RST)) != 0) {
+                meta.for_alg = 1;
+            }
+        } else if (meta.pinhole == PINHOLE_NONE) {
+            if (meta.class != CLASS_NONE && meta.subscriber != 0) {
+                meta.session_key = meta.key.remote_addr
+                    ++ (meta.slot_filter == FILTER_ADDRESS ? 16w0 : meta.key.remote_id[15:0])
+                    ++ meta.key.inside_id[15:0] ++ meta.class ++ meta.subscriber[13:0];
+                index_cells();
+                if (meta.mapping != MAPPING_NONE) { find_cell(); }
+            }
+            if (meta.side == SIDE_INSIDE) {
+                meta.admitted = 1;
+            } else if (meta.filter_mode == FILTER_ENDPOINT_INDEPENDENT) {
+                meta.admitted = 1;
+            } else if (meta.filter_mode == FILTER_ADDRESS
+                       && meta.mapping == MAPPING_MANAGED) {
+                if (peer.apply().hit) { meta.admitted = 1; }
+            }
+            if (meta.live == 0 && meta.opening == 1 && meta.is_icmp_error == 0) {
+                server_id = meta.side == SIDE_INSIDE ? meta.key.remote_id : meta.key.inside_id;
+                alg_service.apply();
             }
         }
     }

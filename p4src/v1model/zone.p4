@@ -1,7 +1,8 @@
 // Zone: which side of the translation a packet comes from.
 //
-// port_zone   (port, VLAN id) -> zone, side, MAC of the router there.
-//             Every port in use needs an entry; others drop DROP_NO_ZONE.
+// port_zone   (port, VLAN id) -> zone, side, MAC of the router there, organisation.
+//             Every port in use needs an entry; others drop DROP_NO_ZONE. An
+//             organisation is an address realm; that of outside zones is 0.
 
 control Zone(in headers_t hdr, inout metadata_t meta) {
     @id(0x13000001)
@@ -9,10 +10,11 @@ control Zone(in headers_t hdr, inout metadata_t meta) {
 
     @id(0x01000001)
     action set_zone(@id(1) bit<8> zone, @id(2) side_t side,
-                    @id(3) @format(MAC_ADDRESS) mac_t mac) {
+                    @id(3) @format(MAC_ADDRESS) mac_t mac, @id(4) bit<8> organisation) {
         meta.zone = zone;
         meta.side = side;
         meta.router_mac = mac;
+        meta.organisation = organisation;
     }
     @id(0x01000002)
     action no_zone() { meta.drop = DROP_NO_ZONE; }
@@ -32,11 +34,14 @@ control Zone(in headers_t hdr, inout metadata_t meta) {
     apply {
         if (hdr.vlan.isValid()) { meta.vlan_id = hdr.vlan.vlan_id; }
         port_zone.apply();
-        if (meta.drop == DROP_NONE && meta.from_cpu == 0 && meta.hairpin == 0
+        if (meta.drop == DROP_NONE && meta.origin == ORIGIN_WIRE && meta.hairpin == 0
             && hdr.ethernet.dst_addr != meta.router_mac
             && hdr.ethernet.dst_addr != 0xffffffffffff) {
             meta.drop = DROP_NOT_FOR_US;
         }
-        if (meta.hairpin == 1) { meta.side = SIDE_OUTSIDE; }
+        if (meta.hairpin == 1) {
+            meta.side = SIDE_OUTSIDE;
+            meta.organisation = 0;
+        }
     }
 }
