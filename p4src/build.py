@@ -22,7 +22,14 @@ import python_constants
 
 P4SRC = Path(__file__).resolve().parent
 ARTIFACTS = P4SRC / "artifacts" / "v1model"
-MANIFEST = ARTIFACTS / "manifest.json"
+MANIFEST = "manifest.json"
+# The same program with other sizes of its register arrays, by folder: tiny ones, so that tests
+# have collisions, overflow and ageing all the time; and large ones, for a million flows.
+VARIANTS = {
+    "v1model": {},
+    "v1model-tiny": {"SLOT_BITS": 4, "SESSION_BITS": 4, "WINDOW_BITS": 3, "FRAGMENT_BITS": 2},
+    "v1model-large": {"SLOT_BITS": 19, "SESSION_BITS": 19, "WINDOW_BITS": 16},
+}
 JSON = "p4alg.json"
 P4INFO = "p4alg.p4info.txtpb"
 COMPILER = "p4c-bm2-ss"
@@ -49,14 +56,16 @@ def compiler_version() -> str:
     return f"{COMPILER} {line.split()[1]}"
 
 
-def compile_into(directory: Path) -> None:
-    """Compile the program into `directory`; raises CalledProcessError."""
+def compile_into(directory: Path, sizes: dict[str, int]) -> None:
+    """Compile the program with these sizes into `directory`; raises CalledProcessError."""
+    directory.mkdir(exist_ok=True)
     subprocess.run(
         [
             COMPILER,
             "--arch",
             "v1model",
             "--Wdisable=unused",
+            *(f"-D{name}={value}" for name, value in sizes.items()),
             "--p4runtime-files",
             str(directory / P4INFO),
             "-o",
@@ -68,25 +77,34 @@ def compile_into(directory: Path) -> None:
     )
 
 
-def current_manifest(compiler: str) -> dict[str, str]:
+def artifacts(folder: Path) -> list[Path]:
+    """The compiled program in a folder."""
+    return [folder / JSON, folder / P4INFO]
+
+
+def current_manifest(folder: Path, compiler: str) -> dict[str, str]:
     """What the manifest should say of the files as they are."""
     return {
         "program": "p4alg",
         "architecture": "v1model",
         "compiler": compiler,
         "sources_sha256": digest(source_files()),
-        "artifacts_sha256": digest([ARTIFACTS / JSON, ARTIFACTS / P4INFO]),
+        "artifacts_sha256": digest(artifacts(folder)),
     }
 
 
-def problems() -> list[str]:
-    """Why the manifest does not describe the files; empty when it does."""
+def problems(folder: Path = ARTIFACTS) -> list[str]:
+    """Why the manifest does not describe the files in a folder; empty when it does."""
     try:
-        manifest = json.loads(MANIFEST.read_text())
+        manifest = json.loads((folder / MANIFEST).read_text())
+        now = current_manifest(folder, manifest.get("compiler", ""))
     except (OSError, ValueError) as error:
-        return [f"cannot read {MANIFEST.name}: {error}"]
-    now = current_manifest(manifest.get("compiler", ""))
-    return [f"{key} is not that of the files" for key in now if now[key] != manifest.get(key)]
+        return [f"{folder.name}: cannot read {MANIFEST}: {error}"]
+    return [
+        f"{folder.name}: {key} is not that of the files"
+        for key in now
+        if now[key] != manifest.get(key)
+    ]
 
 
 def main() -> int:
@@ -97,7 +115,10 @@ def main() -> int:
     only.add_argument("--constants", action="store_true", help="only write the Python constants")
     args = parser.parse_args()
     if args.check:
-        found = [*problems(), *python_constants.problems()]
+        found = [
+            *(why for name in VARIANTS for why in problems(ARTIFACTS.parent / name)),
+            *python_constants.problems(),
+        ]
         if found:
             print(f"p4src: {'; '.join(found)}; run make p4", file=sys.stderr)
         return 1 if found else 0
@@ -114,12 +135,15 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    try:
-        compile_into(ARTIFACTS)
-    except subprocess.CalledProcessError:
-        return 1
-    MANIFEST.write_text(json.dumps(current_manifest(compiler_version()), indent=2) + "\n")
-    print(f"p4src: wrote {JSON}, {P4INFO} and {MANIFEST.name}")
+    for name, sizes in VARIANTS.items():
+        folder = ARTIFACTS.parent / name
+        try:
+            compile_into(folder, sizes)
+        except subprocess.CalledProcessError:
+            return 1
+        manifest = current_manifest(folder, compiler_version())
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        print(f"p4src: wrote {JSON}, {P4INFO} and {MANIFEST} of {name}")
     return 0
 
 

@@ -19,6 +19,10 @@ control Subscriber(inout metadata_t meta) {
     @id(0x13000014) direct_counter(CounterType.packets_and_bytes) block_counter;
     @id(0x13000008) direct_counter(CounterType.packets_and_bytes) pool_counter;
 
+    @id(0x13000016) direct_counter(CounterType.packets_and_bytes) scramble_low_counter;
+    @id(0x13000017) direct_counter(CounterType.packets_and_bytes) scramble_high_counter;
+    @id(0x13000018) direct_counter(CounterType.packets_and_bytes) gateway_counter;
+
     bit<8> low_byte;
     bit<8> high_byte;
 
@@ -92,6 +96,7 @@ control Subscriber(inout metadata_t meta) {
         key = { low_byte : exact @id(1) @name("byte"); }
         actions = { scramble; @defaultonly NoAction; }
         const default_action = NoAction;
+        counters = scramble_low_counter;
         size = SIZE_SCRAMBLE;
     }
     @id(0x02000016)
@@ -99,6 +104,7 @@ control Subscriber(inout metadata_t meta) {
         key = { high_byte : exact @id(1) @name("byte"); }
         actions = { scramble; @defaultonly NoAction; }
         const default_action = NoAction;
+        counters = scramble_high_counter;
         size = SIZE_SCRAMBLE;
     }
     @id(0x02000008)
@@ -113,6 +119,7 @@ control Subscriber(inout metadata_t meta) {
     table gateway {
         actions = { set_gateway; }
         default_action = set_gateway(0, 0);
+        counters = gateway_counter;
     }
 
     apply {

@@ -3,6 +3,8 @@
 
 control Verdict(in headers_t hdr, inout metadata_t meta) {
     // New plain flows a second, by subscriber.
+    @id(0x13000019)
+    direct_counter(CounterType.packets_and_bytes) verdict_counter;
     @id(0x14000002)
     meter(1 << CLAIM_METER_BITS, MeterType.packets) claim_meter;
 
@@ -54,6 +56,7 @@ control Verdict(in headers_t hdr, inout metadata_t meta) {
         }
         actions = { forward; forward_by_pinhole; claim; to_controller; refuse; }
         const default_action = refuse(DROP_NO_SESSION);
+        counters = verdict_counter;
         const entries = {
             // Exempt from translation by a rule (RFC 6888 REQ-6).
             (0, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _)
