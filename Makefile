@@ -10,7 +10,7 @@ TARGET ?= embedded
 .PHONY: help demo setup unit check test test-all coverage lint ptf bench p4 clean
 
 # Tests that need neither root nor a network, on all processors.
-UNIT    = $(PY) -m pytest tests/unit tests/softswitch -n auto \
+UNIT    = $(PY) -m pytest tests/unit tests/softswitch tests/dataplane -n auto \
           -m "not slow and not lab and not bmv2 and not p4c"
 # Kept with the name of each test, for the report.
 COVERED = --cov --cov-context=test --cov-report= --cov-fail-under=0
@@ -31,7 +31,7 @@ check: lint unit ## what to run before a commit
 
 test: setup ## the whole test suite, and what of each module its tests cover
 	$(UNIT) $(COVERED)
-	$(PY) -m pytest tests/unit tests/softswitch -m "not slow and (lab or bmv2 or p4c)"
+	$(PY) -m pytest tests/unit tests/softswitch tests/dataplane -m "not slow and (lab or bmv2 or p4c)"
 	$(PY) -m pytest tests/integration
 	@$(MAKE) --no-print-directory ptf
 	@$(REPORT)

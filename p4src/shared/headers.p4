@@ -177,10 +177,10 @@ struct metadata_t {
     @field_list(1) bit<1>  hairpin;
     @field_list(1) bit<1>  overflow;   // there was no free cell for its flow
     @field_list(1) bit<16> in_port;
+    @field_list(1) tick_t  now;
 
     origin_t      origin;
     bit<8>        out_flags;
-    tick_t        now;
     bit<12>       vlan_id;
     bit<8>        zone;
     side_t        side;

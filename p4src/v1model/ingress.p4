@@ -42,8 +42,11 @@ control GatewayIngress(inout headers_t hdr, inout metadata_t meta, inout standar
     }
 
     apply {
-        // Tick 0 would be before the end of cells that nobody ever claimed.
-        meta.now = (tick_t)(std.ingress_global_timestamp >> TICK_SHIFT) + 1;
+        // A packet that goes round has no time of its own in v1model. Tick 0 would be before
+        // the end of cells that nobody ever claimed.
+        if (meta.now == 0) {
+            meta.now = (tick_t)(std.ingress_global_timestamp >> TICK_SHIFT) + 1;
+        }
         if (hdr.packet_out.isValid()) {
             meta.out_flags = hdr.packet_out.flags;
             meta.in_port = hdr.packet_out.port;

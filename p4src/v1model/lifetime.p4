@@ -292,13 +292,14 @@ control Lifetime(inout headers_t hdr, inout metadata_t meta) {
                 timed = 1;
             }
         } else if (meta.kind == KIND_CLAIM || meta.live == 1) {
+            if (outbound == 0 && meta.slot_hit == 1 && meta.opening == 1
+                && meta.admitted == 1) {
+                // Nobody outside brings a mapping back that has ended.
+                look_at_slot();
+                if (meta.slot_alive == 0) { meta.drop = DROP_EXPIRED; }
+            }
             if (meta.kind == KIND_CLAIM) {
-                if (meta.mapping == MAPPING_NONE) {
-                    claim_slot();
-                } else if (meta.slot_hit == 1 && outbound == 0) {
-                    look_at_slot();
-                    if (meta.slot_alive == 0) { meta.drop = DROP_EXPIRED; }
-                }
+                if (meta.mapping == MAPPING_NONE) { claim_slot(); }
                 if (meta.lost == 0 && meta.drop == DROP_NONE) { claim_session(); }
             }
             if (meta.lost == 0 && meta.drop == DROP_NONE) {
