@@ -203,7 +203,7 @@ class Bmv2:
         while missing:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no sentinel on {missing}")
-            ready, _, _ = select.select([self.sockets[n] for n in PORTS], [], [], 0.005)
+            ready, _, _ = select.select([self.sockets[n] for n in PORTS], [], [], 0.0005)
             for n in PORTS:
                 if self.sockets[n] in ready:
                     data = receive(self.sockets[n])

@@ -32,7 +32,7 @@ INSIDE, OUTSIDE = 0, 1
 IKE = 500
 BROADCAST = 0xFFFFFFFFFFFF
 IPV4, ARP, VLAN = 0x0800, 0x0806, 0x8100
-PIPELINE, SEQUENCE_FINAL, HAIRPIN = 1, 2, 4
+PIPELINE, SEQUENCE_FINAL, HAIRPIN, BEGIN = 1, 2, 4, 8
 # Packets to these addresses leave by port 1, 2 and 3 as they came, whatever else is installed.
 SENTINEL_NET = 0xC0000200
 # A packet-out may claim a port that no wire has; the highest is the drop port of BMv2.
@@ -41,6 +41,8 @@ PUNT_TTL, PUNT_MTU, PUNT_NEIGHBOUR = 6, 7, 8
 IDENTS = range(100, 106)
 ERRORS = (3, 4, 11, 12)
 U16, U32 = 0xFFFF, 0xFFFFFFFF
+SUBSCRIBERS = 700
+"""The number of the first inside host that has a block."""
 
 
 @cache
@@ -91,6 +93,12 @@ def entry(table: str, match: dict[str, Any], action: str, *args: int, priority: 
     return update("INSERT", table_entry=message)
 
 
+def route(addr: int, length: int, next_hop: int, organisation: int = 0) -> Any:
+    """An entry of `route`; without a prefix it matches every address."""
+    key = {"addr": (addr, length), "organisation": organisation}
+    return entry("route", key, "via", next_hop)
+
+
 @dataclass(frozen=True)
 class Zone:
     """What a port and VLAN id belong to."""
@@ -99,6 +107,7 @@ class Zone:
     vlan: int
     side: int
     mac: int
+    organisation: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,9 @@ class Mapping:
     outside: int
     outside_id: int
     whole_address: bool = False
+    organisation: int = 0
+    subscriber: int = 0
+    managed: int = 0
 
 
 @dataclass(frozen=True)
@@ -137,6 +149,7 @@ class Flow:
         """Oriented keys; a packet of GRE or ESP names its receiver only."""
         m = self.mapping
         both = {"proto": m.proto, "inside_addr": m.inside, "remote_addr": self.remote}
+        both["organisation"] = m.organisation
         if m.proto in (GRE, ESP):
             yield {**both, "inside_id": 0, "remote_id": self.remote_id}
             yield {**both, "inside_id": m.inside_id, "remote_id": 0}
@@ -154,7 +167,10 @@ class World:
             Zone(1, 0, INSIDE, 0x020000000001),
             Zone(2, 0, OUTSIDE, 0x020000000002),
             Zone(3, 0, rng.choice([INSIDE, OUTSIDE]), 0x020000000003),
-            *(Zone(p, p * 10, rng.choice([INSIDE, OUTSIDE]), 0x020000000010 + p) for p in PORTS),
+            *(
+                Zone(p, p * 10, rng.choice([INSIDE, OUTSIDE]), 0x020000000010 + p, p % 2)
+                for p in PORTS
+            ),
             *(Zone(p, 0, INSIDE, 0x020000000020 + p % 8) for p in ODD_PORTS),
         ]
         self.insiders = [0x0A000001 + i for i in range(5)]
@@ -184,14 +200,21 @@ class World:
     def _mapping(self, i: int) -> Mapping:
         proto = (TCP, UDP, TCP, ICMP, UDP, TCP, GRE, ESP)[i % 8]
         inside, outside = self.rng.choice(self.insiders), self.rng.choice(self.pool)
-        if i % 8 == 4:
-            return Mapping(UDP, inside, IKE, outside, IKE)
-        return Mapping(proto, inside, self._id(proto), outside, self._id(proto))
+        own = IKE if i % 8 == 4 else self._id(proto)
+        new = IKE if i % 8 == 4 else self._id(proto)
+        number = SUBSCRIBERS + self.insiders.index(inside)
+        return Mapping(
+            *(proto, inside, own, outside, new),
+            organisation=self.rng.choice([0, 0, 0, 1]),
+            subscriber=self.rng.choice([number, number, 0]),
+            managed=self.rng.choice([0, 1]),
+        )
 
     def _whole_address(self, i: int) -> Mapping:
         proto = (TCP, UDP, ICMP, GRE, ESP, UDP)[i]
         own = self._id(proto)
-        return Mapping(proto, 0x0A000101 + i % 2, own, 0xCB007165 + i % 2, own, True)
+        ends = (0x0A000101 + i % 2, own, 0xCB007165 + i % 2, own)
+        return Mapping(proto, *ends, whole_address=True, subscriber=(0, 720)[i % 2])
 
     def _flow(self) -> Flow:
         mapping = self.rng.choice(self.mappings)
@@ -215,6 +238,7 @@ class World:
 
     def _entries(self) -> Iterator[Any]:
         yield from self._mapping_entries()
+        yield from self._subscriber_entries()
         yield from self._flow_entries()
         yield from self._route_entries()
         yield from self._rules()
@@ -239,13 +263,18 @@ class World:
         return changes
 
     def _fixed(self) -> Iterator[Any]:
-        for z in self.zones:
+        for i, z in enumerate(self.zones, 1):
             key = {"port": z.port, "vlan_id": z.vlan}
-            yield entry("port_zone", key, "set_zone", z.vlan, z.side, z.mac)
+            yield entry("port_zone", key, "set_zone", i, z.side, z.mac, z.organisation)
+            yield entry("source", {"zone": i}, "accept_source")
+            outsider = (self.remotes[-1] if z.side == INSIDE else self.insiders[-1], 32)
+            yield entry("source", {"zone": i, "src_addr": outsider}, "refuse_source")
         dst = {"dst_addr": (SENTINEL_NET, 0xFFFFFF00)}
         yield entry("policy", dst, "exempt", priority=10000)
         for port in PORTS:
-            yield entry("route", {"addr": (SENTINEL_NET + port, 32)}, "via", 100 + port)
+            for organisation in (0, 1):
+                key = {"addr": (SENTINEL_NET + port, 32), "organisation": organisation}
+                yield entry("route", key, "via", 100 + port)
             yield entry("next_hop", {"next_hop": 100 + port}, "leave", port, 0, 1, 2, 1500)
 
     def _mapping_entries(self) -> Iterator[Any]:
@@ -254,31 +283,60 @@ class World:
             mode = rng.choice([0, 1, 1, 2, 3])
             if m.whole_address:
                 if rng.random() < 0.9:
-                    key = {"inside_addr": m.inside}
-                    yield entry("addr_map_out", key, "set_outside_addr", m.outside)
+                    key = {"inside_addr": m.inside, "organisation": m.organisation}
+                    yield entry("addr_map_out", key, "set_outside_addr", m.outside, m.subscriber)
                 if rng.random() < 0.9:
                     key = {"outside_addr": m.outside}
-                    yield entry("addr_map_in", key, "set_inside_addr", m.inside, mode)
+                    args = (m.inside, mode, m.subscriber, m.organisation)
+                    yield entry("addr_map_in", key, "set_inside_addr", *args)
                 continue
             receiver_only = m.proto in (GRE, ESP)
             if rng.random() < 0.9:
                 own, new = (0, 0) if receiver_only else (m.inside_id, m.outside_id)
                 key = {"proto": m.proto, "inside_addr": m.inside, "inside_id": own}
-                yield entry("map_out", key, "set_outside", m.outside, new)
+                key["organisation"] = m.organisation
+                yield entry("map_out", key, "set_outside", m.outside, new, m.subscriber, m.managed)
             if rng.random() < 0.9:
                 key = {"proto": m.proto, "outside_addr": m.outside, "outside_id": m.outside_id}
-                yield entry("map_in", key, "set_inside", m.inside, m.inside_id, mode)
+                yield entry("map_in", key, "set_inside", *self._inside(m, mode))
         if has("tables", "ike_in"):
             for spi in self.spis[:3]:
                 m = rng.choice([m for m in self.mappings if m.inside_id == IKE])
                 for outside in self.pool[:2]:
                     key = {"outside_addr": outside, "initiator_spi": spi}
                     mode = rng.choice([0, 1, 2])
-                    yield entry("ike_in", key, "set_inside", m.inside, m.inside_id, mode)
+                    yield entry("ike_in", key, "set_inside", *self._inside(m, mode))
         yield entry("pool", {"addr": (self.pool[0], 30)}, "in_pool")
         yield entry("pool", {"addr": (0xCB007165, 32)}, "in_pool")
         for addr in self.locals:
             yield entry("local_addr", {"addr": addr}, "is_local")
+
+    def _inside(self, m: Mapping, mode: int) -> tuple[int, ...]:
+        """The parameters of `set_inside`."""
+        return m.inside, m.inside_id, mode, m.subscriber, m.organisation, m.managed
+
+    def _subscriber_entries(self) -> Iterator[Any]:
+        """Blocks for most inside hosts; one host has a number only."""
+        rng = self.rng
+        for i, inside in enumerate(self.insiders[:4]):
+            key = {"inside_addr": inside, "organisation": 0}
+            number, outside = SUBSCRIBERS + i, self.pool[i % 3]
+            if i == 3:
+                yield entry("subscriber", key, "no_block", number)
+                continue
+            # Blocks of 64 ports, which are soon full.
+            base, salt = 2048 + 64 * i, rng.randrange(1 << 16)
+            yield entry("subscriber", key, "own_block", number, outside, base, 63, salt)
+            key = {"outside_addr": outside, "outside_id": (base, 26)}
+            yield entry("block", key, "held_by", number, inside, 0)
+        for byte in range(256):
+            for table in ("scramble_low", "scramble_high"):
+                yield entry(table, {"byte": byte}, "scramble", rng.randrange(1 << 16))
+        # What ages does so by each switch's own clock: nothing does while the test runs.
+        yield entry(
+            "timer", {"proto": (TCP, 0xFF), "outbound": (0, 1)}, "cut_ttl", 1 << 20, priority=2
+        )
+        yield entry("timer", {}, "set_ttl", 1 << 20, priority=1)
 
     def _flow_entries(self) -> Iterator[Any]:
         rng = self.rng
@@ -304,16 +362,10 @@ class World:
                     own, peer_pos = self.positions[f]
                     args = (own, *deltas[:2], peer_pos, *deltas[2:])
                     yield entry("sequence", key, "correct", *args)
-            for outbound in (True, False):
-                if rng.random() < 0.7:
-                    src, src_id, dst, dst_id = f.ends(outbound)
-                    key = {"src_addr": src, "dst_addr": dst, "proto": f.proto}
-                    key["ident"] = self.idents[f, outbound]
-                    yield entry("fragment", key, "set_ids", src_id, dst_id)
 
     def _around(self, key: dict[str, int]) -> dict[str, tuple[int, int]]:
         """A ternary match that this key fits and perhaps others do."""
-        masks = {"proto": [0xFF, 0xEF], "inside_addr": [U32, 0xFFFFFF00]}
+        masks = {"proto": [0xFF, 0xEF], "inside_addr": [U32, 0xFFFFFF00], "organisation": [0xFF]}
         match = {}
         for name, value in key.items():
             if name == "proto" or self.rng.random() < 0.6:
@@ -324,16 +376,17 @@ class World:
     def _route_entries(self) -> Iterator[Any]:
         rng = self.rng
         if rng.random() < 0.5:
-            yield entry("route", {"addr": (0, rng.choice([0, 1]))}, "via", 1)
+            yield route(0, rng.choice([0, 1]), 1)
         nets = [(0x0A000000, 8), (0x0A000000, 24), (0x0A000100, 24), (0xC6336400, 24),
                 (0x64000000, 8), (0xC0A80000, 16), (0xCB007100, 24)]  # fmt: skip
         for addr, length in nets:
-            yield entry("route", {"addr": (addr, length)}, "via", rng.randrange(1, 6))
+            for organisation in (0, 1):
+                yield route(addr, length, rng.randrange(1, 6), organisation)
         for addr in (*self.insiders[:3], *self.remotes[2:4], self.exempt[0]):
             length = rng.choice([32, 32, 31, 30])
-            yield entry("route", {"addr": (addr, length)}, "via", rng.choice([0, *range(1, 9)]))
+            yield route(addr, length, rng.choice([0, *range(1, 9)]))
         for addr, hop in zip(self.remotes, (6, rng.choice([0, 8])), strict=False):
-            yield entry("route", {"addr": (addr, 32)}, "via", hop)
+            yield route(addr, 32, hop)
         for hop in range(1, 6):
             vlan = rng.choice([0, 0, hop * 10, 4095])
             macs = rng.randrange(1 << 48), rng.randrange(1 << 48)
@@ -346,6 +399,8 @@ class World:
     def _rules(self) -> Iterator[Any]:
         rng = self.rng
         yield entry("policy", {"dst_addr": (0xC0A83200, 0xFFFFFF00)}, "exempt", priority=500)
+        refused = {"organisation": (1, 0xFF), "dst_id": (81, U32)}
+        yield entry("policy", refused, "deny", priority=501)
         yield entry("policy", {"dst_id": (80, U32), "side": (INSIDE, 1)}, "deny", priority=700)
         for i in range(6):
             match: dict[str, tuple[int, int]] = {}
@@ -363,6 +418,8 @@ class World:
             match = {"server_id": (server, mask)}
             if rng.random() < 0.5:
                 match["proto"] = (rng.choice([TCP, UDP]), 0xFF)
+            if rng.random() < 0.3:
+                match["organisation"] = (rng.randrange(2), 0xFF)
             yield entry("alg_service", match, "bind_alg", alg, priority=10 - i)
         if rng.random() < 0.5:
             yield entry("alg_service", {"proto": (ESP, 0xFF)}, "bind_alg", 6, priority=1)
@@ -372,6 +429,10 @@ class World:
             message = p4r.DigestEntry(digest_id=digest.preamble.id)
             message.config.max_list_size = 1
             yield update("INSERT", digest_entry=message)
+        gateway = entry("gateway", {}, "set_gateway", 1, self.rng.choice([0, 1, 2]))
+        gateway.type = p4r.Update.MODIFY
+        gateway.entity.table_entry.is_default_action = True
+        yield gateway
         # One class of punted packets is not to pass at all.
         meter = p4r.MeterEntry(meter_id=named("meters", "punt_meter").preamble.id)
         meter.index.index = self.rng.choice([PUNT_TTL, PUNT_MTU, PUNT_NEIGHBOUR])
@@ -408,7 +469,8 @@ class World:
     def packet_out(self) -> tuple[int, int, bytes]:
         """Port, flags and payload of a packet of the controller."""
         rng = self.rng
-        flags = rng.choice([0, PIPELINE, PIPELINE, PIPELINE | SEQUENCE_FINAL, rng.randrange(256)])
+        flags = rng.choice([0, PIPELINE, PIPELINE, PIPELINE | SEQUENCE_FINAL, PIPELINE | BEGIN,
+                            rng.randrange(256)])  # fmt: skip
         port = rng.choice([*PORTS, *PORTS, *PORTS, *ODD_PORTS, 9])
         if flags & PIPELINE:
             data = self.frame(port if port in PORTS else 1)
@@ -437,6 +499,8 @@ class World:
                 src_id = rng.choice([near.remote_id, near.mapping.inside_id])
             else:
                 dst_id = rng.choice([near.remote_id, near.mapping.outside_id])
+        elif roll < 0.52:  # a plain flow of the switch's own
+            proto, src, src_id, dst, dst_id = self._plain(outbound)
         if roll > 0.84:
             proto, body = ICMP, self._error(flow, outbound)
             if rng.random() < 0.4:  # a router on the way
@@ -444,6 +508,16 @@ class World:
         else:
             body = self._transport(flow, outbound, proto, (src, src_id, dst, dst_id))
         return self._ip(proto, src, dst, body, self.idents[flow, outbound])
+
+    def _plain(self, outbound: bool) -> tuple[int, int, int, int, int]:
+        """Protocol and ends of a packet of an endpoint that no table maps, or to a block's port."""
+        rng = self.rng
+        proto, host = rng.choice([TCP, UDP, ICMP]), rng.randrange(3)
+        remote, port = rng.choice(self.remotes), rng.choice([53, 80, 443])
+        if outbound:
+            own = rng.choice([*range(5000, 5040), 100])
+            return proto, self.insiders[host], own, remote, port
+        return proto, remote, port, self.pool[host], 2048 + 64 * host + rng.randrange(64)
 
     def _ip(self, proto: int, src: int, dst: int, body: bytes, datagram: int = 0) -> bytes:
         """An IPv4 packet or a fragment, then perhaps of the datagram with this identification."""

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from p4alg.p4constants import Drop, Punt
+
 from .helpers import Bench
 from .namespaces import namespace, needs_namespaces
 from .nat_compare import BATCH, Embedded, batch
@@ -23,6 +25,12 @@ from .nat_traffic import CPU, World, config
 SEEDS = (1, 2, 3, 4)
 PACKETS = 2000
 OK, ALREADY_EXISTS = 0, 6
+# Nothing ages here, no two packets are on their way at once, and of the meters one has no rate.
+NOT_HERE = {
+    *(Drop.NONE, Drop.EXPIRED, Drop.TAKEN),
+    *(Drop.SOURCE_METER, Drop.PORT_METER, Drop.CLAIM_METER),
+}
+REASONS = set(Drop) - NOT_HERE
 
 
 @pytest.mark.lab
@@ -49,7 +57,7 @@ def test_nat_packets_fare_as_on_bmv2(seed: int) -> None:
     assert result["different"] is None
     assert result["faults"] == 0
     assert result["packets"] >= PACKETS
-    assert result["outputs"] > PACKETS / 8
+    assert result["outputs"] > PACKETS / 10
     assert result["packet_ins"] > PACKETS / 8
     assert result["digests"] > PACKETS / 50
 
@@ -70,13 +78,11 @@ def test_generated_packets_reach_all_of_the_program() -> None:
                 ports.update({port: len(f) for port, f in embedded.run(packet).items()})
         assert bench.switch.executor is not None
         state = bench.switch.executor.state
-        drops += Counter(dict(enumerate(state.counters["GatewayIngress.drop_counter"].packets)))
-        punts += Counter(
-            dict(enumerate(state.counters["GatewayIngress.punt.punt_counter"].packets))
-        )
+        drops += Counter(dict(enumerate(state.counters["drop_counter"].packets)))
+        punts += Counter(dict(enumerate(state.counters["GatewayEgress.punt.punt_counter"].packets)))
         hits += Counter({n: sum(e.packets for e in t.entries()) for n, t in state.tables.items()})
-    assert {r for r in range(1, 15) if drops[r] < 10} == set()
-    assert {r for r in range(1, 9) if punts[r] < 10} == set()
-    tables = {t.preamble.name for t in config().p4info.tables}
+    assert {r.name for r in REASONS if drops[r] < 10} == set()
+    assert {p.name for p in Punt if p and punts[p] < 10} == set()
+    tables = {t.preamble.name for t in config().p4info.tables if t.match_fields}
     assert {t for t in tables if hits[t] < 10} == set()
     assert min(ports[n] for n in (1, 2, 3, CPU)) > PACKETS / 10
