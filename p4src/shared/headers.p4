@@ -219,7 +219,7 @@ struct metadata_t {
 
     // session
     bit<1>        in_session;    // by the table
-    bit<1>        live;          // by the registers, unless its time is over
+    bit<1>        live;          // by the registers
     bit<80>       session_key;
     bit<32>       session_index0;
     bit<32>       session_index1;

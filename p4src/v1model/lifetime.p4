@@ -1,6 +1,7 @@
 // Lifetime: when. Claims cells for plain flows that begin, and keeps time for those that are
 // there. Ingress found out which cells a packet is about; here they are changed, and ingress
-// may have looked at them before another packet changed them. So each action looks again.
+// may have looked at them before another packet changed them: a cell that it saw alive may
+// have ended by now, or be another's. So each action looks again.
 //
 // timer       (protocol, phase, server's port, direction) -> how long a session lives from
 //             now on, in ticks. No entry: its time is left as it is.

@@ -24,6 +24,7 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
     bit<80> cell1;
     bit<80> cell2;
     bit<80> cell3;
+    bit<72> state;
 
     @id(0x0100000f)
     action allow(@id(1) bit<8> alg_id, @id(2) bit<8> flags, @id(3) bit<16> watch_below) {
@@ -88,6 +89,8 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
         else if (cell2 == meta.session_key) { meta.session_cell = meta.session_index2; }
         else if (cell3 == meta.session_key) { meta.session_cell = meta.session_index3; }
         else { meta.live = 0; }
+        session_state.read(state, meta.session_cell);
+        if (state[71:40] < meta.now) { meta.live = 0; }
     }
 
     @id(0x02000009)
@@ -163,9 +166,7 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
             meta.key.remote_id = meta.key.src_id;
             meta.route_addr = meta.new_addr;
         }
-        if (meta.mapping != MAPPING_NONE) {
-            if (session.apply().miss && meta.is_icmp_error == 0) { pinhole.apply(); }
-        }
+        if (meta.mapping != MAPPING_NONE) { session.apply(); }
         if (meta.in_session == 1) {
             if (meta.alg_id == 0 || meta.is_icmp_error == 1) {
                 meta.for_alg = 0;
@@ -181,13 +182,18 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
                        || (hdr.tcp.flags & (TCP_SYN | TCP_FIN | TCP_RST)) != 0) {
                 meta.for_alg = 1;
             }
-        } else if (meta.pinhole == PINHOLE_NONE) {
+        } else {
             if (meta.class != CLASS_NONE && meta.subscriber != 0) {
                 meta.session_key = meta.key.remote_addr
                     ++ (meta.slot_filter == FILTER_ADDRESS ? 16w0 : meta.key.remote_id[15:0])
                     ++ meta.key.inside_id[15:0] ++ meta.class ++ meta.subscriber[13:0];
                 index_cells();
                 if (meta.mapping != MAPPING_NONE) { find_cell(); }
+            }
+            // A flow from inside may be one that an ALG waits for.
+            if (meta.live == 0 && meta.is_icmp_error == 0
+                && (meta.mapping != MAPPING_NONE || meta.side == SIDE_INSIDE)) {
+                pinhole.apply();
             }
             if (meta.side == SIDE_INSIDE) {
                 meta.admitted = 1;
@@ -197,7 +203,8 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
                        && meta.mapping == MAPPING_MANAGED) {
                 if (peer.apply().hit) { meta.admitted = 1; }
             }
-            if (meta.live == 0 && meta.opening == 1 && meta.is_icmp_error == 0) {
+            if (meta.live == 0 && meta.opening == 1 && meta.is_icmp_error == 0
+                && meta.pinhole == PINHOLE_NONE) {
                 server_id = meta.side == SIDE_INSIDE ? meta.key.remote_id : meta.key.inside_id;
                 alg_service.apply();
             }

@@ -184,7 +184,7 @@ class Nat:
         flow = self.flow(sub, end, remote, port)
         opening = tcp is None or tcp.flags & (SYN | ACK | RST | FIN) == SYN
         cell, mapping = self._mapping_of(sub, end)
-        place = self._place_of(flow) if mapping else None
+        place = self._alive(flow, now) if mapping else None
         if place is None:
             if not opening:
                 return Drop.NO_SESSION
@@ -199,7 +199,8 @@ class Nat:
                 self._lend(cell, now)
                 return Punt.OVERFLOW
         assert cell is not None
-        return self._touch(place, cell, now, tcp, True, opening) or Out(self.mappings[cell].port)
+        self._touch(place, cell, now, tcp, True, opening)
+        return Out(self.mappings[cell].port)
 
     def inbound(
         self,
@@ -220,7 +221,7 @@ class Nat:
         flow = self.flow(sub, mapping.endpoint, remote, port)
         opening = tcp is None or tcp.flags & (SYN | ACK | RST | FIN) == SYN
         admitted = self.filter_mode is FilterMode.ENDPOINT_INDEPENDENT
-        place = self._place_of(flow)
+        place = self._alive(flow, now)
         if place is None and not opening:
             return Drop.NO_SESSION
         if place is None and not admitted:
@@ -231,8 +232,8 @@ class Nat:
             place = self._claim_session(flow, now)
             if place is None:
                 return Punt.OVERFLOW
-        refused = self._touch(place, cell, now, tcp, False, opening and admitted)
-        return refused or In(sub.number, mapping.endpoint.port)
+        self._touch(place, cell, now, tcp, False, opening and admitted)
+        return In(sub.number, mapping.endpoint.port)
 
     # Cells
 
@@ -259,6 +260,10 @@ class Nat:
             if there is not None and there.flow == flow:
                 return place
         return None
+
+    def _alive(self, flow: Flow, now: int) -> int | None:
+        place = self._place_of(flow)
+        return None if place is None or self.sessions[place].end < now else place
 
     def _claim_session(self, flow: Flow, now: int) -> int | None:
         own = self._place_of(flow)
@@ -289,10 +294,8 @@ class Nat:
         tcp: Segment | None,
         outbound: bool,
         may_begin: bool,
-    ) -> Drop | None:
+    ) -> None:
         session, mapping = self.sessions[place], self.mappings[cell]
-        if session.end < now and not may_begin:
-            return Drop.EXPIRED
         was_open = session.end >= now and session.is_open
         if session.end < now or (tcp is not None and may_begin and session.is_over):
             session.phase, session.acked = Phase.NONE, 0
@@ -315,7 +318,6 @@ class Nat:
             session.end = min(session.end, now + lifetime)
             if change is Change.CLOSED:
                 self._hold(mapping, change, now, lifetime)
-        return None
 
     def _lifetime(self, session: Session, tcp: Segment | None) -> int:
         if tcp is None:

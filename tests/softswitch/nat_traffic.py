@@ -72,8 +72,8 @@ def entry(table: str, match: dict[str, Any], action: str, *args: int, priority: 
     """An INSERT; match values are numbers, (value, prefix length) or (value, mask)."""
     info = named("tables", table)
     message = p4r.TableEntry(table_id=info.preamble.id, priority=priority)
-    kinds = type(info.match_fields[0])
     for field in info.match_fields:
+        kinds = type(field)
         if field.name not in match:
             continue
         given = match[field.name]
