@@ -25,8 +25,12 @@ def packets(counter: str) -> int:
     return int(_device(f"statistics/{counter}_packets"))
 
 
-def run(receiver: socket.socket, upper: str, seconds: float) -> dict[str, float]:
-    """Send one packet again and again for `seconds`; those offered and arrived, a second.
+def run(
+    receiver: socket.socket, upper: str, seconds: float, rate: int | None = None
+) -> dict[str, float]:
+    """Send a packet again and again for `seconds`; those offered and arrived, a second.
+
+    `rate` is packets a second; None sends as many as go.
 
     `receiver` is connected to the other side's `traffic.rx_count`, and has been
     answered, so that the gateway is a known neighbour. `upper` is the packet from its
@@ -37,8 +41,9 @@ def run(receiver: socket.socket, upper: str, seconds: float) -> dict[str, float]
     frame = f"{{ eth(da={gateway}, sa={_device('address')}), {upper} }}\n"
     before, idle = ask(receiver), packets("tx")
     # It sends from a child, which gets a signal only with the whole group.
+    pace = [] if rate is None else ["--rate", f"{rate}pps"]
     child = subprocess.Popen(
-        [*command, "--ring-size", _RING, "--no-cpu-stats"],
+        [*command, "--ring-size", _RING, "--no-cpu-stats", *pace],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

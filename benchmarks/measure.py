@@ -26,6 +26,10 @@ CALL_RATES = (50, 100, 150, 200, 300)
 """Calls a second that are tried, each for three seconds, until one fails."""
 TCP_ROLES = ("tcp-sink", "ftp-server", "pptp-server")
 COUNT_PORT = 5004
+_FLOW_SECONDS = 2.0
+"""So long that the standard arrays are not full of new flows, on the fastest target."""
+_BUSY_RATE = 10_000
+_BUSY_SECONDS = 8.0
 # A thousand calls of one host have more pinholes than a host usually has.
 _MORE = "limits: {pinholes_per_subscriber: 8192}\n"
 Values = dict[str, float]
@@ -185,6 +189,15 @@ def _punted(client: Client) -> float:
     return float(sum(n for name, n in counters.items() if name.startswith("switch.punts.")))
 
 
+def _punts() -> dict[str, float] | None:
+    """Packets of each class that came to the controller, if there is one."""
+    place = runner.control_socket()
+    if place is None:
+        return None
+    counters = Client(place).call("show", what="counters")
+    return {name: n for name, n in counters.items() if name.startswith("switch.punts.")}
+
+
 def sip_latency(_target: str, _seconds: float) -> Values:
     """What the ALG adds to a SIP message on its way."""
     serve("stamp", 5060)
@@ -234,11 +247,53 @@ def ftp(_target: str, _seconds: float) -> Values:
     }
 
 
-def new_flows(_target: str, _seconds: float) -> Values:
-    """Flows of UDP, each answered once."""
-    serve("udp-echo", 5003)
-    flows = traffic("inside1", "new-flows", SERVER, 5003, 4000, 64)
-    return {"flows": flows["flows_per_second"], "lost": flows["lost"]}
+def new_flows(_target: str, seconds: float) -> Values:
+    """Packets that each begin a plain flow, beside the same packets of known flows."""
+    serve("rx-count", COUNT_PORT)
+    before = _punts()
+    rates = traffic("inside1", "flow-flood", SERVER, COUNT_PORT, min(seconds, _FLOW_SECONDS))
+    values = {"flows": rates["new"] / 1e3, "flow-share": rates["new"] / rates["known"]}
+    if before is not None:
+        after = _punts() or {}
+        values["flow-punts"] = sum(after.values()) - sum(before.values())
+    return values
+
+
+def first_packets(_target: str, _seconds: float) -> Values:
+    """What the first packet of a flow takes, one flow after the other."""
+    serve("stamp", 5006, "stamp-plain")
+    # The first flow of the host makes its entries.
+    traffic("inside1", "first-packets", SERVER, 5006, 20)
+    found = traffic("inside1", "first-packets", SERVER, 5006, 1000)
+    return {
+        "first50": percentile(found["first_ms"], 0.5),
+        "first99": percentile(found["first_ms"], 0.99),
+        "second50": percentile(found["second_ms"], 0.5),
+    }
+
+
+def busy_ftp(_target: str, _seconds: float) -> Values:
+    """Announcements while another host begins plain flows, if possible 10000 a second."""
+    serve("rx-count", COUNT_PORT)
+    serve("ftp-server", 21)
+    command = [sys.executable, str(HERE / "traffic.py"), "busy-flows"]
+    args = (SERVER, str(COUNT_PORT), str(_BUSY_RATE), str(_BUSY_SECONDS))
+    with subprocess.Popen(
+        plan.inside(runner.current().hosts["inside2"], *command, *args),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as flood:
+        time.sleep(2.0)
+        try:
+            dialogue = traffic("inside1", "ftp-dialogue", SERVER, 21, 200)
+        finally:
+            said = flood.communicate(timeout=60)[0]
+    rates = json.loads(said)
+    return {
+        "busy": rates["packets_per_second"] / 1e3,
+        "busy50": percentile(dialogue["port_ms"], 0.5),
+        "busy99": percentile(dialogue["port_ms"], 0.99),
+    }
 
 
 FIGURES = (
@@ -275,7 +330,33 @@ FIGURES = (
             Row("noop", "plain command p50", "ms"),
         ),
     ),
-    Figure("new-flows", new_flows, (Row("flows", "new flows", "1/s"),)),
+    Figure(
+        "new-flows",
+        new_flows,
+        (
+            Row("flows", "new plain flows", "1000/s"),
+            Row("flow-share", "of known packets", "ratio"),
+            Row("flow-punts", "packets punted for them", ""),
+        ),
+    ),
+    Figure(
+        "first-packets",
+        first_packets,
+        (
+            Row("first50", "first packet p50", "ms"),
+            Row("first99", "first packet p99", "ms"),
+            Row("second50", "second packet p50", "ms"),
+        ),
+    ),
+    Figure(
+        "busy-ftp",
+        busy_ftp,
+        (
+            Row("busy", "new flows meanwhile", "1000/s"),
+            Row("busy50", "pinhole latency p50", "ms"),
+            Row("busy99", "pinhole latency p99", "ms"),
+        ),
+    ),
 )
 """In the order in which they are measured."""
 MEMORY = "memory"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import select
 import socket
 import struct
 import sys
@@ -93,27 +92,65 @@ def udp_flood(addr: str, count_port: int, seconds: float) -> dict[str, float]:
         return flood.run(asked, head, seconds)
 
 
-def new_flows(addr: str, port: int, count: int, window: int) -> dict[str, float]:
-    """Flows from ports of their own, `window` waiting for their answer at once; flows a second."""
-    links: dict[int, socket.socket] = {}
-    poll = select.epoll()
-    started = answered = 0
-    begin = last = time.monotonic()
-    while answered < count and time.monotonic() - last < 5:
-        while started < count and len(links) < window:
-            link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            link.setblocking(False)
+def flow_flood(addr: str, count_port: int, seconds: float) -> dict[str, float]:
+    """64-byte frames of which each begins a flow, then such of known flows; arrived a second.
+
+    The flows are of several inside addresses, as no NAT gives one host everything.
+    """
+    first, _, last = _own(addr).rpartition(".")
+    sources = f"dinc({first}.{_GUESTS[0]}, {first}.{_GUESTS[1]})"
+    assert int(last) not in range(_GUESTS[0], _GUESTS[1] + 1)
+    with _asked(addr, count_port) as asked:
+        # The first packet of each address makes its entries.
+        known = _frames(sources, addr, "dinc(5000, 5000)", "dinc(6000, 6000)")
+        flood.run(asked, known, 0.2, rate=1000)
+        # Periods without a common divisor: 16 x 61 x 997 flows before one comes again.
+        new = _frames(sources, addr, "dinc(5000, 5060)", "dinc(7000, 7996)")
+        begun = flood.run(asked, new, seconds)
+        # Each of these has been sent in the time of the warm-up.
+        flood.run(asked, known, 0.5, rate=1000)
+        went_on = flood.run(asked, known, seconds)
+    return {"new": begun["packets_per_second"], "known": went_on["packets_per_second"]}
+
+
+def busy_flows(addr: str, count_port: int, rate: int, seconds: float) -> dict[str, float]:
+    """`rate` new flows a second, for who wants to be measured meanwhile."""
+    first, _, _ = _own(addr).rpartition(".")
+    sources = f"dinc({first}.{_GUESTS[0]}, {first}.{_GUESTS[1]})"
+    with _asked(addr, count_port) as asked:
+        known = _frames(sources, addr, "dinc(5000, 5000)", "dinc(6000, 6000)")
+        flood.run(asked, known, 0.2, rate=1000)
+        new = _frames(sources, addr, "dinc(5000, 5060)", "dinc(8000, 8996)")
+        return flood.run(asked, new, seconds, rate=rate)
+
+
+_GUESTS = (64, 79)
+"""The last bytes of addresses that are no host's."""
+
+
+def _own(addr: str) -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.connect((addr, 9))
+        return str(link.getsockname()[0])
+
+
+def _frames(sources: str, addr: str, own_ports: str, ports: str) -> str:
+    head = f"ipv4(sa={sources}, da={addr}, ttl=64)"
+    return f"{head}, udp(sp={own_ports}, dp={ports}), fill(0, 18)"
+
+
+def first_packets(addr: str, port: int, count: int) -> dict[str, list[float]]:
+    """How long the first datagram of a flow takes to `stamp`, and the second; milliseconds."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(count):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
             link.connect((addr, port))
-            link.send(b"x")
-            links[link.fileno()] = link
-            poll.register(link.fileno(), select.EPOLLIN)
-            started += 1
-        for number, _ in poll.poll(0.5):
-            poll.unregister(number)
-            links.pop(number).close()
-            answered += 1
-            last = time.monotonic()
-    return {"flows_per_second": answered / (last - begin), "lost": float(count - answered)}
+            link.settimeout(5)
+            for found in times:
+                sent = time.monotonic_ns()
+                link.send(b"when")
+                found.append((int(link.recv(64)) - sent) / 1e6)
+    return {"first_ms": times[0], "second_ms": times[1]}
 
 
 def ftp_server(port: int) -> None:
@@ -326,7 +363,9 @@ ROLES: dict[str, Callable[[list[str]], object]] = {
     "udp-echo": lambda a: udp_echo(int(a[0])),
     "rx-count": lambda a: rx_count(int(a[0])),
     "udp-flood": lambda a: udp_flood(a[0], int(a[1]), float(a[2])),
-    "new-flows": lambda a: new_flows(a[0], int(a[1]), int(a[2]), int(a[3])),
+    "flow-flood": lambda a: flow_flood(a[0], int(a[1]), float(a[2])),
+    "first-packets": lambda a: first_packets(a[0], int(a[1]), int(a[2])),
+    "busy-flows": lambda a: busy_flows(a[0], int(a[1]), int(a[2]), float(a[3])),
     "ftp-server": lambda a: ftp_server(int(a[0])),
     "ftp-dialogue": lambda a: ftp_dialogue(a[0], int(a[1]), int(a[2])),
 }
