@@ -9,7 +9,7 @@ class AFullClassIsDroppedAndCounted(GatewayTest):
     def setUp(self):
         super().setUp()
         self.meter = sh.MeterEntry("punt_meter")
-        self.meter.index = int(Punt.NEW_FLOW)
+        self.meter.index = int(Punt.SUBSCRIBER)
         # One packet a second is allowed; several come at once.
         self.meter.cir, self.meter.cburst = 1, 1
         self.meter.pir, self.meter.pburst = 1, 1
@@ -23,17 +23,17 @@ class AFullClassIsDroppedAndCounted(GatewayTest):
     def runTest(self):
         packets = [outward(UDP(sport=5000 + n, dport=53)) for n in range(20)]
         before = self.dropped(Drop.METER)
-        punted = self.punted(Punt.NEW_FLOW)
+        punted = self.punted(Punt.SUBSCRIBER)
         for packet in packets:
             self.send(INSIDE, packet)
-        self.expect_punt(Punt.NEW_FLOW, packets[0])
+        self.expect_punt(Punt.SUBSCRIBER, packets[0])
         # Another class is not touched.
         request = Ether(src=HOST, dst="ff:ff:ff:ff:ff:ff", type=0x0806) / bytes(46)
         self.send(INSIDE, request)
         self.expect_punt_among(Punt.ARP, request)
         dropped = self.dropped(Drop.METER) - before
         assert dropped >= len(packets) // 2
-        assert dropped + self.punted(Punt.NEW_FLOW) - punted == len(packets)
+        assert dropped + self.punted(Punt.SUBSCRIBER) - punted == len(packets)
 
     def punted(self, reason):
         """How many packets of a class have reached the controller."""

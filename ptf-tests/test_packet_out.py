@@ -89,7 +89,7 @@ class ANewFlowRoundTheHairpinSaysSo(HairpinEntersFromOutside):
         self.add("session", key, "allow", alg_id=0, flags=0, watch_below=0)
         sent = IP(src=CLIENT_IP, dst=POOL_IP) / UDP(sport=5000, dport=41000) / b"x"
         self.send(INSIDE, fresh(Ether(src=HOST, dst=ROUTER) / sent))
-        self.expect_punt(Punt.NEW_FLOW, self.packet, hairpin=1)
+        self.expect_punt(Punt.OVERFLOW, self.packet, hairpin=1)
 
 
 class _Refused(GatewayTest):

@@ -65,4 +65,4 @@ class TheSideOfARuleCounts(GatewayTest):
         self.add("policy", {"side": "1&&&1"}, "deny", priority=1)
         packet = outward(UDP(sport=5000, dport=53))
         self.send(INSIDE, packet)
-        self.expect_punt(Punt.NEW_FLOW, packet)
+        self.expect_punt(Punt.SUBSCRIBER, packet)
