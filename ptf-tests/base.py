@@ -211,9 +211,11 @@ class GatewayTest(BaseTest):
 
     def dropped(self, reason):
         """How many packets were dropped for a reason (a `Drop`)."""
-        counter = sh.CounterEntry("drop_counter")
-        counter.index = int(reason)
-        return next(iter(counter.read())).packet_count
+        return _count("drop_counter", reason)
+
+    def punted(self, reason):
+        """How many packets the controller got for a reason (a `Punt`)."""
+        return _count("punt_counter", reason)
 
     def expect_drop(self, reason, port, packet):
         """Send a packet and require that it is dropped and counted once."""
@@ -221,6 +223,12 @@ class GatewayTest(BaseTest):
         self.send(port, packet)
         self.expect_nothing()
         assert self.dropped(reason) - before == 1
+
+
+def _count(name, index):
+    counter = sh.CounterEntry(name)
+    counter.index = int(index)
+    return next(iter(counter.read())).packet_count
 
 
 @functools.cache
@@ -254,8 +262,13 @@ def _matched(entry):
     for field in entry.match:
         kind = getattr(field, field.WhichOneof("field_match_type"))
         values = [getattr(kind, part.name) for part in kind.DESCRIPTOR.fields]
-        fields.add((field.field_id, *(value.lstrip(b"\0") for value in values)))
+        fields.add((field.field_id, *(_shortest(value) for value in values)))
     return fields
+
+
+def _shortest(value):
+    """A value of a match; a prefix length is a number already."""
+    return value.lstrip(b"\0") if isinstance(value, bytes) else value
 
 
 def _number(value):
@@ -264,25 +277,31 @@ def _number(value):
 
 
 def outward(l4, **ip):
-    """A packet of the client to the server, as it enters the switch."""
-    return fresh(Ether(src=HOST, dst=ROUTER) / IP(src=CLIENT_IP, dst=SERVER_IP, **ip) / l4)
+    """A packet of the client to the server, as it enters the switch; `ip` overrides."""
+    return _frame(HOST, ROUTER, l4, {"src": CLIENT_IP, "dst": SERVER_IP, **ip})
 
 
 def outward_translated(l4, **ip):
     """The same as it leaves: one hop on, from the pool."""
-    ip["ttl"] = ip.get("ttl", 64) - 1
-    return fresh(Ether(src=ROUTER, dst=SERVER) / IP(src=POOL_IP, dst=SERVER_IP, **ip) / l4)
+    return _frame(ROUTER, SERVER, l4, {"src": POOL_IP, "dst": SERVER_IP, **_one_hop_on(ip)})
 
 
 def inward(l4, **ip):
-    """A packet of the server to the pool, as it enters the switch."""
-    return fresh(Ether(src=SERVER, dst=ROUTER) / IP(src=SERVER_IP, dst=POOL_IP, **ip) / l4)
+    """A packet of the server to the pool, as it enters the switch; `ip` overrides."""
+    return _frame(SERVER, ROUTER, l4, {"src": SERVER_IP, "dst": POOL_IP, **ip})
 
 
 def inward_translated(l4, **ip):
     """The same as it leaves: one hop on, to the client."""
-    ip["ttl"] = ip.get("ttl", 64) - 1
-    return fresh(Ether(src=ROUTER, dst=HOST) / IP(src=SERVER_IP, dst=CLIENT_IP, **ip) / l4)
+    return _frame(ROUTER, HOST, l4, {"src": SERVER_IP, "dst": CLIENT_IP, **_one_hop_on(ip)})
+
+
+def _frame(from_mac, to_mac, l4, ip):
+    return fresh(Ether(src=from_mac, dst=to_mac) / IP(**ip) / l4)
+
+
+def _one_hop_on(ip):
+    return {**ip, "ttl": ip.get("ttl", 64) - 1}
 
 
 __all__ = [

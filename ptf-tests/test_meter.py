@@ -35,12 +35,6 @@ class AFullClassIsDroppedAndCounted(GatewayTest):
         assert dropped >= len(packets) // 2
         assert dropped + self.punted(Punt.SUBSCRIBER) - punted == len(packets)
 
-    def punted(self, reason):
-        """How many packets of a class have reached the controller."""
-        counter = sh.CounterEntry("punt_counter")
-        counter.index = int(reason)
-        return next(iter(counter.read())).packet_count
-
     def expect_punt_among(self, reason, packet):
         """Require a packet-in, behind at most a few others."""
         for _ in range(20):
