@@ -63,7 +63,7 @@ class PlainTest(GatewayTest):
         super().setUp()
         self.add("pool", {"addr": f"{POOL_IP}/32"}, "in_pool")
         self.set_gateway()
-        self.block = self.subscribe()
+        self.block = self.subscribe(number=self.number)
 
     def tearDown(self):
         self.set_gateway()

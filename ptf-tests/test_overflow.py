@@ -29,7 +29,7 @@ class AQueryIdIsNoPort(PlainTest):
 class WhatTheControllerThenMapsPasses(PlainTest):
     def runTest(self):
         self.expect_overflow(UDP(sport=1023, dport=53))
-        self.add_mapping(17, 1023, 1021, subscriber=self.block.number)
+        self.add_mapping(17, 1023, 1021)
         self.add_session(17, 1023, 53)
         self.passes_out(UDP(sport=1023, dport=53), 1021)
         self.passes_in(UDP(sport=53, dport=1021), 1023)

@@ -13,8 +13,9 @@ from base import (
     outward,
     outward_translated,
 )
+from cells import same_indices, slot_index, slot_tag
 from plain import BASE, PlainTest, until_over
-from program import Phase
+from program import GRACE_TICKS, Phase
 
 PEERS = 60
 """As many flows as a burst has; fewer than the cells that they can be in."""
@@ -181,6 +182,44 @@ class AMappingLivesAsLongAsAnySessionOnIt(_Slot):
         self.reset_tcp(5000, BASE, dport=443)
         until_over(0)
         self.passes_out(TCP(sport=5006, dport=80, flags="S"), BASE)
+
+
+class TheLatestEndOfItsSessionsIsThatOfAMapping(_Slot):
+    def runTest(self):
+        self.add_timer(1, proto=17)
+        self.add_timer(1000, proto=17, server_id=54, priority=2)
+        for way, sport in enumerate((5000, 5002, 5004)):
+            self.passes_out(UDP(sport=sport, dport=54 if way == 1 else 53), BASE + 2 * way)
+        self.passes_out(UDP(sport=5002, dport=53), BASE + 2)
+        until_over(GRACE_TICKS)
+        for sport, outside in ((5006, BASE), (5008, BASE + 4)):
+            self.passes_out(UDP(sport=sport, dport=53), outside)
+        self.expect_overflow(UDP(sport=5010, dport=53))
+        self.passes_in(UDP(sport=54, dport=BASE + 2), 5002)
+
+
+class TwoSubscribersWhoseCellsCollideShareNothing(_Slot):
+    """The cell of a port may be the cell of another's port: the second gets its next way."""
+
+    other = "10.0.0.3"
+
+    def runTest(self):
+        tag = slot_tag(17, self.block.number, BASE)
+        # Numbers above all that tests are given, and blocks as large as the client's.
+        number_bits, base_bits = range(16 + 6, 16 + 13), range(6, 16)
+        for difference in same_indices(slot_index, [*base_bits, *number_bits, 29]):
+            other = tag ^ difference
+            base, number = other & 0xFFFF, other >> 16 & 0x3FFF
+            if number >= 8192 and base >= 1024:
+                break
+        assert slot_index(other) == slot_index(tag)
+        block = self.subscribe(self.other, number=number, base=base)
+        self.passes_out(UDP(sport=5000, dport=53), BASE)
+        self.passes_out(UDP(sport=5000, dport=53), block.port(5000, way=1), src=self.other)
+        self.passes_in(UDP(sport=53, dport=BASE), 5000)
+        self.passes_in(UDP(sport=53, dport=base + 2), 5000, to=self.other)
+        packet = inward(UDP(sport=53, dport=base))
+        self.expect_drop(Drop.NO_MAPPING, OUTSIDE, packet)
 
 
 class AMappingThatIsOverLetsNobodyIn(_Slot):

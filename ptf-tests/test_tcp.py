@@ -144,8 +144,8 @@ class N7857_2_WhoGoesOnAfterAResetWasNotReset(_Tcp):
         self.expect_phases(ESTABLISHED, ESTABLISHED, *[ESTABLISHED | RESET] * 2)
 
 
-class AResetBeforeAnythingWasAcknowledgedNeedsTheNumberTooOrIsIgnored(_Tcp):
-    """A refused connection: the reset answers a SYN, whose sender has acknowledged nothing."""
+class ARefusedConnectionIsResetByTheNumberThatAnswersASyn(_Tcp):
+    """0: who has sent only a SYN has acknowledged nothing (RFC 9293 3.10.7.1)."""
 
     def runTest(self):
         self.watch(INSIDE_SYN, INSIDE_SYN | RESET)
