@@ -11,6 +11,7 @@ import ipaddress
 import itertools
 import queue
 import threading
+import time
 from pathlib import Path
 
 import p4runtime_sh.shell as sh
@@ -221,8 +222,15 @@ class GatewayTest(BaseTest):
         """Send a packet and require that it is dropped and counted once."""
         before = self.dropped(reason)
         self.send(port, packet)
-        self.expect_nothing()
-        assert self.dropped(reason) - before == 1
+        self.wait_for_drop(reason, before)
+
+    def wait_for_drop(self, reason, before):
+        """Require that one packet more than `before` is dropped, and that nothing leaves."""
+        end = time.monotonic() + WAIT
+        while self.dropped(reason) == before and time.monotonic() < end:
+            time.sleep(0.005)
+        testutils.verify_no_other_packets(self, timeout=0.02)
+        assert self.dropped(reason) - before == 1, f"not dropped for {reason!r}"
 
 
 def _count(name, index):

@@ -17,6 +17,8 @@ from base import (
     INSIDE,
     OUTSIDE,
     POOL_IP,
+    TCP,
+    Drop,
     FilterMode,
     GatewayTest,
     Punt,
@@ -112,6 +114,11 @@ class PlainTest(GatewayTest):
         """Send a packet of the server (or of `src`); it must reach this inside port of `to`."""
         self.send(OUTSIDE, inward(l4, **ip))
         self.expect(INSIDE, inward_translated(_with_id(l4, "dport", inside_id), **ip, dst=to))
+
+    def expect_over(self, l4):
+        """Send a packet of the server whose session must have ended: it is as if it never was."""
+        reason = Drop.NO_SESSION if isinstance(l4, TCP) else Drop.FILTERED
+        self.expect_drop(reason, OUTSIDE, inward(l4))
 
     def expect_overflow(self, l4, mapped_id=0, **ip):
         """Send a packet of the client that the registers cannot hold a flow for."""

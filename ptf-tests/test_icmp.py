@@ -221,8 +221,8 @@ class N5508_6_AnErrorNeitherRefreshesNorEndsAFlow(PlainTest):
         self.send(OUTSIDE, error)
         self.expect(INSIDE, told)
         until_over(ticks // 2)
-        self.expect_drop(Drop.EXPIRED, OUTSIDE, error)
-        self.expect_drop(Drop.EXPIRED, OUTSIDE, inward(UDP(sport=53, dport=BASE)))
+        self.expect_drop(Drop.NO_SESSION, OUTSIDE, error)
+        self.expect_over(UDP(sport=53, dport=BASE))
 
 
 class N5508_6_AnErrorOpensNoClosedConnectionAndClosesNoOpenOne(PlainTest):
