@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import itertools
 import queue
 import threading
+import time
 from pathlib import Path
 
 import p4runtime_sh.shell as sh
@@ -34,6 +36,7 @@ WAIT = 3.0
 """Seconds to wait for what must come."""
 
 _connected = False
+_numbers = itertools.count(1)
 
 
 def _connect() -> None:
@@ -59,13 +62,21 @@ def _teardown_after_main() -> None:
     sh.teardown()
 
 
+def new_number():
+    """A subscriber number that no test had before: registers outlive tests, tables do not."""
+    return next(_numbers)
+
+
 def fresh(packet):
     """The packet as a wire would carry it: lengths and checksums computed."""
     return packet.__class__(bytes(packet))
 
 
 class GatewayTest(BaseTest):
-    """A gateway with one inside port, one outside port, and routes to both."""
+    """A gateway with one inside port, one outside port, and routes to both.
+
+    `number` is the client's subscriber number, which no other test has.
+    """
 
     def setUp(self):
         super().setUp()
@@ -74,9 +85,12 @@ class GatewayTest(BaseTest):
         _connect()
         self._entries = []
         self._drain()
+        self.number = new_number()
         for port, side in ((INSIDE, Side.INSIDE), (OUTSIDE, Side.OUTSIDE)):
             self.add("port_zone", {"port": port, "vlan_id": 0}, "set_zone", zone=port, side=side,
                      mac=ROUTER)  # fmt: skip
+        self.add("source", {"zone": INSIDE, "src_addr": "10.0.0.0/8"}, "accept_source")
+        self.add("source", {"zone": OUTSIDE}, "accept_source")
         self.add("route", {"addr": "10.0.0.0/8"}, "via", next_hop=1)
         self.add("route", {"addr": "198.51.100.0/24"}, "via", next_hop=2)
         for hop, port, mac in ((1, INSIDE, HOST), (2, OUTSIDE, SERVER)):
@@ -94,8 +108,16 @@ class GatewayTest(BaseTest):
                 waiting.get_nowait()
 
     def add(self, table, match, action, priority=0, **parameters):
-        """Insert an entry that tearDown deletes; returns it."""
+        """Insert an entry that tearDown deletes; returns it.
+
+        Where nothing else is said, it is of organisation 0 and of the client's number.
+        """
+        usual = {"organisation": 0, "subscriber": self.number}
         entry = sh.TableEntry(_full_names()[table])(action=action)
+        for name in _exact_fields(table) & usual.keys():
+            match = {name: usual[name], **match}
+        for name in _parameters(action) & usual.keys():
+            parameters = {name: usual[name], **parameters}
         for name, value in match.items():
             entry.match[name] = _text(value)
         for name, value in parameters.items():
@@ -106,19 +128,30 @@ class GatewayTest(BaseTest):
         self._entries.append(entry)
         return entry
 
+    def remove(self, entry):
+        """Delete an entry before tearDown would."""
+        self._entries.remove(entry)
+        entry.delete()
+
     def hits(self, entry):
         """How many packets the direct counter of an entry has seen."""
         counter = sh.DirectCounterEntry(f"{entry.name.rsplit('.', 1)[-1]}_counter")
         counter.table_entry = entry
         return next(iter(counter.read())).packet_count
 
-    def add_mapping(self, proto, inside_id, outside_id, filter_mode=FilterMode.ADDRESS_AND_PORT):
-        """Map the client's endpoint to one of the pool, both ways."""
+    def add_mapping(self, proto, inside_id, outside_id, filter_mode=FilterMode.ADDRESS_AND_PORT,
+                    managed=1, subscriber=None):  # fmt: skip
+        """Map the client's endpoint to one of the pool, both ways.
+
+        By default as the controller does for an ALG; with `managed` 0 a static mapping.
+        """
+        whose = {"subscriber": self.number if subscriber is None else subscriber}
         self.add("map_out", {"proto": proto, "inside_addr": CLIENT_IP, "inside_id": inside_id},
-                 "set_outside", outside_addr=POOL_IP, outside_id=outside_id)  # fmt: skip
+                 "set_outside", outside_addr=POOL_IP, outside_id=outside_id,
+                 managed=managed, **whose)  # fmt: skip
         self.add("map_in", {"proto": proto, "outside_addr": POOL_IP, "outside_id": outside_id},
                  "set_inside", inside_addr=CLIENT_IP, inside_id=inside_id,
-                 filter_mode=filter_mode)  # fmt: skip
+                 filter_mode=filter_mode, managed=managed, **whose)  # fmt: skip
 
     def flow(self, proto, inside_id, remote_id):
         """The oriented key of a flow between the client and the server."""
@@ -154,12 +187,12 @@ class GatewayTest(BaseTest):
         except queue.Empty:
             self.fail(f"no {what} within {WAIT} s")
 
-    def expect_punt(self, reason, packet, port=INSIDE, alg_id=0, hairpin=0):
+    def expect_punt(self, reason, packet, port=INSIDE, alg_id=0, hairpin=0, mapped_id=0):
         """Require a packet-in of this reason with the packet unchanged."""
         message = self._message("packet", f"packet-in of reason {reason}")
         values = {m.metadata_id: int.from_bytes(m.value, "big") for m in message.packet.metadata}
         assert message.packet.payload[: len(packet)] == bytes(packet)
-        assert values == {1: port, 2: reason, 3: alg_id, 4: hairpin}, values
+        assert values == {1: port, 2: reason, 3: alg_id, 4: hairpin, 5: mapped_id}, values
 
     def expect_digest(self, *values):
         """Require a digest of one struct of these values (addresses as text), and ack it."""
@@ -179,22 +212,51 @@ class GatewayTest(BaseTest):
 
     def dropped(self, reason):
         """How many packets were dropped for a reason (a `Drop`)."""
-        counter = sh.CounterEntry("drop_counter")
-        counter.index = int(reason)
-        return next(iter(counter.read())).packet_count
+        return _count("drop_counter", reason)
+
+    def punted(self, reason):
+        """How many packets the controller got for a reason (a `Punt`)."""
+        return _count("punt_counter", reason)
 
     def expect_drop(self, reason, port, packet):
         """Send a packet and require that it is dropped and counted once."""
         before = self.dropped(reason)
         self.send(port, packet)
-        self.expect_nothing()
-        assert self.dropped(reason) - before == 1
+        self.wait_for_drop(reason, before)
+
+    def wait_for_drop(self, reason, before):
+        """Require that one packet more than `before` is dropped, and that nothing leaves."""
+        end = time.monotonic() + WAIT
+        while self.dropped(reason) == before and time.monotonic() < end:
+            time.sleep(0.005)
+        testutils.verify_no_other_packets(self, timeout=0.02)
+        assert self.dropped(reason) - before == 1, f"not dropped for {reason!r}"
+
+
+def _count(name, index):
+    counter = sh.CounterEntry(name)
+    counter.index = int(index)
+    return next(iter(counter.read())).packet_count
 
 
 @functools.cache
 def _full_names():
     """The full name of each table by its short one: direct counters want the full one."""
     return {table.preamble.alias: table.name for table in sh.P4Objects(sh.P4Type.table)}
+
+
+@functools.cache
+def _exact_fields(table):
+    """The names of the fields that every entry of a table has to give."""
+    fields = sh.P4Objects(sh.P4Type.table)[_full_names()[table]].match_fields
+    return {field.name for field in fields if field.match_type == field.EXACT}
+
+
+@functools.cache
+def _parameters(action):
+    """The names of an action's parameters, by its short name."""
+    found = [one for one in sh.P4Objects(sh.P4Type.action) if one.preamble.alias == action]
+    return {parameter.name for parameter in found[0].params}
 
 
 def _text(value):
@@ -208,8 +270,13 @@ def _matched(entry):
     for field in entry.match:
         kind = getattr(field, field.WhichOneof("field_match_type"))
         values = [getattr(kind, part.name) for part in kind.DESCRIPTOR.fields]
-        fields.add((field.field_id, *(value.lstrip(b"\0") for value in values)))
+        fields.add((field.field_id, *(_shortest(value) for value in values)))
     return fields
+
+
+def _shortest(value):
+    """A value of a match; a prefix length is a number already."""
+    return value.lstrip(b"\0") if isinstance(value, bytes) else value
 
 
 def _number(value):
@@ -218,25 +285,31 @@ def _number(value):
 
 
 def outward(l4, **ip):
-    """A packet of the client to the server, as it enters the switch."""
-    return fresh(Ether(src=HOST, dst=ROUTER) / IP(src=CLIENT_IP, dst=SERVER_IP, **ip) / l4)
+    """A packet of the client to the server, as it enters the switch; `ip` overrides."""
+    return _frame(HOST, ROUTER, l4, {"src": CLIENT_IP, "dst": SERVER_IP, **ip})
 
 
 def outward_translated(l4, **ip):
     """The same as it leaves: one hop on, from the pool."""
-    ip["ttl"] = ip.get("ttl", 64) - 1
-    return fresh(Ether(src=ROUTER, dst=SERVER) / IP(src=POOL_IP, dst=SERVER_IP, **ip) / l4)
+    return _frame(ROUTER, SERVER, l4, {"src": POOL_IP, "dst": SERVER_IP, **_one_hop_on(ip)})
 
 
 def inward(l4, **ip):
-    """A packet of the server to the pool, as it enters the switch."""
-    return fresh(Ether(src=SERVER, dst=ROUTER) / IP(src=SERVER_IP, dst=POOL_IP, **ip) / l4)
+    """A packet of the server to the pool, as it enters the switch; `ip` overrides."""
+    return _frame(SERVER, ROUTER, l4, {"src": SERVER_IP, "dst": POOL_IP, **ip})
 
 
 def inward_translated(l4, **ip):
     """The same as it leaves: one hop on, to the client."""
-    ip["ttl"] = ip.get("ttl", 64) - 1
-    return fresh(Ether(src=ROUTER, dst=HOST) / IP(src=SERVER_IP, dst=CLIENT_IP, **ip) / l4)
+    return _frame(ROUTER, HOST, l4, {"src": SERVER_IP, "dst": CLIENT_IP, **_one_hop_on(ip)})
+
+
+def _frame(from_mac, to_mac, l4, ip):
+    return fresh(Ether(src=from_mac, dst=to_mac) / IP(**ip) / l4)
+
+
+def _one_hop_on(ip):
+    return {**ip, "ttl": ip.get("ttl", 64) - 1}
 
 
 __all__ = [

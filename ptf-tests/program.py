@@ -12,10 +12,19 @@ _numbers = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_numbers)
 
 CALL_FLAG = _numbers.CALL_FLAG
+CLAIM_METER_BITS = _numbers.CLAIM_METER_BITS
 CPU_PORT = _numbers.CPU_PORT
+GRACE_TICKS = _numbers.GRACE_TICKS
+PUNT_CLASSES = _numbers.PUNT_CLASSES
+SESSION_BITS = _numbers.SESSION_BITS
+SLOT_BITS = _numbers.SLOT_BITS
+SOURCE_METER_BITS = _numbers.SOURCE_METER_BITS
+TICK_SHIFT = _numbers.TICK_SHIFT
+WINDOW_BITS = _numbers.WINDOW_BITS
 Drop = _numbers.Drop
 FilterMode = _numbers.FilterMode
 PacketOutFlags = _numbers.PacketOutFlags
+Phase = _numbers.Phase
 Punt = _numbers.Punt
 SessionFlags = _numbers.SessionFlags
 Side = _numbers.Side

@@ -9,7 +9,6 @@ from base import (
     Drop,
     FilterMode,
     GatewayTest,
-    Punt,
     inward,
     inward_translated,
     outward,
@@ -55,9 +54,10 @@ class ItsFilterIsKept(_AddressMap):
         self.expect_drop(Drop.FILTERED, OUTSIDE, inward(UDP(sport=53, dport=5000)))
 
 
-class AnOpenOneAsks(_AddressMap):
+class AnOpenOneLetsAnyoneIn(_AddressMap):
     def runTest(self):
         self.map_address(filter_mode=FilterMode.ENDPOINT_INDEPENDENT)
-        packet = inward(UDP(sport=53, dport=5000))
-        self.send(OUTSIDE, packet)
-        self.expect_punt(Punt.NEW_FLOW, packet, port=OUTSIDE)
+        self.send(OUTSIDE, inward(UDP(sport=53, dport=5000) / b"ask"))
+        self.expect(INSIDE, inward_translated(UDP(sport=53, dport=5000) / b"ask"))
+        self.send(INSIDE, outward(UDP(sport=5000, dport=53) / b"answer"))
+        self.expect(OUTSIDE, outward_translated(UDP(sport=5000, dport=53) / b"answer"))

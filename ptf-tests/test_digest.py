@@ -16,6 +16,7 @@ from base import (
 
 FIN, RST, ACK = 0x01, 0x04, 0x10
 OUTBOUND, INBOUND = 1, 0
+ORGANISATION = 0
 
 
 class _Digest(GatewayTest):
@@ -41,15 +42,15 @@ class _Digest(GatewayTest):
 class FinIsToldWithItsDirection(_Digest):
     def runTest(self):
         self.from_client("FA")
-        self.expect_digest(*self.key, FIN | ACK, OUTBOUND, 0)
+        self.expect_digest(*self.key, FIN | ACK, OUTBOUND, 0, ORGANISATION)
         self.from_server("FA")
-        self.expect_digest(*self.key, FIN | ACK, INBOUND, 0)
+        self.expect_digest(*self.key, FIN | ACK, INBOUND, 0, ORGANISATION)
 
 
 class RstIsTold(_Digest):
     def runTest(self):
         self.from_server("R")
-        self.expect_digest(*self.key, RST, INBOUND, 0)
+        self.expect_digest(*self.key, RST, INBOUND, 0, ORGANISATION)
 
 
 class TheEndOfTheHandshakeIsToldOnRequest(_Digest):
@@ -59,7 +60,7 @@ class TheEndOfTheHandshakeIsToldOnRequest(_Digest):
         self.from_client("S")
         self.from_server("SA")
         self.from_client("A")
-        self.expect_digest(*self.key, ACK, OUTBOUND, 1)
+        self.expect_digest(*self.key, ACK, OUTBOUND, 1, ORGANISATION)
 
 
 class DataOfASessionIsNotTold(_Digest):
@@ -67,7 +68,7 @@ class DataOfASessionIsNotTold(_Digest):
         self.from_client("A")
         self.from_client("FA")
         # The first digest is that of the FIN: the ACK before it made none.
-        self.expect_digest(*self.key, FIN | ACK, OUTBOUND, 0)
+        self.expect_digest(*self.key, FIN | ACK, OUTBOUND, 0, ORGANISATION)
 
 
 class APinholesHitIsTold(_Digest):
@@ -76,5 +77,5 @@ class APinholesHitIsTold(_Digest):
         pinhole = self.add("pinhole", match, "permit", priority=1, pinhole_id=4711)
         self.send(OUTSIDE, inward(TCP(sport=20, dport=40000, flags="S")))
         self.expect(INSIDE, inward_translated(TCP(sport=20, dport=5000, flags="S")))
-        self.expect_digest(6, CLIENT_IP, 5000, SERVER_IP, 20, 4711)
+        self.expect_digest(6, CLIENT_IP, 5000, SERVER_IP, 20, 4711, ORGANISATION)
         assert self.hits(pinhole) == 1

@@ -17,7 +17,7 @@ class AddressFilterAsksForAKnownPeer(GatewayTest):
         peer = self.add("peer", key, "peer_known")
         packet = inward(UDP(sport=9999, dport=40000))
         self.send(OUTSIDE, packet)
-        self.expect_punt(Punt.NEW_FLOW, packet, port=OUTSIDE)
+        self.expect_punt(Punt.OVERFLOW, packet, port=OUTSIDE)
         assert self.hits(peer) == 1
 
 

@@ -1,61 +1,175 @@
-"""Fragments: punted without an entry, translated with one (RFC 4787 REQ-14)."""
+"""Fragments: the switch learns a datagram's ports from its first fragment (RFC 4787 REQ-14)."""
+
+import itertools
 
 from base import (
-    CLIENT_IP,
     INSIDE,
+    IP,
     OUTSIDE,
-    POOL_IP,
-    SERVER_IP,
+    TCP,
     UDP,
-    GatewayTest,
+    Drop,
+    Ether,
     Punt,
     inward,
     inward_translated,
     outward,
     outward_translated,
 )
+from plain import BASE, PlainTest, until_over
 
-FIRST = {"proto": 17, "id": 4711, "flags": "MF"}
-LATER = {"proto": 17, "id": 4711, "frag": 3}
-HEAD = {"len": 40}
-"""The length and so the checksum of UDP are those of the whole datagram."""
+_idents = itertools.count(4711)
+HEAD = {"len": 40, "chksum": 0}
+"""The length of UDP is that of the whole datagram; so is its checksum, which 0 leaves out."""
+TAIL = b"tail of a datagram"
 
 
-class FirstFragmentWithoutEntryIsPunted(GatewayTest):
+class _Fragments(PlainTest):
+    """A datagram of two fragments; no test has the identification of another's."""
+
+    def setUp(self):
+        super().setUp()
+        ident = next(_idents)
+        self.first = {"proto": 17, "id": ident, "flags": "MF"}
+        self.later = {"proto": 17, "id": ident, "frag": 3}
+
+    def head_out(self):
+        self.passes_out(UDP(sport=5000, dport=53, **HEAD) / bytes(16), BASE, **self.first)
+
+    def tail_out(self):
+        self.send(INSIDE, outward(TAIL, **self.later))
+        self.expect(OUTSIDE, outward_translated(TAIL, **self.later))
+
+    def tail_in(self):
+        self.send(OUTSIDE, inward(TAIL, **self.later))
+        self.expect(INSIDE, inward_translated(TAIL, **self.later))
+
+
+class N4787_14_FragmentsFollowTheirDatagram(_Fragments):
     def runTest(self):
-        packet = outward(UDP(sport=5000, dport=53, **HEAD) / bytes(16), **FIRST)
-        self.send(INSIDE, packet)
-        self.expect_punt(Punt.FRAGMENT, packet)
+        before = self.punted(Punt.FRAGMENT)
+        self.head_out()
+        for _ in range(2):
+            self.tail_out()
+        assert self.punted(Punt.FRAGMENT) == before
 
 
-class LaterFragmentWithoutEntryIsPunted(GatewayTest):
+class N4787_14_FragmentsFromOutsideToo(_Fragments):
     def runTest(self):
-        packet = outward(b"tail of a datagram", **LATER)
-        self.send(INSIDE, packet)
-        self.expect_punt(Punt.FRAGMENT, packet)
+        self.passes_out(UDP(sport=5000, dport=53), BASE)
+        self.passes_in(UDP(sport=53, dport=BASE, **HEAD) / bytes(16), 5000, **self.first)
+        self.tail_in()
 
 
-class FragmentsFollowTheirDatagram(GatewayTest):
+class N4787_14_ALaterFragmentThatComesFirstIsTheControllersToHold(_Fragments):
+    """It comes back as a packet-out when the first one has passed."""
+
+    def runTest(self):
+        packet = outward(TAIL, **self.later)
+        self.expect_asked(Punt.FRAGMENT, packet)
+        self.head_out()
+        self.packet_out(packet)
+        self.expect(OUTSIDE, outward_translated(TAIL, **self.later))
+
+
+class N4787_14_FromOutsideOutOfOrder(_Fragments):
+    def runTest(self):
+        self.passes_out(UDP(sport=5000, dport=53), BASE)
+        packet = inward(TAIL, **self.later)
+        self.expect_asked(Punt.FRAGMENT, packet, port=OUTSIDE)
+        self.passes_in(UDP(sport=53, dport=BASE, **HEAD) / bytes(16), 5000, **self.first)
+        self.packet_out(packet, port=OUTSIDE)
+        self.expect(INSIDE, inward_translated(TAIL, **self.later))
+
+
+class FragmentsOfTcpToo(_Fragments):
+    def runTest(self):
+        self.first["proto"] = self.later["proto"] = 6
+        head = bytes(TCP(sport=5000, dport=80, flags="S", chksum=0))
+        self.send(INSIDE, outward(head, **self.first))
+        self.dataplane.poll(0, OUTSIDE, timeout=1)
+        self.tail_out()
+
+
+class AnotherDatagramsFragmentIsNotMistakenForIt(_Fragments):
+    """Neither by its identification, nor by its protocol, nor by its other end."""
+
+    def runTest(self):
+        self.head_out()
+        for other in ({"id": next(_idents)}, {"proto": 6}, {"dst": "198.51.100.10"}):
+            self.expect_asked(Punt.FRAGMENT, outward(TAIL, **{**self.later, **other}))
+
+
+class OfADroppedFirstFragmentNothingIsLearned(_Fragments):
+    def runTest(self):
+        head = UDP(sport=53, dport=BASE, **HEAD) / bytes(16)
+        self.expect_drop(Drop.NO_MAPPING, OUTSIDE, inward(head, **self.first))
+        packet = inward(TAIL, **self.later)
+        self.expect_asked(Punt.FRAGMENT, packet, port=OUTSIDE)
+
+
+class AFragmentToNobodysAddressCostsNothing(_Fragments):
+    """Nothing is held for a destination that is not ours."""
+
+    def runTest(self):
+        packet = inward(TAIL, **{**self.later, "dst": "203.0.113.77"})
+        self.expect_drop(Drop.NO_MAPPING, OUTSIDE, packet)
+
+
+class AFragmentThatARuleDeniesIsNotHeld(_Fragments):
+    def runTest(self):
+        self.add("policy", {"proto": "17&&&0xff"}, "deny", priority=1)
+        self.expect_drop(Drop.POLICY, INSIDE, outward(TAIL, **self.later))
+
+
+class ALaterFragmentBeginsNoFlow(_Fragments):
+    """Its ports are known, but its session has ended meanwhile."""
+
+    def runTest(self):
+        self.add_timer(2, proto=17)
+        self.head_out()
+        until_over(2)
+        self.expect_drop(Drop.NO_SESSION, INSIDE, outward(TAIL, **self.later))
+
+
+class FragmentsOfAControlledFlowFollowToo(_Fragments):
+    """Datagrams of tables are learned like those of registers."""
+
     def runTest(self):
         self.add_mapping(17, 5000, 40000)
         self.add_session(17, 5000, 53)
-        key = {"src_addr": CLIENT_IP, "dst_addr": SERVER_IP, "proto": 17, "ident": 4711}
-        entry = self.add("fragment", key, "set_ids", src_id=5000, dst_id=53)
-        # The checksum covers bytes of the other fragments too, so it is only updated for the
-        # addresses and ports. Without one (0) it is simplest to expect.
-        self.send(INSIDE, outward(UDP(sport=5000, dport=53, chksum=0, **HEAD) / bytes(16), **FIRST))
-        head = UDP(sport=40000, dport=53, chksum=0, **HEAD) / bytes(16)
-        self.expect(OUTSIDE, outward_translated(head, **FIRST))
-        self.send(INSIDE, outward(b"tail of a datagram", **LATER))
-        self.expect(OUTSIDE, outward_translated(b"tail of a datagram", **LATER))
-        assert self.hits(entry) == 2
+        self.passes_out(UDP(sport=5000, dport=53, **HEAD) / bytes(16), 40000, **self.first)
+        self.tail_out()
 
 
-class FragmentsFromOutsideToo(GatewayTest):
+class AFragmentOfAFirstPacketOfAFlowClaims(_Fragments):
+    """A datagram may begin a flow though it is cut: its answer finds the way."""
+
     def runTest(self):
-        self.add_mapping(17, 5000, 40000)
-        self.add_session(17, 5000, 53)
-        key = {"src_addr": SERVER_IP, "dst_addr": POOL_IP, "proto": 17, "ident": 4711}
-        self.add("fragment", key, "set_ids", src_id=53, dst_id=40000)
-        self.send(OUTSIDE, inward(b"tail of a datagram", **LATER))
-        self.expect(INSIDE, inward_translated(b"tail of a datagram", **LATER))
+        self.head_out()
+        self.tail_out()
+        self.passes_in(UDP(sport=53, dport=BASE) / b"answer", 5000)
+
+
+class TheControllersFragmentWithoutAFirstOneIsDropped(_Fragments):
+    def runTest(self):
+        before = self.dropped(Drop.FRAGMENT)
+        self.packet_out(outward(TAIL, **self.later))
+        self.wait_for_drop(Drop.FRAGMENT, before)
+
+
+class FragmentsOfTwoTenantsAreKeptApart(_Fragments):
+    """Hosts of two organisations may have one address, and choose one identification."""
+
+    def runTest(self):
+        from scapy.layers.l2 import Dot1Q
+
+        from base import HOST, ROUTER, SERVER_IP, Side, fresh
+
+        self.add("port_zone", {"port": INSIDE, "vlan_id": 30}, "set_zone", zone=7,
+                 side=Side.INSIDE, mac=ROUTER, organisation=5)  # fmt: skip
+        self.add("source", {"zone": 7, "src_addr": "10.0.0.0/8"}, "accept_source")
+        self.head_out()
+        frame = Ether(src=HOST, dst=ROUTER) / Dot1Q(vlan=30)
+        packet = fresh(frame / IP(src="10.0.0.2", dst=SERVER_IP, **self.later) / TAIL)
+        self.expect_asked(Punt.FRAGMENT, packet)

@@ -22,6 +22,7 @@ from base import (
     outward,
     outward_translated,
 )
+from plain import BASE, PlainTest, until_over
 
 UNREACHABLE, TIME_EXCEEDED = {"type": 3, "code": 3}, {"type": 11, "code": 0}
 
@@ -141,3 +142,94 @@ class AboutALaterFragmentIsDropped(GatewayTest):
         self.add_session(17, 5000, 53)
         error = about(POOL_IP, SERVER_IP, b"no ports here", proto=17, frag=3)
         self.expect_drop(Drop.PROTOCOL, OUTSIDE, inward(error))
+
+
+class N5508_1_APlainQueryAndItsAnswer(PlainTest):
+    """By its identifier, which is kept by the switch as a port is."""
+
+    def runTest(self):
+        for kind, answer in ((8, 0), (13, 14)):
+            self.passes_out(ICMP(type=kind, id=77, seq=1) / b"query", BASE + 1)
+            self.passes_in(ICMP(type=answer, id=BASE + 1, seq=1) / b"query", 77)
+
+
+class N5508_1_AnUnaskedQueryFromOutsideIsFiltered(PlainTest):
+    def runTest(self):
+        self.passes_out(ICMP(type=8, id=77), BASE + 1)
+        stranger = inward(ICMP(type=8, id=BASE + 1), src="198.51.100.66")
+        self.expect_drop(Drop.FILTERED, OUTSIDE, stranger)
+        self.expect_drop(Drop.NO_MAPPING, OUTSIDE, inward(ICMP(type=8, id=BASE + 3)))
+
+
+class _PlainError(PlainTest, _Error):
+    """Errors about flows that are in the registers only."""
+
+
+class N5508_4_AboutPlainUdp(_PlainError):
+    def runTest(self):
+        self.passes_out(UDP(sport=5000, dport=53) / b"ask", BASE)
+        self.both_ways(
+            lambda n: UDP(sport=BASE if n == 40000 else n, dport=53) / b"ask",
+            lambda n: UDP(sport=53, dport=BASE if n == 40000 else n) / b"tell",
+        )
+
+
+class N5508_4_AboutPlainTcp(_PlainError):
+    def runTest(self):
+        self.passes_out(TCP(sport=5000, dport=80, flags="S"), BASE)
+
+        def cut(src, dst, **ports):
+            return about(src, dst, bytes(TCP(seq=7, **ports))[:8], proto=6)
+
+        self.send(OUTSIDE, inward(cut(POOL_IP, SERVER_IP, sport=BASE, dport=80)))
+        told = cut(CLIENT_IP, SERVER_IP, sport=5000, dport=80)
+        self.expect(INSIDE, inward_translated(told))
+
+
+class N5508_4_AboutAPlainPing(_PlainError):
+    def runTest(self):
+        self.passes_out(ICMP(type=8, id=5000) / b"ping", BASE)
+        error = about(POOL_IP, SERVER_IP, ICMP(type=8, id=BASE) / b"ping")
+        self.send(OUTSIDE, inward(error))
+        told = about(CLIENT_IP, SERVER_IP, ICMP(type=8, id=5000) / b"ping")
+        self.expect(INSIDE, inward_translated(told))
+
+
+class N5508_4_AboutAPlainFlowThatIsNotThereIsDropped(PlainTest):
+    def runTest(self):
+        self.passes_out(UDP(sport=5000, dport=53), BASE)
+        for outside_id, dport in ((BASE, 54), (BASE + 2, 53)):
+            error = about(POOL_IP, SERVER_IP, UDP(sport=outside_id, dport=dport))
+            self.expect_drop(Drop.NO_SESSION, OUTSIDE, inward(error))
+
+
+class N5508_6_AnErrorNeitherRefreshesNorEndsAFlow(PlainTest):
+    """N7857-7 too: what ends in an error refreshes nothing."""
+
+    def runTest(self):
+        ticks = 6
+        row = self.add_timer(ticks, proto=17)
+        self.passes_out(UDP(sport=5000, dport=53) / b"ask", BASE)
+        error = inward(about(POOL_IP, SERVER_IP, UDP(sport=BASE, dport=53) / b"ask"))
+        told = inward_translated(about(CLIENT_IP, SERVER_IP, UDP(sport=5000, dport=53) / b"ask"))
+        for _ in range(3):
+            self.send(OUTSIDE, error)
+            self.expect(INSIDE, told)
+        self.passes_in(UDP(sport=53, dport=BASE), 5000)
+        assert self.hits(row) == 2
+        until_over(ticks // 2)
+        self.send(OUTSIDE, error)
+        self.expect(INSIDE, told)
+        until_over(ticks // 2)
+        self.expect_drop(Drop.NO_SESSION, OUTSIDE, error)
+        self.expect_over(UDP(sport=53, dport=BASE))
+
+
+class N5508_6_AnErrorOpensNoClosedConnectionAndClosesNoOpenOne(PlainTest):
+    def runTest(self):
+        self.passes_out(TCP(sport=5000, dport=80, flags="S"), BASE)
+        part = bytes(TCP(sport=BASE, dport=80, flags="S"))[:8]
+        self.send(OUTSIDE, inward(about(POOL_IP, SERVER_IP, part, proto=6)))
+        part = bytes(TCP(sport=5000, dport=80, flags="S"))[:8]
+        self.expect(INSIDE, inward_translated(about(CLIENT_IP, SERVER_IP, part, proto=6)))
+        self.passes_in(TCP(sport=80, dport=BASE, flags="SA"), 5000)

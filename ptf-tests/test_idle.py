@@ -2,7 +2,7 @@
 
 import time
 
-from base import CLIENT_IP, INSIDE, OUTSIDE, SERVER_IP, UDP, GatewayTest, outward
+from base import CLIENT_IP, INSIDE, OUTSIDE, UDP, GatewayTest, outward
 from base import outward_translated as out
 
 TIMEOUT_NS = 600_000_000
@@ -28,14 +28,6 @@ class AnIdlePinholeIsTold(_Idle):
         pinhole = self.add("pinhole", match, "permit", priority=5, pinhole_id=7)
         self.age(pinhole)
         self.expect_idle(pinhole)
-
-
-class AnIdleFragmentIsTold(_Idle):
-    def runTest(self):
-        key = {"src_addr": CLIENT_IP, "dst_addr": SERVER_IP, "proto": 17, "ident": 1}
-        fragment = self.add("fragment", key, "set_ids", src_id=5000, dst_id=53)
-        self.age(fragment)
-        self.expect_idle(fragment)
 
 
 class TrafficKeepsASessionAlive(_Idle):

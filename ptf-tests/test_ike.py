@@ -34,10 +34,10 @@ class _SharedPort(GatewayTest):
         """Let a host use port 500 outside, for the exchange of this SPI."""
         inside = {"inside_addr": addr, "inside_id": IKE}
         self.add("map_out", {"proto": 17, **inside}, "set_outside", outside_addr=POOL_IP,
-                 outside_id=IKE)  # fmt: skip
+                 outside_id=IKE, managed=1)  # fmt: skip
         self.add("ike_in", {"outside_addr": POOL_IP, "initiator_spi": spi}, "set_inside",
                  inside_addr=addr, inside_id=IKE,
-                 filter_mode=FilterMode.ADDRESS_AND_PORT)  # fmt: skip
+                 filter_mode=FilterMode.ADDRESS_AND_PORT, managed=1)  # fmt: skip
         key = {"proto": 17, **inside, "remote_addr": SERVER_IP, "remote_id": IKE}
         self.add("session", key, "allow", alg_id=0, flags=0, watch_below=0)
 

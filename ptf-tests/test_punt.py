@@ -69,7 +69,7 @@ class EndpointIndependentFilterAsks(GatewayTest):
         self.add_mapping(17, 5000, 40000, filter_mode=FilterMode.ENDPOINT_INDEPENDENT)
         packet = inward(UDP(sport=53, dport=40000))
         self.send(OUTSIDE, packet)
-        self.expect_punt(Punt.NEW_FLOW, packet, port=OUTSIDE)
+        self.expect_punt(Punt.OVERFLOW, packet, port=OUTSIDE)
 
 
 class OnlyASynBegins(GatewayTest):

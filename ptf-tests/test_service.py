@@ -10,8 +10,10 @@ class _Service(GatewayTest):
         return self.add("alg_service", match, "bind_alg", priority=priority, alg_id=alg_id)
 
     def ask(self, packet, alg_id, port=INSIDE):
+        """Send what begins; without an ALG it is asked for its subscriber only."""
         self.send(port, packet)
-        self.expect_punt(Punt.NEW_FLOW, packet, port=port, alg_id=alg_id)
+        reason = Punt.NEW_FLOW if alg_id else Punt.SUBSCRIBER
+        self.expect_punt(reason, packet, port=port, alg_id=alg_id)
 
 
 class ARangeOfPorts(_Service):

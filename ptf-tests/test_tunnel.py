@@ -41,7 +41,7 @@ class _Tunnel(GatewayTest):
         self.add_mapping(proto, own_id, outside_id)
         self.add_session(proto, own_id, 0)
         self.add("map_out", {"proto": proto, "inside_addr": CLIENT_IP, "inside_id": 0},
-                 "set_outside", outside_addr=POOL_IP, outside_id=0)  # fmt: skip
+                 "set_outside", outside_addr=POOL_IP, outside_id=0, managed=1)  # fmt: skip
         self.add_session(proto, 0, peer_id)
 
 
@@ -116,7 +116,7 @@ class AnUnknownSpiIsAskedForWhereAnAlgWantsIt(GatewayTest):
         self.expect_drop(Drop.NO_MAPPING, OUTSIDE, packet)
         self.add("alg_service", {"proto": "50&&&0xff"}, "bind_alg", priority=1, alg_id=6)
         self.send(OUTSIDE, packet)
-        self.expect_punt(Punt.NEW_FLOW, packet, port=OUTSIDE, alg_id=6)
+        self.expect_punt(Punt.ESP, packet, port=OUTSIDE, alg_id=6)
         packet = outward(sealed(0x55556666), proto=ESP)
         self.send(INSIDE, packet)
         self.expect_punt(Punt.NEW_FLOW, packet, alg_id=6)

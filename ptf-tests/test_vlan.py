@@ -30,6 +30,7 @@ class _Vlan(GatewayTest):
         super().setUp()
         self.add("port_zone", {"port": INSIDE, "vlan_id": VLAN}, "set_zone", zone=3,
                  side=Side.INSIDE, mac=ROUTER)  # fmt: skip
+        self.add("source", {"zone": 3, "src_addr": "10.0.0.0/8"}, "accept_source")
         self.add_mapping(17, 5000, 40000)
         self.add_session(17, 5000, 53)
 
@@ -85,9 +86,9 @@ class ArpInAVlanIsPuntedWithItsTag(_Vlan):
         self.expect_punt(Punt.ARP, packet)
 
 
-class NewFlowInAVlanIsPuntedWithItsTag(_Vlan):
+class ANewSubscriberInAVlanIsPuntedWithItsTag(_Vlan):
     def runTest(self):
         packet = outward(UDP(sport=6000, dport=53))
         tagged = fresh(Ether(src=HOST, dst=ROUTER) / Dot1Q(vlan=VLAN) / packet[IP])
         self.send(INSIDE, tagged)
-        self.expect_punt(Punt.NEW_FLOW, tagged)
+        self.expect_punt(Punt.SUBSCRIBER, tagged)

@@ -36,7 +36,7 @@ class BroadcastIsForUs(GatewayTest):
         packet = outward(UDP(sport=1, dport=2))
         packet[Ether].dst = "ff:ff:ff:ff:ff:ff"
         self.send(INSIDE, packet)
-        self.expect_punt(Punt.NEW_FLOW, packet)
+        self.expect_punt(Punt.SUBSCRIBER, packet)
 
 
 class UnknownVlanHasNoZone(GatewayTest):

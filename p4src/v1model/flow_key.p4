@@ -4,20 +4,20 @@
 // forwards that fragment (lifetime.p4), and finds them here for the others.
 
 control FlowKey(in headers_t hdr, inout metadata_t meta) {
-    bit<184> fragment0;
-    bit<184> fragment1;
+    bit<192> fragment0;
+    bit<192> fragment1;
     bit<32>  fragment_index;
-    bit<88>  fragment_key;
+    bit<96>  fragment_key;
 
     @id(0x01000003)
     action find_fragment() {
         fragment_cell.read(fragment0, fragment_index);
         fragment_cell.read(fragment1, fragment_index + FRAGMENT_CELLS);
-        if (fragment0[183:96] == fragment_key && fragment0[31:0] >= meta.now) {
+        if (fragment0[191:96] == fragment_key && fragment0[31:0] >= meta.now) {
             meta.key.src_id = fragment0[95:64];
             meta.key.dst_id = fragment0[63:32];
             meta.has_ids = 1;
-        } else if (fragment1[183:96] == fragment_key && fragment1[31:0] >= meta.now) {
+        } else if (fragment1[191:96] == fragment_key && fragment1[31:0] >= meta.now) {
             meta.key.src_id = fragment1[95:64];
             meta.key.dst_id = fragment1[63:32];
             meta.has_ids = 1;
@@ -83,7 +83,7 @@ control FlowKey(in headers_t hdr, inout metadata_t meta) {
             meta.has_ids = 1;
         }
         if (hdr.ipv4.frag_offset != 0) {
-            fragment_key = FRAGMENT_KEY(hdr.ipv4);
+            fragment_key = FRAGMENT_KEY(meta.organisation, hdr.ipv4);
             hash(fragment_index, HashAlgorithm.crc32, 32w0, { fragment_key }, FRAGMENT_CELLS);
             find_fragment();
         } else if (meta.has_ids == 0 && hdr.ipv4.protocol != PROTO_GRE) {

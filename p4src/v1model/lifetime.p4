@@ -49,9 +49,9 @@ control Lifetime(inout headers_t hdr, inout metadata_t meta) {
     bit<1>  over;
     bit<1>  timed;
     bit<32> index;
-    bit<184> fragment0;
-    bit<184> fragment1;
-    bit<184> fragment;
+    bit<192> fragment0;
+    bit<192> fragment1;
+    bit<192> fragment;
 
     // --- slots ---
 
@@ -269,9 +269,9 @@ control Lifetime(inout headers_t hdr, inout metadata_t meta) {
     action learn_fragment() {
         fragment_cell.read(fragment0, index);
         fragment_cell.read(fragment1, index + FRAGMENT_CELLS);
-        if (fragment0[183:96] == FRAGMENT_KEY(hdr.ipv4) || fragment0[31:0] < meta.now) {
+        if (fragment0[191:96] == fragment[191:96] || fragment0[31:0] < meta.now) {
             fragment_cell.write(index, fragment);
-        } else if (fragment1[183:96] == FRAGMENT_KEY(hdr.ipv4) || fragment1[31:0] < meta.now) {
+        } else if (fragment1[191:96] == fragment[191:96] || fragment1[31:0] < meta.now) {
             fragment_cell.write(index + FRAGMENT_CELLS, fragment);
         }
     }
@@ -320,9 +320,11 @@ control Lifetime(inout headers_t hdr, inout metadata_t meta) {
         if (meta.kind != KIND_PUNT && meta.drop == DROP_NONE && meta.lost == 0
             && hdr.ipv4.more_fragments == 1 && hdr.ipv4.frag_offset == 0
             && meta.has_ids == 1) {
-            fragment = FRAGMENT_KEY(hdr.ipv4) ++ meta.key.src_id ++ meta.key.dst_id
+            // The realm that the datagram came from, though its mapping may lead into another.
+            bit<8> realm = meta.side == SIDE_INSIDE ? meta.organisation : 0;
+            fragment = FRAGMENT_KEY(realm, hdr.ipv4) ++ meta.key.src_id ++ meta.key.dst_id
                 ++ (meta.now + FRAGMENT_TICKS);
-            hash(index, HashAlgorithm.crc32, 32w0, { FRAGMENT_KEY(hdr.ipv4) }, FRAGMENT_CELLS);
+            hash(index, HashAlgorithm.crc32, 32w0, { fragment[191:96] }, FRAGMENT_CELLS);
             learn_fragment();
         }
     }

@@ -7,7 +7,8 @@
 //                subscriber (14): all of the key, so that no two flows share a cell
 // session_state  end (32, ticks), phase (8), what inside acknowledged last (32)
 //                Index: way, window of the subscriber, hash of the key.
-// fragment_cell  source, destination, protocol, identification (88), ids (32 + 32), end (32)
+// fragment_cell  organisation of the sender, source, destination, protocol, identification (96),
+//                ids (32 + 32), end (32)
 //
 // A cell is alive as long as its end is not before now. Whatever reads a cell and writes it
 // does so in one action, for BMv2 locks the arrays of an action while it runs; ingress
@@ -17,13 +18,14 @@
 #define SESSION_CELLS  (32w1 << SESSION_BITS)
 #define WINDOW_CELLS   (32w1 << WINDOW_BITS)
 #define FRAGMENT_CELLS (32w1 << FRAGMENT_BITS)
-#define FRAGMENT_KEY(ip) (ip.src_addr ++ ip.dst_addr ++ ip.protocol ++ ip.identification)
+#define FRAGMENT_KEY(realm, ip) \
+    (realm ++ ip.src_addr ++ ip.dst_addr ++ ip.protocol ++ ip.identification)
 
 @id(0x16000001) register<bit<48>>(3 * (1 << SLOT_BITS)) slot_cell;
 @id(0x16000002) register<bit<48>>(3 * (1 << SLOT_BITS)) slot_state;
 @id(0x16000003) register<bit<80>>(4 * (1 << SESSION_BITS)) session_cell;
 @id(0x16000004) register<bit<72>>(4 * (1 << SESSION_BITS)) session_state;
-@id(0x16000005) register<bit<184>>(2 * (1 << FRAGMENT_BITS)) fragment_cell;
+@id(0x16000005) register<bit<192>>(2 * (1 << FRAGMENT_BITS)) fragment_cell;
 
 // Every drop is counted here, by its reason.
 @id(0x12000002) counter((bit<32>)DROP_REASONS, CounterType.packets_and_bytes) drop_counter;
