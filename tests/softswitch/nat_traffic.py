@@ -273,8 +273,7 @@ class World:
         yield entry("policy", dst, "exempt", priority=10000)
         for port in PORTS:
             for organisation in (0, 1):
-                key = {"addr": (SENTINEL_NET + port, 32), "organisation": organisation}
-                yield entry("route", key, "via", 100 + port)
+                yield route(SENTINEL_NET + port, 32, 100 + port, organisation)
             yield entry("next_hop", {"next_hop": 100 + port}, "leave", port, 0, 1, 2, 1500)
 
     def _mapping_entries(self) -> Iterator[Any]:
@@ -327,8 +326,8 @@ class World:
             # Blocks of 64 ports, which are soon full.
             base, salt = 2048 + 64 * i, rng.randrange(1 << 16)
             yield entry("subscriber", key, "own_block", number, outside, base, 63, salt)
-            key = {"outside_addr": outside, "outside_id": (base, 26)}
-            yield entry("block", key, "held_by", number, inside, 0)
+            ports = {"outside_addr": outside, "outside_id": (base, 26)}
+            yield entry("block", ports, "held_by", number, inside, 0)
         for byte in range(256):
             for table in ("scramble_low", "scramble_high"):
                 yield entry(table, {"byte": byte}, "scramble", rng.randrange(1 << 16))
