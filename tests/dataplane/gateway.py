@@ -1,8 +1,12 @@
-"""The compiled program on the embedded switch, in process and with a clock of its own."""
+"""A gateway made of the compiled program: its entries, and what becomes of a packet.
+
+In process on the embedded switch here; `bmv2_walk` has one on BMv2.
+"""
 
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,30 +48,43 @@ class Packet(NamedTuple):
     target_port: int
 
 
-class Gateway:
+class Gateway(ABC):
     """A gateway of one inside and one outside port, whose plain flows are the switch's own."""
 
     def __init__(
         self,
-        variant: str,
         timers: Timers,
         filter_mode: FilterMode,
         low: tuple[int, ...],
         high: tuple[int, ...],
     ) -> None:
-        self._bench = Bench(message=program(variant))
-        self._start = self._bench.now
-        # The switch counts time from its first packet.
-        self._bench.receive(INSIDE, bytes(60))
         self._written: dict[Subscriber, list[Any]] = {}
         self._write(*self._base(timers))
         self._write(*(_scramble("low", i, v) for i, v in enumerate(low)))
         self._write(*(_scramble("high", i, v) for i, v in enumerate(high)))
-        gateway = self._bench.table_entry(
-            "gateway", "set_gateway", (timers.rest.to_bytes(4, "big"), bytes([filter_mode]))
-        )
-        gateway.is_default_action = True
-        self._write(update("MODIFY", table_entry=gateway))
+        gateway = entry("gateway", {}, "set_gateway", timers.rest, filter_mode)
+        gateway.type = p4r.Update.MODIFY
+        gateway.entity.table_entry.is_default_action = True
+        self._write(gateway)
+
+    @property
+    @abstractmethod
+    def tick(self) -> int:
+        """The time as the program sees it."""
+
+    @abstractmethod
+    def pass_ticks(self, ticks: int) -> None:
+        """Let time pass."""
+
+    @abstractmethod
+    def _write(self, *updates: Any) -> None: ...
+
+    @abstractmethod
+    def _read(self, entity: Any) -> list[Any]: ...
+
+    @abstractmethod
+    def _deliver(self, side: int, sent: bytes) -> tuple[list[tuple[int, bytes]], list[Punt]]:
+        """Send a frame into a port; the frames that come out, and why it is punted."""
 
     def _base(self, timers: Timers) -> list[Any]:
         closing = [(p, p) for p in (Phase.RESET, Phase.INSIDE_FIN | Phase.OUTSIDE_FIN)]
@@ -92,19 +109,6 @@ class Gateway:
                    phase=(Phase.RESET, Phase.RESET)),
         ]  # fmt: skip
 
-    def _write(self, *updates: Any) -> None:
-        codes = self._bench.controller.write(*updates)
-        assert not any(codes), codes
-
-    @property
-    def tick(self) -> int:
-        """The time as the program sees it."""
-        return (self._bench.now - self._start) // 1000 // (TICK // 1000) + 1
-
-    def pass_ticks(self, ticks: int) -> None:
-        """Let time pass."""
-        self._bench.now += ticks * TICK
-
     def add(self, sub: Subscriber) -> None:
         """Give a block to an inside address."""
         span = sub.block_size.bit_length() - 1
@@ -126,16 +130,41 @@ class Gateway:
     ) -> Packet | Punt | Drop | None:
         """What becomes of a packet: as it leaves, or why it does not."""
         before = self._drops()
-        sent = self._bench.receive(side, frame(packet, tcp))
-        (told,) = self._bench.controller.take("packet")[:1] or [None]
-        if told is not None:
-            return Punt(int.from_bytes(told.metadata[1].value, "big"))
+        sent, told = self._deliver(side, frame(packet, tcp))
+        if told:
+            return told[0]
         if sent:
             (out,) = sent
             assert out[0] == INSIDE + OUTSIDE - side
             return parse(out[1])
-        changed = [i for i, (a, b) in enumerate(zip(before, self._drops(), strict=True)) if a != b]
+        after = self._drops()
+        changed = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
         return Drop(changed[0]) if changed else None
+
+    def _drops(self) -> list[int]:
+        wanted = p4r.CounterEntry(counter_id=named("counters", "drop_counter").preamble.id)
+        found = self._read(p4r.Entity(counter_entry=wanted))
+        return [e.counter_entry.data.packet_count for e in found]
+
+
+class InProcess(Gateway):
+    """On the embedded switch, in process, with a clock that stands still unless told."""
+
+    def __init__(self, variant: str, *rest: Any) -> None:
+        self._bench = Bench(message=program(variant))
+        self._start = self._bench.now
+        # The switch counts time from its first packet.
+        self._bench.receive(INSIDE, bytes(60))
+        super().__init__(*rest)
+
+    @property
+    def tick(self) -> int:
+        """The time as the program sees it."""
+        return (self._bench.now - self._start) // 1000 // (TICK // 1000) + 1
+
+    def pass_ticks(self, ticks: int) -> None:
+        """Let time pass."""
+        self._bench.now += ticks * TICK
 
     def forget(self) -> None:
         """Take all blocks back and empty the registers."""
@@ -147,10 +176,17 @@ class Gateway:
             for index in range(store.size):
                 store.write(index, 0)
 
-    def _drops(self) -> list[int]:
-        wanted = p4r.CounterEntry(counter_id=named("counters", "drop_counter").preamble.id)
-        found = self._bench.controller.read(p4r.Entity(counter_entry=wanted))
-        return [e.counter_entry.data.packet_count for e in found]
+    def _write(self, *updates: Any) -> None:
+        codes = self._bench.controller.write(*updates)
+        assert not any(codes), codes
+
+    def _read(self, entity: Any) -> list[Any]:
+        return self._bench.controller.read(entity)
+
+    def _deliver(self, side: int, sent: bytes) -> tuple[list[tuple[int, bytes]], list[Punt]]:
+        out = self._bench.receive(side, sent)
+        told = self._bench.controller.take("packet")
+        return out, [Punt(int.from_bytes(p.metadata[1].value, "big")) for p in told]
 
 
 def _scramble(which: str, byte: int, value: int) -> Any:
