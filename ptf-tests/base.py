@@ -84,6 +84,8 @@ class GatewayTest(BaseTest):
         self.dataplane.flush()
         _connect()
         self._entries = []
+        # A clean-up is done even if setting up fails, and so spoils no other test.
+        self.addCleanup(self._remove_entries)
         self._drain()
         self.number = new_number()
         for port, side in ((INSIDE, Side.INSIDE), (OUTSIDE, Side.OUTSIDE)):
@@ -97,10 +99,9 @@ class GatewayTest(BaseTest):
             self.add("next_hop", {"next_hop": hop}, "leave", port=port, vlan_id=0,
                      src_mac=ROUTER, dst_mac=mac, mtu=MTU)  # fmt: skip
 
-    def tearDown(self):
+    def _remove_entries(self):
         for entry in reversed(self._entries):
             entry.delete()
-        super().tearDown()
 
     def _drain(self):
         for waiting in sh.client.stream_in_q.values():
@@ -108,7 +109,7 @@ class GatewayTest(BaseTest):
                 waiting.get_nowait()
 
     def add(self, table, match, action, priority=0, **parameters):
-        """Insert an entry that tearDown deletes; returns it.
+        """Insert an entry that is deleted after the test; returns it.
 
         Where nothing else is said, it is of organisation 0 and of the client's number.
         """
@@ -129,7 +130,7 @@ class GatewayTest(BaseTest):
         return entry
 
     def remove(self, entry):
-        """Delete an entry before tearDown would."""
+        """Delete an entry before the test is over."""
         self._entries.remove(entry)
         entry.delete()
 

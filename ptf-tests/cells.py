@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 from program import SESSION_BITS, SLOT_BITS, WINDOW_BITS
 
@@ -30,7 +30,8 @@ def slot_index(tag: int, way: int = 0) -> int:
 def session_key(proto: int, number: int, inside_id: int, remote_addr: str, remote_id: int) -> int:
     """What a cell of `session_cell` says: 80 bits."""
     whose = CLASSES[proto] << 14 | number
-    packed = struct.pack(">IHHH", int(ipaddress.IPv4Address(remote_addr)), remote_id, inside_id, whose)
+    address = int(ipaddress.IPv4Address(remote_addr))
+    packed = struct.pack(">IHHH", address, remote_id, inside_id, whose)
     return int.from_bytes(packed, "big")
 
 
@@ -48,7 +49,7 @@ def session_indices(key: int) -> list[int]:
     ]
 
 
-def same_indices(index: Callable[[int], int], bits: Iterator[int]) -> list[int]:
+def same_indices(index: Callable[[int], int], bits: Iterable[int]) -> list[int]:
     """What may be XORed to any input of a linear hash, in these bits, so that `index` stays."""
     origin = index(0)
     rows: list[tuple[int, int]] = []

@@ -65,11 +65,8 @@ class PlainTest(GatewayTest):
         super().setUp()
         self.add("pool", {"addr": f"{POOL_IP}/32"}, "in_pool")
         self.set_gateway()
+        self.addCleanup(self.set_gateway)
         self.block = self.subscribe(number=self.number)
-
-    def tearDown(self):
-        self.set_gateway()
-        super().tearDown()
 
     def set_gateway(self, rest=0, filter_mode=FilterMode.ADDRESS_AND_PORT):
         """How long freed ports rest (ticks), and the filter of the switch's mappings."""

@@ -96,14 +96,14 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def run_ptf(space: str, tests: list[str]) -> int:
-    """Run ptf in the namespace; its exit code."""
+def run_ptf(space: str, target: str, tests: list[str]) -> int:
+    """Run ptf in the namespace; its exit code. Tests are told the target's name."""
     ports = [word for n in PORTS for word in ("-i", f"{n}@ptf{n}")]
     ptf = shutil.which("ptf", path=str(Path(sys.executable).parent)) or "ptf"
     out = HERE / "out"
     out.mkdir(exist_ok=True)
     artifacts = ROOT / "p4src" / "artifacts" / "v1model"
-    parameters = f"grpc='{GRPC}';artifacts='{artifacts}'"
+    parameters = f"grpc='{GRPC}';artifacts='{artifacts}';target='{target}'"
     command = ["ip", "netns", "exec", space, sys.executable, ptf]
     command += ["--test-dir", str(HERE), *ports, "--test-params", parameters]
     command += ["--log-file", str(out / "ptf.log"), *tests]
@@ -146,7 +146,7 @@ def main() -> int:
         if not wait_until_served(space, switch):
             print(f"error: the switch did not start, see {log.name}", file=sys.stderr)
             return 1
-        return run_ptf(space, args.tests)
+        return run_ptf(space, args.target, args.tests)
     except subprocess.CalledProcessError as error:
         print(f"error: {' '.join(error.cmd)} failed", file=sys.stderr)
         return 1

@@ -2,15 +2,23 @@
 
 import itertools
 
+from scapy.layers.l2 import Dot1Q
+
 from base import (
+    CLIENT_IP,
+    HOST,
     INSIDE,
     IP,
     OUTSIDE,
+    ROUTER,
+    SERVER_IP,
     TCP,
     UDP,
     Drop,
     Ether,
     Punt,
+    Side,
+    fresh,
     inward,
     inward_translated,
     outward,
@@ -162,14 +170,10 @@ class FragmentsOfTwoTenantsAreKeptApart(_Fragments):
     """Hosts of two organisations may have one address, and choose one identification."""
 
     def runTest(self):
-        from scapy.layers.l2 import Dot1Q
-
-        from base import HOST, ROUTER, SERVER_IP, Side, fresh
-
         self.add("port_zone", {"port": INSIDE, "vlan_id": 30}, "set_zone", zone=7,
                  side=Side.INSIDE, mac=ROUTER, organisation=5)  # fmt: skip
         self.add("source", {"zone": 7, "src_addr": "10.0.0.0/8"}, "accept_source")
         self.head_out()
         frame = Ether(src=HOST, dst=ROUTER) / Dot1Q(vlan=30)
-        packet = fresh(frame / IP(src="10.0.0.2", dst=SERVER_IP, **self.later) / TAIL)
+        packet = fresh(frame / IP(src=CLIENT_IP, dst=SERVER_IP, **self.later) / TAIL)
         self.expect_asked(Punt.FRAGMENT, packet)

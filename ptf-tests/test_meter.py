@@ -34,16 +34,6 @@ ARP_REQUEST = Ether(src=HOST, dst="ff:ff:ff:ff:ff:ff", type=0x0806) / bytes(46)
 
 
 class _Meter(GatewayTest):
-    def setUp(self):
-        super().setUp()
-        self.meters = []
-
-    def tearDown(self):
-        for meter in self.meters:
-            meter.config = None
-            meter.modify()
-        super().tearDown()
-
     def limit(self, name, index):
         """Let a cell of a meter pass one packet a second."""
         meter = sh.MeterEntry(name)
@@ -51,7 +41,12 @@ class _Meter(GatewayTest):
         meter.cir, meter.cburst = 1, 1
         meter.pir, meter.pburst = 1, 1
         meter.modify()
-        self.meters.append(meter)
+        self.addCleanup(self.lift, meter)
+
+    def lift(self, meter):
+        """Let a cell of a meter pass everything again."""
+        meter.config = None
+        meter.modify()
 
     def flood(self, reason, drop, packets, port=INSIDE):
         """Send packets of one class; the controller gets a few, the others are counted."""

@@ -52,13 +52,13 @@ class _Tenants(PlainTest):
         l4.sport = outside_id
         self.expect(OUTSIDE, outward_translated(l4))
 
-    def tenant_gets(self, l4, inside_id):
+    def tenant_gets(self, l4, inside_id, **ip):
         """Send a packet of the server; it must reach this port of the tenant's host."""
-        self.send(OUTSIDE, inward(l4))
+        self.send(OUTSIDE, inward(l4, **ip))
         l4 = l4.copy()
         l4.dport = inside_id
         frame = Ether(src=ROUTER, dst=HOST) / Dot1Q(vlan=VLAN)
-        self.expect(INSIDE, fresh(frame / IP(src=SERVER_IP, dst=CLIENT_IP, ttl=63) / l4))
+        self.expect(INSIDE, fresh(frame / IP(src=SERVER_IP, dst=CLIENT_IP, ttl=63, **ip) / l4))
 
 
 def tagged(l4, **ip):
@@ -120,7 +120,8 @@ class EachHasItsOwnMappingsAndSessionsOfTables(_Tenants):
         for organisation, outside in ((0, 40000), (TENANT, 41000)):
             self.add("map_out", {"proto": 17, "inside_addr": CLIENT_IP, "inside_id": 5000,
                                  "organisation": organisation},
-                     "set_outside", outside_addr=POOL_IP, outside_id=outside, managed=1)  # fmt: skip
+                     "set_outside", outside_addr=POOL_IP, outside_id=outside,
+                     managed=1)  # fmt: skip
             self.add("map_in", {"proto": 17, "outside_addr": POOL_IP, "outside_id": outside},
                      "set_inside", inside_addr=CLIENT_IP, inside_id=5000, filter_mode=0,
                      managed=1, organisation=organisation)  # fmt: skip
@@ -155,6 +156,21 @@ class AConnectionsEndIsToldWithItsOrganisation(_Tenants):
         self.add("session", key, "allow", alg_id=0, flags=0, watch_below=0)
         self.tenant_gets(TCP(sport=80, dport=41000, flags="FA"), 5000)
         self.expect_digest(6, CLIENT_IP, 5000, SERVER_IP, 80, 0x11, 0, 0, TENANT)
+
+
+class FragmentsFromOutsideFollowToTheirTenant(_Tenants):
+    """The switch learns them in the realm that they come from, not in that they lead to."""
+
+    def runTest(self):
+        self.subscribe(organisation=TENANT, base=THEIR_BASE)
+        self.tenant_sends(UDP(sport=5000, dport=53), THEIR_BASE)
+        head = UDP(sport=53, dport=THEIR_BASE, len=40, chksum=0) / bytes(16)
+        self.tenant_gets(head, 5000, id=50000, flags="MF", proto=17)
+        later = {"id": 50000, "frag": 3, "proto": 17}
+        self.send(OUTSIDE, inward(b"tail of a datagram", **later))
+        frame = Ether(src=ROUTER, dst=HOST) / Dot1Q(vlan=VLAN)
+        packet = IP(src=SERVER_IP, dst=CLIENT_IP, ttl=63, **later) / b"tail of a datagram"
+        self.expect(INSIDE, fresh(frame / packet))
 
 
 class TwoOneToOneAddressesForOneInsideAddress(_Tenants):

@@ -20,7 +20,7 @@ class _Scramble(PlainTest):
             self.add("scramble_high", {"byte": PORT >> 8}, "scramble", value=high)
 
 
-class N6888_14_BothBytesAndTheSaltChooseThePort(_Scramble):
+class N6888_15_BothBytesAndTheSaltChooseThePort(_Scramble):
     def runTest(self):
         salt = 0x0130
         block = self.subscribe(base=16384, size=16384, salt=salt)

@@ -4,6 +4,7 @@ import ipaddress
 import itertools
 
 from base import (
+    INSIDE,
     OUTSIDE,
     SERVER_IP,
     TCP,
@@ -11,6 +12,8 @@ from base import (
     Drop,
     FilterMode,
     inward,
+    outward,
+    outward_translated,
 )
 from cells import same_indices, session_indices, session_key
 from plain import BASE, PlainTest, until_over
@@ -163,8 +166,6 @@ class ABurstForTheSameCellsLosesNoFlow(_Collision):
     """All four are claimed by one of the first four flows each, whatever the order."""
 
     def runTest(self):
-        from base import INSIDE, outward, outward_translated
-
         self.passes_out(UDP(sport=5000, dport=1), BASE)
         for address, port in self.peers[:4] * 5:
             self.send(INSIDE, outward(UDP(sport=5000, dport=port), dst=address))

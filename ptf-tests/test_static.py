@@ -129,5 +129,3 @@ class N4787_8_TheAddressFilterOfAForward(_Static):
         self.expect_drop(Drop.FILTERED, OUTSIDE, inward(UDP(sport=6000, dport=8080)))
         self.passes_out(UDP(sport=WEB, dport=6000), 8080)
         self.passes_in(UDP(sport=6001, dport=8080), WEB)
-
-

@@ -1,7 +1,6 @@
 """Tables win over registers, and an endpoint's slot goes on beneath its entries."""
 
 from base import (
-    INSIDE,
     OUTSIDE,
     TCP,
     UDP,
