@@ -38,7 +38,8 @@ def run(
     """
     gateway = _neighbour()
     command = ["trafgen", "--dev", _DEVICE, "--in", "-", "--cpus", "1", "--no-sock-mem"]
-    frame = f"{{ eth(da={gateway}, sa={_device('address')}), {upper} }}\n"
+    head = f"eth(da={gateway}, sa={_device('address')}, type=0x800)"
+    frame = f"{{ {head}, {upper} }}\n"
     before, idle = ask(receiver), packets("tx")
     # It sends from a child, which gets a signal only with the whole group.
     pace = [] if rate is None else ["--rate", f"{rate}pps"]

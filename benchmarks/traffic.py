@@ -97,46 +97,39 @@ def flow_flood(addr: str, count_port: int, seconds: float) -> dict[str, float]:
 
     The flows are of several inside addresses, as no NAT gives one host everything.
     """
-    first, _, last = _own(addr).rpartition(".")
-    sources = f"dinc({first}.{_GUESTS[0]}, {first}.{_GUESTS[1]})"
-    assert int(last) not in range(_GUESTS[0], _GUESTS[1] + 1)
     with _asked(addr, count_port) as asked:
         # The first packet of each address makes its entries.
-        known = _frames(sources, addr, "dinc(5000, 5000)", "dinc(6000, 6000)")
-        flood.run(asked, known, 0.2, rate=1000)
-        # Periods without a common divisor: 16 x 61 x 997 flows before one comes again.
-        new = _frames(sources, addr, "dinc(5000, 5060)", "dinc(7000, 7996)")
-        begun = flood.run(asked, new, seconds)
-        # Each of these has been sent in the time of the warm-up.
-        flood.run(asked, known, 0.5, rate=1000)
-        went_on = flood.run(asked, known, seconds)
+        flood.run(asked, _frames(addr, known=True), 0.5, rate=1000)
+        begun = flood.run(asked, _frames(addr, known=False), seconds)
+        went_on = flood.run(asked, _frames(addr, known=True), seconds)
     return {"new": begun["packets_per_second"], "known": went_on["packets_per_second"]}
 
 
 def busy_flows(addr: str, count_port: int, rate: int, seconds: float) -> dict[str, float]:
     """`rate` new flows a second, for who wants to be measured meanwhile."""
-    first, _, _ = _own(addr).rpartition(".")
-    sources = f"dinc({first}.{_GUESTS[0]}, {first}.{_GUESTS[1]})"
     with _asked(addr, count_port) as asked:
-        known = _frames(sources, addr, "dinc(5000, 5000)", "dinc(6000, 6000)")
-        flood.run(asked, known, 0.2, rate=1000)
-        new = _frames(sources, addr, "dinc(5000, 5060)", "dinc(8000, 8996)")
-        return flood.run(asked, new, seconds, rate=rate)
+        flood.run(asked, _frames(addr, known=True), 0.5, rate=1000)
+        return flood.run(asked, _frames(addr, known=False), seconds, rate=rate)
 
 
-_GUESTS = (64, 79)
-"""The last bytes of addresses that are no host's."""
+def _frames(addr: str, *, known: bool) -> str:
+    """Datagrams of 16 addresses that are no host's, each to a port of its own unless `known`.
 
-
-def _own(addr: str) -> str:
+    In bytes: trafgen counts bytes only. The periods of 16, 61 and 251 have no common
+    divisor, so that a flow comes again after 244976 others.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
         link.connect((addr, 9))
-        return str(link.getsockname()[0])
+        own = socket.inet_aton(link.getsockname()[0])
+    head = struct.pack("!BBHHHBB", 0x45, 0, 46, 0, 0, 64, socket.IPPROTO_UDP)
+    parts = [_bytes(head), "csumip(14, 33)", _bytes(own[:3]), "dinc(64, 79)"]
+    own_port, port = ("0", "0") if known else ("dinc(0, 60)", "dinc(0, 250)")
+    parts += [_bytes(socket.inet_aton(addr)), f"20, {own_port}, 27, {port}", _bytes(b"\0\x1a\0\0")]
+    return ", ".join([*parts, "fill(0, 18)"])
 
 
-def _frames(sources: str, addr: str, own_ports: str, ports: str) -> str:
-    head = f"ipv4(sa={sources}, da={addr}, ttl=64)"
-    return f"{head}, udp(sp={own_ports}, dp={ports}), fill(0, 18)"
+def _bytes(data: bytes) -> str:
+    return ", ".join(f"0x{byte:02x}" for byte in data)
 
 
 def first_packets(addr: str, port: int, count: int) -> dict[str, list[float]]:
@@ -274,9 +267,8 @@ def _raw_flood(
         # The first one makes the entry of the flow.
         raw.send(packet)
         time.sleep(0.5)
-        body = ", ".join(f"0x{byte:02x}" for byte in packet)
         head = f"ipv4(sa={raw.getsockname()[0]}, da={addr}, proto={proto}, ttl=64)"
-        return flood.run(asked, f"{head}, {body}", seconds)
+        return flood.run(asked, f"{head}, {_bytes(packet)}", seconds)
 
 
 @contextlib.contextmanager
