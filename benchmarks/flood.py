@@ -15,6 +15,7 @@ from pathlib import Path
 
 _DEVICE = "eth0"
 _START_SECONDS = 5.0
+_QUESTIONS = 5
 # Room for 128 frames that are under way. With the default, more frames wait in the
 # kernel than a socket may have, and trafgen ends when it is told so.
 _RING = "256KiB"
@@ -78,9 +79,14 @@ def run(
 
 
 def ask(receiver: socket.socket) -> int:
-    """How many packets have come to the receiver's interface."""
-    receiver.send(b"?")
-    return int(receiver.recv(64))
+    """How many packets have come to the receiver's interface; asks again if need be."""
+    for _ in range(_QUESTIONS):
+        receiver.send(b"?")
+        try:
+            return int(receiver.recv(64))
+        except TimeoutError:
+            continue
+    raise SystemExit("the receiver of the flood does not answer")
 
 
 def _neighbour() -> str:

@@ -288,6 +288,8 @@ def busy_ftp(_target: str, _seconds: float) -> Values:
             dialogue = traffic("inside1", "ftp-dialogue", SERVER, 21, 200)
         finally:
             said = flood.communicate(timeout=60)[0]
+    if flood.returncode:
+        raise UserError("busy-flows: see the traceback above")
     rates = json.loads(said)
     return {
         "busy": rates["packets_per_second"] / 1e3,

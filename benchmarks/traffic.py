@@ -276,7 +276,7 @@ def _asked(addr: str, port: int) -> Iterator[socket.socket]:
     """A socket to ask the other side's `rx_count` with, which has answered once."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
         asked.connect((addr, port))
-        asked.settimeout(5)
+        asked.settimeout(1)
         flood.ask(asked)
         yield asked
 
