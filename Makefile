@@ -65,7 +65,7 @@ clean: ## remove environments and caches
 # netifaces, which ptf needs, has no wheel for Python 3.11: gcc and the headers
 # compile it.
 PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp curl openssl nftables netsniff-ng \
-  tftpd-hpa tftp-hpa atftp pptpd pptp-linux \
+  tftpd-hpa tftp-hpa atftp pptpd pptp-linux coturn \
   sip-tester kamailio baresip-core \
   gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good ffmpeg \
   charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-standard-plugins

@@ -57,7 +57,7 @@ class Punt(IntEnum):
     TTL = 6
     MTU = 7
     NEIGHBOUR = 8
-    SUBSCRIBER = 9  # an inside address that has no subscriber entry
+    SUBSCRIBER = 9  # an inside address that has no block yet
     OVERFLOW = 10  # a plain flow that the registers cannot hold
     ESP = 11  # ESP from outside with an SPI that nobody knows
 

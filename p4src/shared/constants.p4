@@ -38,7 +38,7 @@ const punt_t PUNT_LOCAL     = 5;
 const punt_t PUNT_TTL       = 6;
 const punt_t PUNT_MTU       = 7;
 const punt_t PUNT_NEIGHBOUR = 8;
-const punt_t PUNT_SUBSCRIBER = 9;   // an inside address that has no subscriber entry
+const punt_t PUNT_SUBSCRIBER = 9;   // an inside address that has no block yet
 const punt_t PUNT_OVERFLOW  = 10;   // a plain flow that the registers cannot hold
 const punt_t PUNT_ESP       = 11;   // ESP from outside with an SPI that nobody knows
 #define PUNT_CLASSES 16

@@ -121,9 +121,10 @@ control Verdict(in headers_t hdr, inout metadata_t meta) {
                 : to_controller(PUNT_OVERFLOW);
             (_, SIDE_INSIDE, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, 1, 0, _)
                 : claim();
-            (_, SIDE_INSIDE, _, _, _, _, _, _, _, _, _, _, _, _, _, _, 1, _, _, _)
+            (_, SIDE_INSIDE, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, 1, _, _)
                 : to_controller(PUNT_OVERFLOW);
-            (_, SIDE_INSIDE, ORIGIN_WIRE, _, _, _, _, _, _, _, _, _, _, _, _, _, 0, _, _, _)
+            // An address that has no block yet.
+            (_, SIDE_INSIDE, ORIGIN_WIRE, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _)
                 : to_controller(PUNT_SUBSCRIBER);
         }
     }

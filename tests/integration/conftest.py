@@ -82,7 +82,7 @@ BMV2 = pytest.param(
 
 
 @contextmanager
-def up(target: str) -> Iterator[Lab]:
+def up(target: str, config: Path = CONFIG) -> Iterator[Lab]:
     """The lab `nat` with its controller on a target, while in the context."""
     patch = pytest.MonkeyPatch()
     patch.setenv("P4ALG_LAB_STATE", f"/run/p4alg/test-{os.getpid()}")
@@ -90,7 +90,7 @@ def up(target: str) -> Iterator[Lab]:
     patch.delenv("P4ALG_SOCKET", raising=False)
     runner.sweep()
     try:
-        runner.up(topology.read(topology.find("nat")), target, CONFIG)
+        runner.up(topology.read(topology.find("nat")), target, config)
         yield Lab()
     finally:
         runner.sweep()
