@@ -22,6 +22,7 @@ from p4alg.config.loader import Config
 from p4alg.daemon import server, store
 from p4alg.daemon.protocol import failure, success
 from p4alg.driver.capacity import overflow
+from p4alg.driver.gauges import meters
 from p4alg.driver.p4runtime.connection import connect
 from p4alg.driver.shell import Shell
 from p4alg.driver.target import Target, TargetError, shortcomings
@@ -53,7 +54,8 @@ async def run(config: Config) -> None:
     # finsy logs every failure at length. We report the failures that matter ourselves.
     logging.getLogger("finsy").setLevel(logging.CRITICAL + 1)
     try:
-        async with connect(config.switch.grpc, config.switch.device_id, shipped()) as target:
+        where = (config.switch.grpc, config.switch.device_id)
+        async with connect(*where, shipped(), meters(settings)) as target:
             app = App(config, engine, target)
             for problem in registry.catalogue().problems:
                 app.record(LogRecord(logging.WARNING, problem))

@@ -75,8 +75,8 @@ class Target(Protocol):
         """The reports of the switch, as streams to be read at the same time. Called once.
 
         There are always packets (`PacketIn`). Digests (`TcpEvent`, `PinholeHit`) and idle notices
-        (`SessionIdle`, `PinholeIdle`, `FragmentIdle`) depend on the capabilities. Order is kept
-        within a stream. An idle notice may be repeated until the entry is deleted.
+        (`SessionIdle`, `PinholeIdle`, `SubscriberIdle`, `BlockIdle`) depend on the capabilities.
+        Order is kept within a stream. An idle notice may be repeated until the entry is deleted.
         """
         ...
 

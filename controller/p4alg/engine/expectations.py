@@ -68,6 +68,11 @@ class Expectations:
         found = self._drop((key.proto, key.inside_addr, key.remote_addr, key.remote_id))
         return found if found is not None and found.expires > now else None
 
+    def has(self, key: FlowKey, now: float) -> bool:
+        """Whether flow `key` is expected."""
+        found = self._expected.get((key.proto, key.inside_addr, key.remote_addr, key.remote_id))
+        return found is not None and found.expires > now
+
     def get(self, number: int) -> Expectation | None:
         """An expectation by its number."""
         return next((e for e in self._expected.values() if e.number == number), None)

@@ -6,14 +6,14 @@ It writes, reads and reports, and decides nothing about traffic.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import finsy as fy
 from finsy.switch import SwitchEvent
 
-from p4alg.driver.gauges import DROPS, PUNTS
+from p4alg.driver.gauges import DROPS, PUNTS, Meter
 from p4alg.driver.p4runtime import codec, messages
 from p4alg.driver.p4runtime.errors import (
     BROKEN,
@@ -26,19 +26,21 @@ from p4alg.driver.p4runtime.errors import (
 from p4alg.driver.p4runtime.preparation import (
     DIGESTS,
     PINHOLE_HIT,
-    PUNT_METERS,
     TCP_EVENT,
+    meter_entry,
     promised,
 )
 from p4alg.driver.target import Capabilities, TargetError
 from p4alg.engine import events as ev
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.reconcile import EntryKey, entry_key
-from p4alg.engine.tables import Entry, Fragment, Op, PinholeEntry, Session, Update
+from p4alg.engine.tables import Block, Entry, Op, PinholeEntry, Session, Subscriber, Update
 
 # finsy drops messages when a reader queue is full. The punt meters of the program keep bursts
 # below this size.
 _QUEUE = 65536
+_CONFIGURED = 500
+"""The most meters that are set by one write."""
 
 _T = TypeVar("_T")
 
@@ -64,8 +66,9 @@ class P4RuntimeTarget:
         ):
             switch.ee.add_listener(event, lambda *_, reason=reason: self._lose(reason))
 
-    async def prepare(self) -> None:
+    async def prepare(self, meters: Sequence[Meter]) -> None:
         """Begin to listen, set up digests and meters, and note what the switch can do of that."""
+        entries = [meter_entry(meter) for meter in meters]
         self._events = [
             await self._listen(self._packets()),
             await self._listen(self._digests(TCP_EVENT)),
@@ -75,7 +78,7 @@ class P4RuntimeTarget:
         self._capabilities = replace(
             self._capabilities,
             digests=await self._configure(DIGESTS),
-            punt_meters=await self._configure(PUNT_METERS, exist=True),
+            punt_meters=await self._configure(entries, exist=True),
         )
 
     def close(self) -> None:
@@ -167,7 +170,7 @@ class P4RuntimeTarget:
             else:
                 self._pinhole_ids[key] = entry.pinhole_id
 
-    async def _configure(self, entities: Iterable[Any], exist: bool = False) -> bool:
+    async def _configure(self, entities: Sequence[Any], exist: bool = False) -> bool:
         """Insert entities, or modify those that always exist. False if the switch has no such."""
         try:
             if not exist:
@@ -178,7 +181,8 @@ class P4RuntimeTarget:
                     if is_unimplemented(error):
                         return False
                     # An earlier controller has inserted them; they are modified instead.
-            await self._switch.modify(entities)
+            for start in range(0, len(entities), _CONFIGURED):
+                await self._switch.modify(entities[start : start + _CONFIGURED])
         except fy.P4ClientError as error:
             if is_unimplemented(error):
                 return False
@@ -254,8 +258,11 @@ class P4RuntimeTarget:
         table, fields = key
         if table is Session:
             return ev.SessionIdle(fields)
-        if table is Fragment:
-            return ev.FragmentIdle(*fields)
+        if table is Subscriber:
+            return ev.SubscriberIdle(*fields)
+        if table is Block:
+            outside_addr, outside_id, _length = fields
+            return ev.BlockIdle(outside_addr, outside_id)
         pinhole_id = self._pinhole_ids.get(key)
         return None if pinhole_id is None else ev.PinholeIdle(pinhole_id)
 
@@ -264,14 +271,16 @@ class P4RuntimeTarget:
     async def counters(self) -> dict[str, int]:
         """See `Target`. `switch.unreadable` counts reports that could not be decoded."""
         found: dict[str, int] = {}
-        for name, kind, words in (
+        for array, kind, words in (
             ("punt_counter", "punts", PUNTS),
             ("drop_counter", "drops", DROPS),
+            ("punt_drop_counter", "drops", DROPS),
         ):
-            async for wire in self._read(fy.P4CounterEntry(name)):
+            async for wire in self._read(fy.P4CounterEntry(array)):
                 word = words.get(wire.index or 0)
                 if word is not None and wire.packet_count:
-                    found[f"switch.{kind}.{word}"] = wire.packet_count
+                    name = f"switch.{kind}.{word}"
+                    found[name] = found.get(name, 0) + wire.packet_count
         if self._unreadable:
             found["switch.unreadable"] = self._unreadable
         return found
