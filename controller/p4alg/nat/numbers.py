@@ -14,6 +14,8 @@ from __future__ import annotations
 import random
 import zlib
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import cache
 
 from p4alg.nat.resting import Resting
 from p4alg.undo import TrackedCounts, TrackedSet, UndoLog
@@ -65,6 +67,22 @@ class Cosets:
         return value
 
 
+@cache
+def _by_coset(size: int, slot_bits: int) -> tuple[Sequence[int], Mapping[int, Sequence[int]]]:
+    """The coset of each number with a block at port 0, and the numbers of each coset."""
+    cosets = Cosets(size, slot_bits)
+    coset_of = [0] * (HIGHEST + 1)
+    of_coset: defaultdict[int, list[int]] = defaultdict(list)
+    for number in range(1, HIGHEST + 1):
+        lowest = number & -number
+        if number == lowest:
+            coset_of[number] = cosets.reduced(tag(0, number, 0))
+        else:
+            coset_of[number] = coset_of[number ^ lowest] ^ coset_of[lowest]
+        of_coset[coset_of[number]].append(number)
+    return coset_of, of_coset
+
+
 class Numbers:
     """The numbers 1 to 16383: which are taken, and which coset holds how many blocks.
 
@@ -77,17 +95,10 @@ class Numbers:
         self._rng = rng
         self._cosets = Cosets(size, slot_bits)
         self._kinds = [self._cosets.reduced(tag(kind, 0, 0)) for kind in CLASSES]
+        self._coset_of, self._of_coset = _by_coset(size, slot_bits)
         self._taken: TrackedSet[int] = TrackedSet(log)
         self._resting: Resting[int] = Resting(rest, log)
         self._loads: TrackedCounts[int] = TrackedCounts(log)
-        self._coset_of = [0] * (HIGHEST + 1)
-        self._of_coset: defaultdict[int, list[int]] = defaultdict(list)
-        for number in range(1, HIGHEST + 1):
-            low = number & -number
-            rest_of = self._coset_of[number ^ low]
-            own = self._cosets.reduced(tag(0, low, 0)) if number == low else self._coset_of[low]
-            self._coset_of[number] = rest_of ^ own
-            self._of_coset[self._coset_of[number]].append(number)
 
     def take(self, base: int | None, now: float) -> int | None:
         """A number for a subscriber whose block begins at port `base`; None if all are taken.
@@ -136,7 +147,7 @@ class Numbers:
     def _load(self, coset: int) -> int:
         return sum(self._loads[coset ^ kind] for kind in self._kinds)
 
-    def _one_of(self, numbers: range | list[int]) -> int | None:
+    def _one_of(self, numbers: Sequence[int]) -> int | None:
         """A number that is free, at random."""
         start = self._rng.randrange(len(numbers))
         for at in range(len(numbers)):
