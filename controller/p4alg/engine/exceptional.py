@@ -103,9 +103,10 @@ class Exceptional:
         if packet.dont_fragment:
             self._error(event, packet, UNREACHABLE, _FRAGMENTATION_NEEDED, mtu)
             return
-        # The switch learns the ports from the first piece, which goes first.
+        # The switch learns the ports from the first piece, which goes first. It may be the
+        # first packet of a plain flow, too.
         for piece in fragment_ipv4(packet, mtu):
-            self._outbox.send(PacketOut(piece, event.port, hairpin=event.hairpin))
+            self._outbox.send(_once_more(event, piece))
 
     def unresolved(self, event: ev.PacketIn, packet: Ipv4) -> None:
         """Keep a packet until the MAC address of its next hop is known."""
@@ -120,8 +121,7 @@ class Exceptional:
         if hop is None:
             self.unreachable(event, packet)
             return
-        out = PacketOut(event.frame, event.port, hairpin=event.hairpin)
-        self._neighbours.resolve(hop[1], hop[0], out)
+        self._neighbours.resolve(hop[1], hop[0], _once_more(event, event.frame))
 
     def fragment(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
         """A fragment that is not the first, and of which the switch does not know the ports."""
@@ -163,3 +163,8 @@ class Exceptional:
             if inside is not None:
                 return inside
         return packet.dst
+
+
+def _once_more(event: ev.PacketIn, frame: bytes) -> PacketOut:
+    """A packet that the switch would have forwarded, for another try; it may begin a plain flow."""
+    return PacketOut(frame, event.port, hairpin=event.hairpin, begin=True)

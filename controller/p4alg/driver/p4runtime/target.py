@@ -39,6 +39,11 @@ from p4alg.engine.tables import Block, Entry, Op, PinholeEntry, Session, Subscri
 # finsy drops messages when a reader queue is full. The punt meters of the program keep bursts
 # below this size.
 _QUEUE = 65536
+_COUNTERS = (
+    ("punt_counter", "punts", PUNTS),
+    ("drop_counter", "drops", DROPS),
+)
+"""The arrays of counters: what they count, and the words for their indices."""
 _CONFIGURED = 500
 """The most meters that are set by one write."""
 
@@ -110,8 +115,10 @@ class P4RuntimeTarget:
         """See `Target`."""
         entries: list[Entry] = []
         try:
+            tables = self._switch.p4info.tables
             async for wire in self._read(fy.P4TableEntry()):
-                entry = codec.decode(wire)
+                # The entries of a constant table are a part of the program.
+                entry = None if tables[wire.table_id].is_const else codec.decode(wire)
                 if entry is not None:
                     entries.append(entry)
                     self._remember(Op.INSERT, entry)
@@ -271,11 +278,7 @@ class P4RuntimeTarget:
     async def counters(self) -> dict[str, int]:
         """See `Target`. `switch.unreadable` counts reports that could not be decoded."""
         found: dict[str, int] = {}
-        for array, kind, words in (
-            ("punt_counter", "punts", PUNTS),
-            ("drop_counter", "drops", DROPS),
-            ("punt_drop_counter", "drops", DROPS),
-        ):
+        for array, kind, words in _COUNTERS:
             async for wire in self._read(fy.P4CounterEntry(array)):
                 word = words.get(wire.index or 0)
                 if word is not None and wire.packet_count:
