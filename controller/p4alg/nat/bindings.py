@@ -445,6 +445,8 @@ class Bindings:
     ) -> Subscriber | None:
         """The subscriber of a host, if it has a block or can get one where it needs it."""
         is_free_to_move = inside_addr not in self._counts and outside_addr is None
+        if outside_addr is not None:
+            self._pool.pair(inside_addr, outside_addr)
         found = self.blocks.own(inside_addr, now, may_move=is_free_to_move)
         if found is None and outside_addr is not None:
             # A static mapping may lead to the host at an address that has no room for a block
