@@ -54,7 +54,7 @@ class Adoption:
         self._make_statics(now)
         kept = self._neighbour_entries(present, now)
         kept += self._subscribers.adopt(present, now)
-        self.subscribers = len(self._subscribers.blocks)
+        self.subscribers = len(self._subscribers)
         kept += self._subscribers.fix_static(now)
         bindings = self._bindings(present, now)
         sequences = {entry.flow: entry for entry in _of(present, t.Sequence)}
@@ -74,6 +74,8 @@ class Adoption:
             # Nothing of a start is undone, and a full switch has 200000 sessions.
             self._log.forget()
         for entry in _of(present, t.PinholeEntry):
+            if entry.inside_id is None:
+                continue  # of a flow that the former controller expected
             binding = bindings.get((entry.proto, entry.inside_addr, entry.inside_id))
             if binding is not None:
                 self._pinholes.adopt(entry, binding, now)

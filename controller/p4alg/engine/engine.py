@@ -100,7 +100,7 @@ class Engine:
         flows = self._flows = Flows(settings, mappings, outbox, counters, log)
         safety = Safety(limits, settings.denied_ports)
         pinholes = self._pinholes = Pinholes(limits, safety, flows, log)
-        expectations = self._expectations = Expectations(limits, safety, pinholes, log)
+        expectations = self._expectations = Expectations(limits, safety, pinholes, outbox, log)
         sessions = self._sessions = ControlSessions(settings, outbox, counters, faults, log)
         granting = Granting(limits, safety, mappings, pinholes, expectations, outbox, faults, log)
         tags = self._tags = Tags(mappings, outbox, log)
@@ -157,10 +157,11 @@ class Engine:
             case _:
                 if not self._attempt(event, lambda now: self._decide(event, now), now):
                     self._attempt(event, lambda now: self._leave_to_switch(event, now), now)
+        if not self._attempt(event, self._subscribers.report, now):
+            self._subscribers.blocks.changes.clear()
         return self._taken()
 
     def _taken(self) -> Sequence[Action]:
-        self._subscribers.report()
         self._log.forget()
         return self._outbox.take()
 

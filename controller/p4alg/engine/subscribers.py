@@ -79,6 +79,10 @@ class Subscribers:
         self._logged: TrackedDict[int, float] = TrackedDict(log)
         self.blocks = blocks
 
+    def __len__(self) -> int:
+        """How many hosts have a block."""
+        return len(self._present)
+
     # Looking up
 
     def number_of(self, inside_addr: int) -> int:
@@ -206,7 +210,7 @@ class Subscribers:
         """Give back the further blocks that nobody uses."""
         self.blocks.expire(now)
 
-    def report(self) -> None:
+    def report(self, _now: float) -> None:
         """Log the blocks that were taken and given back since the last report."""
         for number, change in list(self.blocks.changes.items()):
             del self.blocks.changes[number]

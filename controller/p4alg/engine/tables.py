@@ -323,13 +323,14 @@ class PinholeEntry(Entry):
     """`pinhole`: flows from outside that may begin although there is no session for them yet.
 
     The switch forwards a packet that matches and reports it. If `alg_id` is not 0, it punts the
-    packet instead, as it does with the first packet of any new flow, and the ALG reads it.
-    None for `remote_addr` or `remote_id` matches everything. The highest `priority` wins.
+    packet instead, as it does with the first packet of any new flow, and the ALG reads it; such a
+    packet may come from inside too. None for an id or `remote_addr` matches everything. The
+    highest `priority` wins.
     """
 
     proto: Annotated[int, Ternary(8)]
     inside_addr: Annotated[int, Ternary(32, IPV4)]
-    inside_id: Annotated[int, Ternary(32)]
+    inside_id: Annotated[int | None, Ternary(32)]
     remote_addr: Annotated[int | None, Ternary(32, IPV4)]
     remote_id: Annotated[int | None, Ternary(32)]
     pinhole_id: Annotated[int, Param(32)]

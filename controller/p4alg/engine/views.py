@@ -115,7 +115,7 @@ def _pinholes(context: Context) -> Rows:
             {
                 "id": pinhole.pinhole_id,
                 "proto": proto_name(entry.proto),
-                "inside": _end(entry.proto, entry.inside_addr, entry.inside_id),
+                "inside": _end(entry.proto, entry.inside_addr, entry.inside_id or 0),
                 "outside": str(pinhole.visible),
                 "remote": f"{remote}:{port}",
                 "alg": pinhole.alg,

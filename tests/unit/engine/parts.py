@@ -92,7 +92,9 @@ class Parts:
         self.flows = Flows(self.settings, self.mappings, self.outbox, self.counters, self.log)
         self.safety = Safety(self.settings.limits, self.settings.denied_ports)
         self.pinholes = Pinholes(self.settings.limits, self.safety, self.flows, self.log)
-        self.expectations = Expectations(self.settings.limits, self.safety, self.pinholes, self.log)
+        self.expectations = Expectations(
+            self.settings.limits, self.safety, self.pinholes, self.outbox, self.log
+        )
         self.sessions = ControlSessions(
             self.settings, self.outbox, self.counters, self.faults, self.log
         )
@@ -112,6 +114,12 @@ class Parts:
                         waiter.ended(reason, now)
             reason = None
         return done
+
+    def subscribe(self, inside: int = INSIDE, outside: int = POOL + 1) -> None:
+        """A host has a block at an outside address, and the switch knows it."""
+        self.bindings.pair(inside, outside)
+        assert self.subscribers.arrived(inside, 1, NOW, may_move=True) == ""
+        self.answer()
 
     def count(self, name: str) -> int:
         return self.counters.under("").get(name, 0)

@@ -121,7 +121,7 @@ class World:
             for key in list(bench.sessions()):
                 bench.event(ev.SessionIdle(key))
         bench.tick(1.0)
-        kinds = (t.Session, t.PinholeEntry, t.Sequence, t.IkeIn, t.Fragment)
+        kinds = (t.Session, t.PinholeEntry, t.Sequence, t.IkeIn)
         assert [entry for entry in bench.entries.values() if isinstance(entry, kinds)] == []
         assert [b for b in bench.engine._flows.mappings.bindings if b.kind.value != "static"] == []
         assert not bench.engine._expectations._expected

@@ -27,6 +27,7 @@ class Desk(Parts):
     def __init__(self, limits: Limits | None = None, denied: frozenset[int] = frozenset()) -> None:
         super().__init__(limits=limits or Limits(), denied_ports=denied)
         self.owner = owner()
+        self.subscribe()
 
     def request(self, port: int = PORT, by: Owner | None = None, **more: Any) -> Pinhole:
         asker = by or self.owner
