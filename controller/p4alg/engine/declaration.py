@@ -284,8 +284,9 @@ def _declaration(
     )
 
 
-def _no_key(_entry: Entry) -> None:
+def _no_key(_entry: Entry) -> tuple[()]:
     """The key of the one entry of a table without key."""
+    return ()
 
 
 def _actions(

@@ -140,9 +140,9 @@ class Subscribers:
         self._outbox.send(packet)
 
     def _is_unfair(self, port: int) -> bool:
-        total = self.blocks.total
+        total, free = self.blocks.total, self.blocks.free()
         has_share = self._behind[port] * self._ports >= total
-        return self._ports > 1 and has_share and self.blocks.free() * _KEPT <= total
+        return self._ports > 1 and has_share and 0 < free * _KEPT <= total
 
     def refused(self, inside_addr: int, reason: str, now: float) -> None:
         """Log that a host gets no block, once a minute (RFC 6888 REQ-11)."""

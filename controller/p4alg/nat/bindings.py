@@ -120,10 +120,9 @@ class Bindings:
         """How many bindings a host has that are not static."""
         return self._counts[inside_addr]
 
-    def subscribers(self) -> Iterator[tuple[int, int, int]]:
-        """Each host that has an outside address: host, outside address, number of bindings."""
-        for inside, outside in self._pool:
-            yield inside, outside, self._counts[inside]
+    def known_address_of(self, inside_addr: int) -> int | None:
+        """The outside address of a host, if it has one already."""
+        return self.blocks.known_address_of(inside_addr)
 
     def address_of(self, inside_addr: int) -> int | None:
         """The outside address of a host, chosen now if it has none; None without a pool."""
@@ -282,8 +281,7 @@ class Bindings:
         "not-in-pool" if its outside address is none that this controller uses, "in-use" if its
         port is in a block that the host does not have and cannot get.
         """
-        ours = outside_addr in self._pool or any(o == outside_addr for _, o in self._pool)
-        if not ours:
+        if not self._pool.uses(outside_addr):
             return Refused("not-in-pool")
         if kind is Kind.SHARED:
             return self.share(proto, inside_addr, inside_id, outside_addr, now)

@@ -195,11 +195,15 @@ class Blocks:
 
     def address_of(self, inside_addr: int) -> int | None:
         """The outside address of a host, chosen now if it has none; None without a pool."""
+        return self.known_address_of(inside_addr) or self.pool.address_of(inside_addr)
+
+    def known_address_of(self, inside_addr: int) -> int | None:
+        """The outside address of a host, if it has one already."""
         known = self._subscribers.get(inside_addr)
         if known is not None and known.own is not None:
             return known.own.outside_addr
         block = self._computed(inside_addr)
-        return self.pool.address_of(inside_addr) if block is None else block.outside_addr
+        return self.pool.known(inside_addr) if block is None else block.outside_addr
 
     def block_of(self, outside_addr: int, port: int) -> Block:
         """The block that a port is in. Below 1024 it is none that anybody gets."""
@@ -214,9 +218,10 @@ class Blocks:
         """How many blocks of the pools are free."""
         return self.total - sum(n for addr, n in self._unfree.items() if addr in self.pool)
 
-    def ports_in_use(self, block: Block) -> int:
-        """How many ports of a block bindings of the controller use, counted by protocol."""
-        return self._used[block]
+    def held_by(self, subscriber: Subscriber) -> list[Held]:
+        """The blocks of a subscriber: first that of the switch, then those of the controller."""
+        own = () if subscriber.own is None else (subscriber.own,)
+        return [self.layout.held(block) for block in (*own, *subscriber.further)]
 
     # Subscribers begin
 

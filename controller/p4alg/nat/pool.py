@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from p4alg.undo import TrackedCounts
 
@@ -28,19 +28,24 @@ class Pool:
         self._rng = rng
         self._pairs: OrderedDict[int, int] = OrderedDict()
         self._fixed: dict[int, int] = {}
+        self._fixed_addrs: set[int] = set()
         self._hosts: Counter[int] = Counter()
 
     def __contains__(self, addr: int) -> bool:
         return any(first <= addr < first + size for first, size in self._prefixes)
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Each host that has an outside address, with that address."""
-        yield from self._fixed.items()
-        yield from self._pairs.items()
+    def uses(self, addr: int) -> bool:
+        """Whether `addr` is of the pool, or was given to a host for good."""
+        return addr in self or addr in self._fixed_addrs
 
     def fix(self, inside_addr: int, outside_addr: int) -> None:
         """Give a host this address for good, e.g. because a static mapping leads to it."""
         self._fixed.setdefault(inside_addr, outside_addr)
+        self._fixed_addrs.add(outside_addr)
+
+    def known(self, inside_addr: int) -> int | None:
+        """The outside address of a host, if it has one."""
+        return self._fixed.get(inside_addr) or self._pairs.get(inside_addr)
 
     def address_of(self, inside_addr: int) -> int | None:
         """The outside address of a host; chosen now if it has none. None without a pool."""

@@ -33,7 +33,7 @@ ABLE = Capabilities(
 """What a `MemoryTarget` can do unless a test takes something away."""
 
 _DIGESTS = (ev.TcpEvent, ev.PinholeHit)
-_IDLE = (ev.SessionIdle, ev.PinholeIdle, ev.FragmentIdle)
+_IDLE = (ev.SessionIdle, ev.PinholeIdle, ev.SubscriberIdle, ev.BlockIdle)
 
 
 class MemoryTarget:
@@ -157,7 +157,8 @@ class MemoryTarget:
     def _objection(self, update: Update) -> str | None:
         entry, key = update.entry, entry_key(update.entry)
         declared = entry.declaration
-        if update.op is not Op.INSERT and key not in self.entries:
+        exists = key in self.entries or declared.is_default
+        if update.op is not Op.INSERT and not exists:
             return f"NOT_FOUND: no such entry in table {declared.table}"
         if update.op is Op.DELETE:
             return None
@@ -165,7 +166,7 @@ class MemoryTarget:
         if misfit is not None:
             return f"INVALID_ARGUMENT: table {declared.table}: {misfit}"
         if update.op is Op.INSERT:
-            if key in self.entries:
+            if exists:
                 return f"ALREADY_EXISTS: table {declared.table} has the entry"
             held = sum(type(other) is type(entry) for other in self.entries.values())
             if held >= self._sizes[declared.table]:

@@ -188,6 +188,12 @@ class Bench:
         self.tick(1000.0)
 
 
+def port_of(hole: t.PinholeEntry) -> int:
+    """The inside port that a pinhole leads to."""
+    assert hole.inside_id is not None
+    return hole.inside_id
+
+
 def segment(
     src: int,
     sport: int,

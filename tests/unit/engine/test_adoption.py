@@ -18,6 +18,7 @@ from tests.unit.engine.harness import (
     UDP,
     Bench,
     datagram,
+    port_of,
     segment,
     who_has,
 )
@@ -62,7 +63,7 @@ def test_an_adopted_pinhole_serves_its_flow_and_expires() -> None:
     before = busy()
     after = Bench(present=list(before.entries.values()))
     (hole,) = after.of(t.PinholeEntry)
-    after.event(ev.PinholeHit(FlowKey(TCP, INSIDE, hole.inside_id, REMOTE, 20), hole.pinhole_id))
+    after.event(ev.PinholeHit(FlowKey(TCP, INSIDE, port_of(hole), REMOTE, 20), hole.pinhole_id))
     assert after.of(t.PinholeEntry) == []
     again = Bench(present=list(before.entries.values()))
     again.tick(61.0)

@@ -36,7 +36,7 @@ def test_the_key_is_what_tells_entries_apart() -> None:
 
 def test_the_entry_of_a_table_without_key_is_the_default_entry() -> None:
     entry = t.Gateway(916, t.FilterMode.ADDRESS)
-    assert entry_key(entry) == (t.Gateway, None)
+    assert entry_key(entry) == (t.Gateway, ())
     assert entry.declaration.is_default
     assert not t.Local.declaration.is_default
 

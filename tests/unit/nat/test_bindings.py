@@ -280,11 +280,8 @@ def test_a_call_keeps_the_flag_above_its_identifier() -> None:
 
 @pytest.mark.parametrize("kind", ["allocate", "share", "claim", "pair", "adopt"])
 def test_N6888_4_no_kind_of_binding_goes_beyond_a_limit(kind: str) -> None:
-    for bounds, reason in (
-        ({"limit": 1}, "binding-limit"),
-        ({"per_subscriber": 1}, "subscriber-limit"),
-    ):
-        store = bindings(**bounds)
+    for limit, share, reason in ((1, 99, "binding-limit"), (99, 1, "subscriber-limit")):
+        store = bindings(limit=limit, per_subscriber=share)
         made(store.allocate(UDP, HOST, 5000, 0.0, outside_addr=POOL))
         refused = {
             "allocate": lambda s=store: s.allocate(TCP, HOST, 5000, 0.0),
@@ -301,11 +298,8 @@ def test_N6888_4_no_kind_of_binding_goes_beyond_a_limit(kind: str) -> None:
 
 @pytest.mark.parametrize("port", [4000, 4001])
 def test_N6888_4_there_must_be_room_for_both_of_a_pair(port: int) -> None:
-    for bounds, reason in (
-        ({"limit": 2}, "binding-limit"),
-        ({"per_subscriber": 2}, "subscriber-limit"),
-    ):
-        store = bindings(**bounds)
+    for limit, share, reason in ((2, 99, "binding-limit"), (99, 2, "subscriber-limit")):
+        store = bindings(limit=limit, per_subscriber=share)
         made(store.allocate(TCP, HOST, 5000, 0.0))
         refused = store.allocate_pair(UDP, HOST, port, 0.0, outside_addr=POOL)
         assert refused == Refused(reason)
@@ -367,11 +361,12 @@ def test_releasing_twice_changes_nothing() -> None:
     assert store.count_of(HOST) == 1
 
 
-def test_subscribers_are_the_hosts_that_have_an_address() -> None:
+def test_the_address_of_a_host_is_known_once_it_has_one() -> None:
     store = bindings()
+    assert store.known_address_of(HOST) is None
     addr = made(store.allocate(UDP, HOST, 5000, 0.0)).outside_addr
     store.pair(HOST + 1, POOL + 3)
-    assert sorted(store.subscribers()) == [(HOST, addr, 1), (HOST + 1, POOL + 3, 0)]
+    assert [store.known_address_of(HOST + n) for n in range(3)] == [addr, POOL + 3, None]
     assert store.address_of(HOST) == addr
 
 
@@ -405,7 +400,7 @@ def test_N6888_13_every_query_is_of_a_block(number: int) -> None:
 
 def test_N6888_13_what_does_not_fit_takes_further_blocks_up_to_the_share() -> None:
     store = bindings(layout=Layout(256, 3), prefix=30)
-    found = []
+    found: list[Binding] = []
     while not isinstance(one := store.allocate(UDP, HOST, 2000 + 2 * len(found), 0.0), Refused):
         found.append(one)
     assert one == Refused("pool-exhausted")

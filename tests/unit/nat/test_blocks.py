@@ -123,7 +123,7 @@ def test_a_further_block_goes_back_when_no_port_has_been_used_for_a_while() -> N
     store.expire(1000.0 + REST - 0.1)
     assert found.further == (more,)
     store.expire(1000.0 + REST)
-    assert found.further == ()
+    assert not found.further
     assert store.holder(addr, port) is None
     assert own(store) is found
 
@@ -318,9 +318,9 @@ def test_blocks_always_have_one_holder_and_shares_hold(
         held = [b for s in store for b in (s.own, *s.further) if b is not None]
         assert len(set(held)) == len(held)
         assert Block(POOL, 1) not in held
-        for one in set(held) - before:
-            computed_again = is_computed and one in {s.own for s in store}
-            assert computed_again or given_back.get(one, -1000.0) + REST <= now
+        for block_held in set(held) - before:
+            computed_again = is_computed and block_held in {s.own for s in store}
+            assert computed_again or given_back.get(block_held, -1000.0) + REST <= now
         given_back.update(dict.fromkeys(before - set(held), now))
         for one in store:
             assert len(one.further) + (one.own is not None) <= 3

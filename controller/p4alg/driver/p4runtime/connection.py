@@ -23,7 +23,7 @@ async def connect(
     address: str,
     device_id: int,
     artifacts: Artifacts,
-    meters: Sequence[Meter],
+    meters: Sequence[Meter] = (),
     timeout: float = 10.0,
 ) -> AsyncIterator[P4RuntimeTarget]:
     """Connect as primary, push the program unless the switch runs it already, and set `meters`.
