@@ -10,6 +10,7 @@ import sys
 import time
 from collections import deque
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -193,7 +194,17 @@ class App:
             raise UserError(f"nothing to show under '{what}'") from None
         if what == "counters" and isinstance(rows, dict):
             return {**rows, **await self._target.counters()}
+        if what == "subscribers" and isinstance(rows, list):
+            return await self._with_traffic(rows)
         return rows
+
+    async def _with_traffic(self, rows: list[dict[str, object]]) -> list[dict[str, object]]:
+        """Subscribers with the packets and bytes that the switch has counted for them."""
+        counted = {
+            format_addr(host): asdict(traffic)
+            for host, traffic in (await self._target.traffic()).items()
+        }
+        return [{**row, **counted.get(str(row["address"]), {})} for row in rows]
 
     def _set_enabled(self, name: str, enabled: bool) -> dict[str, Any]:
         try:

@@ -13,19 +13,19 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from operator import attrgetter
 
-from p4alg.driver.target import Capabilities, TargetError
+from p4alg.driver.target import Capabilities, TargetError, Traffic
 from p4alg.engine import events as ev
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.declaration import Form, MatchField, Parameter, declarations
 from p4alg.engine.reconcile import EntryKey, entry_key
-from p4alg.engine.tables import Entry, Op, Update
+from p4alg.engine.tables import Block, Entry, Op, Subscriber, Update
 
 ABLE = Capabilities(
     idle_timeouts=True,
     digests=True,
     punt_meters=True,
     counters=True,
-    direct_counters=False,
+    direct_counters=True,
     registers=False,
     update_outcomes=True,
     max_batch=100,
@@ -110,6 +110,12 @@ class MemoryTarget:
         """See `Target`: what the test put into `counted`."""
         await self._answer()
         return dict(self.counted) if self._capabilities.counters else {}
+
+    async def traffic(self) -> dict[int, Traffic]:
+        """See `Target`: nothing is forwarded, so nothing is counted."""
+        await self._answer()
+        hosts = [e.inside_addr for e in self.entries.values() if isinstance(e, Subscriber | Block)]
+        return {host: Traffic() for host in hosts} if self._capabilities.direct_counters else {}
 
     async def state(self) -> dict[str, object]:
         """See `Target`."""

@@ -8,6 +8,7 @@ from finsy.p4schema import P4IdleTimeoutBehavior
 from p4alg.driver.gauges import Meter
 from p4alg.driver.target import Capabilities
 from p4alg.engine.declaration import declarations
+from p4alg.engine.tables import Block, Subscriber
 
 TCP_EVENT, PINHOLE_HIT = "tcp_event_t", "pinhole_hit_t"
 _DIGEST_TIMEOUT_NS = 5_000_000
@@ -48,7 +49,10 @@ def promised(info: fy.P4Schema) -> Capabilities:
         digests=True,
         punt_meters=True,
         counters=True,
-        direct_counters=all(table.direct_counter is not None for table in info.tables),
+        direct_counters=all(
+            info.tables[kind.declaration.table].direct_counter is not None
+            for kind in (Subscriber, Block)
+        ),
         # The P4Runtime server of BMv2 gives no access to registers.
         registers=False,
         update_outcomes=True,

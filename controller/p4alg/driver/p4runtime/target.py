@@ -30,7 +30,7 @@ from p4alg.driver.p4runtime.preparation import (
     meter_entry,
     promised,
 )
-from p4alg.driver.target import Capabilities, TargetError
+from p4alg.driver.target import Capabilities, TargetError, Traffic
 from p4alg.engine import events as ev
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.reconcile import EntryKey, entry_key
@@ -286,6 +286,26 @@ class P4RuntimeTarget:
                     found[name] = found.get(name, 0) + wire.packet_count
         if self._unreadable:
             found["switch.unreadable"] = self._unreadable
+        return found
+
+    async def traffic(self) -> dict[int, Traffic]:
+        """See `Target`."""
+        found: dict[int, Traffic] = {}
+        if not self._capabilities.direct_counters:
+            return found
+        for kind in (Subscriber, Block):
+            asked = fy.P4TableEntry(kind.declaration.table, counter_data=fy.P4CounterData())
+            async for wire in self._read(asked):
+                entry, counted = codec.decode(wire), wire.counter_data
+                if not isinstance(entry, Subscriber | Block) or counted is None:
+                    continue
+                packets, size = counted.packet_count, counted.byte_count
+                known = found.get(entry.inside_addr, Traffic())
+                if kind is Subscriber:
+                    known = replace(known, packets_out=packets, bytes_out=size)
+                else:
+                    known = replace(known, packets_in=packets, bytes_in=size)
+                found[entry.inside_addr] = known
         return found
 
     async def state(self) -> dict[str, object]:
