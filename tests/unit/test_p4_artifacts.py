@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from p4alg import p4constants, protocols
-from p4alg.driver.gauges import DROPS, METERS, PUNTS
+from p4alg.driver.gauges import DROPS, PUNTS, meters
+from tests.unit.engine.harness import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "p4src"))
@@ -84,7 +85,10 @@ def test_ip_protocols_are_those_of_the_program() -> None:
 def test_every_punt_and_drop_has_its_place_and_its_word() -> None:
     assert max(p4constants.Punt) < p4constants.PUNT_CLASSES
     assert max(p4constants.Drop) < p4constants.DROP_REASONS
-    assert set(METERS) == set(PUNTS) == set(p4constants.Punt) - {p4constants.Punt.NONE}
+    assert set(PUNTS) == set(p4constants.Punt) - {p4constants.Punt.NONE}
+    of_sides = {m.index for m in meters(settings()) if m.array == "punt_meter"}
+    classes = p4constants.PUNT_CLASSES
+    assert of_sides == {side * classes + punt for side in (0, 1) for punt in PUNTS}
     assert DROPS[p4constants.Drop.NOT_FOR_US] == "not-for-us"
     assert set(DROPS) == set(p4constants.Drop) - {p4constants.Drop.NONE}
 

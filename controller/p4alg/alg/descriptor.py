@@ -15,7 +15,7 @@ from p4alg.alg.contract import TCP, UDP, DatagramAlg, SessionFacts, StreamAlg
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
 _OPTION = re.compile(r"[a-z][a-z0-9_]{0,39}")
-MAX_ID = 255
+MAX_ID = 254
 """An ALG's number in the data plane has 8 bits; 0 means none."""
 RESERVED_OPTIONS = ("enabled", "services")
 """Keys that every ALG has in the configuration."""
@@ -104,7 +104,7 @@ class Alg:
     control session: a `StreamAlg` where its protocol is TCP, a `DatagramAlg` where it
     is UDP. Of `protocols`, which have no ports, the packets that the switch does not
     know go to what `share` made, a `ProtocolAlg`. `alg_id` is its number in the data
-    plane, 1 to 255; 0 lets the registry choose one.
+    plane, 1 to 254; 0 lets the registry choose one.
     """
 
     name: str

@@ -45,10 +45,10 @@ _COLUMNS: dict[str, dict[str, str]] = {
     "subscribers": {
         "address": "SUBSCRIBER",
         "outside": "OUTSIDE",
+        "ports": "PORTS",
         "bindings": "BINDINGS",
         "sessions": "SESSIONS",
         "pinholes": "PINHOLES",
-        "controls": "CONTROLS",
     },
     "events": {"time": "TIME", "level": "LEVEL", "text": "EVENT"},
 }
@@ -99,7 +99,13 @@ def lines(what: str, result: Any) -> list[str]:
         titles = {column.title: column.title for column in view.columns}
         return render([{c.title: c.cell(row) for c in view.columns} for row in result], titles)
     rows: list[Row] = [
-        {**row, "what": _what(row), "short_state": str(row.get("state"))[:_STATE]} for row in result
+        {
+            **row,
+            "what": _what(row),
+            "short_state": str(row.get("state"))[:_STATE],
+            "ports": _ports(row),
+        }
+        for row in result
     ]
     return render(rows, _COLUMNS[what])
 
@@ -108,6 +114,14 @@ def _what(row: Row) -> str:
     """The ALG of a session, and the label that it gave the session."""
     alg, label = str(row.get("alg") or ""), str(row.get("label") or "")
     return label if label.startswith(alg) else f"{alg} {label}"
+
+
+def _ports(row: Row) -> str:
+    """The first block of a subscriber, and how many others it has."""
+    blocks = row.get("blocks")
+    if not isinstance(blocks, list) or not blocks:
+        return ""
+    return f"{blocks[0]} +{len(blocks) - 1}" if len(blocks) > 1 else str(blocks[0])
 
 
 def _switch(result: dict[str, Any]) -> list[str]:

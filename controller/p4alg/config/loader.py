@@ -77,6 +77,7 @@ def from_item(root: Item, algs: Algs | None = None) -> Config:
         address_forwards=nat.address_forwards,
         rules=(*read_rules(top.get("policy")), *nat.exemptions),
         filter_mode=nat.filter_mode,
+        blocks=nat.blocks,
         timers=read_timers(top.get("timers")),
         limits=read_limits(top.get("limits")),
         services=services,

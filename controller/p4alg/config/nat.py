@@ -1,4 +1,4 @@
-"""Reads the `nat` section: pools, filtering, static mappings, and exempt destinations."""
+"""Reads the `nat` section: pools, filtering, static mappings, exempt destinations, blocks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 from itertools import combinations
 
+from p4alg.config.blocks import read_blocks
 from p4alg.config.source import Item
 from p4alg.config.zones import network_of, prefix, zone_of
 from p4alg.engine.settings import (
     AddressForward,
+    BlockSettings,
     PortForward,
     Prefix,
     Rule,
@@ -37,6 +39,7 @@ class Nat:
 
     pools: tuple[Prefix, ...]
     filter_mode: FilterMode
+    blocks: BlockSettings
     forwards: tuple[PortForward, ...]
     address_forwards: tuple[AddressForward, ...]
     exemptions: tuple[Rule, ...]
@@ -44,7 +47,7 @@ class Nat:
 
 def read_nat(item: Item, zones: tuple[Zone, ...], routes: tuple[StaticRoute, ...]) -> Nat:
     """Read and check the section."""
-    keys = item.mapping(required=("pools",), optional=("filter", "static", "exempt"))
+    keys = item.mapping(required=("pools",), optional=("filter", "static", "exempt", "blocks"))
     pools = _pools(keys["pools"], zones)
     reader = _Statics(zones, routes, pools)
     entries = keys["static"].sequence() if "static" in keys else []
@@ -59,10 +62,12 @@ def read_nat(item: Item, zones: tuple[Zone, ...], routes: tuple[StaticRoute, ...
     exemptions: list[Rule] = []
     for entry in exempt:
         exemptions += _exemption(prefix(entry.network()))
+    forwards = tuple(reader.forwards.values())
     return Nat(
         pools,
         FILTERS[mode],
-        tuple(reader.forwards.values()),
+        read_blocks(keys.get("blocks"), keys["pools"], zones, routes, pools, forwards),
+        forwards,
         tuple(reader.pairs.values()),
         tuple(exemptions),
     )

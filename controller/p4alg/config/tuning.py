@@ -9,12 +9,16 @@ from p4alg.config.source import Item
 from p4alg.engine.settings import Limits, Timers
 
 _LONGEST = 7 * 86400.0
+_MOST_PER_SECOND = 1_000_000
 _CEILINGS = {
     # The sizes of the tables of the P4 program.
     "bindings": p4constants.SIZE_MAPPING,
     "bindings_per_subscriber": p4constants.SIZE_MAPPING,
     "sessions": p4constants.SIZE_SESSION,
     "sessions_per_subscriber": p4constants.SIZE_SESSION,
+    "subscribers": min(p4constants.SIZE_SUBSCRIBER, p4constants.SIZE_BLOCK),
+    "flows_per_second": _MOST_PER_SECOND,
+    "punts_per_source": _MOST_PER_SECOND,
     "pinholes": p4constants.SIZE_PINHOLE,
     "pinholes_per_subscriber": p4constants.SIZE_PINHOLE,
     "pinholes_per_control": p4constants.SIZE_PINHOLE,

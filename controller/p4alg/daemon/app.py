@@ -10,6 +10,7 @@ import sys
 import time
 from collections import deque
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from p4alg.config.loader import Config
 from p4alg.daemon import server, store
 from p4alg.daemon.protocol import failure, success
 from p4alg.driver.capacity import overflow
+from p4alg.driver.gauges import meters
 from p4alg.driver.p4runtime.connection import connect
 from p4alg.driver.shell import Shell
 from p4alg.driver.target import Target, TargetError, shortcomings
@@ -53,7 +55,8 @@ async def run(config: Config) -> None:
     # finsy logs every failure at length. We report the failures that matter ourselves.
     logging.getLogger("finsy").setLevel(logging.CRITICAL + 1)
     try:
-        async with connect(config.switch.grpc, config.switch.device_id, shipped()) as target:
+        where = (config.switch.grpc, config.switch.device_id)
+        async with connect(*where, shipped(), meters(settings)) as target:
             app = App(config, engine, target)
             for problem in registry.catalogue().problems:
                 app.record(LogRecord(logging.WARNING, problem))
@@ -191,7 +194,17 @@ class App:
             raise UserError(f"nothing to show under '{what}'") from None
         if what == "counters" and isinstance(rows, dict):
             return {**rows, **await self._target.counters()}
+        if what == "subscribers" and isinstance(rows, list):
+            return await self._with_traffic(rows)
         return rows
+
+    async def _with_traffic(self, rows: list[dict[str, object]]) -> list[dict[str, object]]:
+        """Subscribers with the packets and bytes that the switch has counted for them."""
+        counted = {
+            format_addr(host): asdict(traffic)
+            for host, traffic in (await self._target.traffic()).items()
+        }
+        return [{**row, **counted.get(str(row["address"]), {})} for row in rows]
 
     def _set_enabled(self, name: str, enabled: bool) -> dict[str, Any]:
         try:

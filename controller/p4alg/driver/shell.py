@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 
 from p4alg.driver.target import Target, TargetError
 from p4alg.engine import events as ev
-from p4alg.engine.actions import Action, LogRecord, PacketOut, TraceRecord, Transaction
+from p4alg.engine.actions import Action, LogRecord, PacketOut, Remind, TraceRecord, Transaction
 from p4alg.engine.tables import Op, Update
 
 TICK_SECONDS = 1.0
@@ -80,10 +80,17 @@ class Shell:
         for action in actions:
             if isinstance(action, LogRecord | TraceRecord):
                 self._record(action)
+            elif isinstance(action, Remind):
+                loop = asyncio.get_running_loop()
+                loop.call_later(action.seconds, self._remind)
             else:
                 self._pending.append(action)
         if self._pending:
             self._wake.set()
+
+    def _remind(self) -> None:
+        if not self._stopping:
+            self.submit(ev.Reminder())
 
     @property
     def unfinished(self) -> int:

@@ -32,13 +32,23 @@ class Capabilities:
     counters: bool
     """It counts punts and drops by reason."""
     direct_counters: bool
-    """It counts packets and bytes of each table entry."""
+    """It counts packets and bytes of each entry of `subscriber` and `block`."""
     registers: bool
     """The controller can read and write registers of the program. Nothing needs it so far."""
     update_outcomes: bool
     """If some updates of a write are refused, it makes the others, and tells which were refused."""
     max_batch: int
     """The most updates of one write; at least 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Packets and bytes of an inside host since it got its block, in each direction."""
+
+    packets_out: int = 0
+    bytes_out: int = 0
+    packets_in: int = 0
+    bytes_in: int = 0
 
 
 class Target(Protocol):
@@ -75,13 +85,20 @@ class Target(Protocol):
         """The reports of the switch, as streams to be read at the same time. Called once.
 
         There are always packets (`PacketIn`). Digests (`TcpEvent`, `PinholeHit`) and idle notices
-        (`SessionIdle`, `PinholeIdle`, `FragmentIdle`) depend on the capabilities. Order is kept
-        within a stream. An idle notice may be repeated until the entry is deleted.
+        (`SessionIdle`, `PinholeIdle`, `SubscriberIdle`, `BlockIdle`) depend on the capabilities.
+        Order is kept within a stream. An idle notice may be repeated until the entry is deleted.
         """
         ...
 
     async def counters(self) -> dict[str, int]:
         """Punts and drops by name, such as `switch.drops.filtered`; zeroes are left out."""
+        ...
+
+    async def traffic(self) -> dict[int, Traffic]:
+        """What each inside host with a block has sent and received, by its inside address.
+
+        Empty without `direct_counters`.
+        """
         ...
 
     async def state(self) -> dict[str, object]:

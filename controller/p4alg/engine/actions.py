@@ -17,7 +17,8 @@ class PacketOut:
     If `egress_port` is set, it leaves by that port as it is. Otherwise it goes through the
     pipeline as if it had arrived on `ingress_port`: it is translated and routed, but never
     punted again. With `sequence_is_final` the switch does not correct its TCP sequence
-    numbers, because that has been done. `hairpin` has the value of the packet-in.
+    numbers, because that has been done. `hairpin` has the value of the packet-in. With `begin` it
+    may begin a plain flow, as a packet that arrives may.
     """
 
     frame: bytes
@@ -25,6 +26,7 @@ class PacketOut:
     egress_port: int | None = None
     sequence_is_final: bool = False
     hairpin: bool = False
+    begin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +75,11 @@ class TraceRecord:
     reason: str = ""
 
 
-Action = PacketOut | Transaction | LogRecord | TraceRecord
+@dataclass(frozen=True, slots=True)
+class Remind:
+    """Give the engine a `Reminder` after so many seconds."""
+
+    seconds: float
+
+
+Action = PacketOut | Transaction | LogRecord | TraceRecord | Remind

@@ -83,7 +83,8 @@ class Admission:
                 return flow
             # Another host has a binding of that port which is not shared. The flow gets
             # another port, as any other flow does.
-        return self._flows.prepare(key, side, now, outside)
+        mapped = event.mapped_id if side is Side.INSIDE else 0
+        return self._flows.prepare(key, side, now, outside, mapped_id=mapped)
 
     def _keeps_port(self, event: ev.PacketIn, key: FlowKey, side: Side) -> bool:
         chosen = self._alg(event)

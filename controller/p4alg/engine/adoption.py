@@ -1,8 +1,8 @@
 """Takes over the entries of a switch that was in use before the controller started (rule 8).
 
-Mappings, sessions, pinholes, sequence corrections and neighbours that fit the settings are kept.
-Control sessions go on as plain NAT: nobody has followed their streams in the meantime, so no ALG
-can read them any more (G5).
+Subscribers, mappings, sessions, pinholes, sequence corrections and neighbours that fit the settings
+are kept. Control sessions go on as plain NAT: nobody has followed their streams in the meantime, so
+no ALG can read them any more (G5).
 """
 
 from __future__ import annotations
@@ -38,11 +38,13 @@ class Adoption:
         self._settings = settings
         self._flows = flows
         self._mappings = flows.mappings
+        self._subscribers = flows.mappings.subscribers
         self._pinholes = pinholes
         self._neighbours = neighbours
         self._log = log
         self._statics = {(f.proto, f.inside_addr, f.inside_port): f for f in settings.forwards}
         self.sessions = 0
+        self.subscribers = 0
 
     def keep(self, present: Sequence[t.Entry], now: float) -> list[t.Entry]:
         """Take over the entries that fit the settings. Returns them, as they are to be written.
@@ -51,6 +53,9 @@ class Adoption:
         """
         self._make_statics(now)
         kept = self._neighbour_entries(present, now)
+        kept += self._subscribers.adopt(present, now)
+        self.subscribers = len(self._subscribers)
+        kept += self._subscribers.fix_static(now)
         bindings = self._bindings(present, now)
         sequences = {entry.flow: entry for entry in _of(present, t.Sequence)}
         for session in _of(present, t.Session):
@@ -69,6 +74,8 @@ class Adoption:
             # Nothing of a start is undone, and a full switch has 200000 sessions.
             self._log.forget()
         for entry in _of(present, t.PinholeEntry):
+            if entry.inside_id is None:
+                continue  # of a flow that the former controller expected
             binding = bindings.get((entry.proto, entry.inside_addr, entry.inside_id))
             if binding is not None:
                 self._pinholes.adopt(entry, binding, now)
@@ -81,6 +88,7 @@ class Adoption:
                 kept += self._mappings.entries(binding)
             else:
                 self._mappings.drop_if_unused(binding, now)
+        self._subscribers.forget_bare(now)
         return kept
 
     def _make_statics(self, now: float) -> None:
@@ -113,7 +121,9 @@ class Adoption:
             )
             whole = back is not None and key[1:] == (back.inside_addr, back.inside_id)
             if key in found or not (whole or is_shared):
+                store.blocks.rest(out.subscriber, now)
                 continue
+            store.blocks.adopt(out.inside_addr, out.subscriber, None, None, now)
             outside = (out.outside_addr, out.outside_id)
             kind = Kind.SHARED if is_shared else Kind.DYNAMIC
             if back is not None and back.filter_mode is not self._settings.filter_mode:

@@ -118,12 +118,13 @@ ACTION, PREFIX_LENGTH = Role.ACTION, Role.PREFIX_LENGTH
 class Unless0:
     """The action depends on the parameter `name`: it is `otherwise` if that is 0, else `action`.
 
-    `action` has all parameters; `otherwise` has all but that one.
+    `action` has all parameters; `otherwise` has all but that one and those in `also`.
     """
 
     name: str
     action: str
     otherwise: str
+    also: tuple[str, ...] = ()
 
 
 # Parts of a declaration
@@ -213,6 +214,11 @@ class Declaration:
     idle_timeout: str
     """The path of the idle timeout; empty if entries do not age."""
 
+    @property
+    def is_default(self) -> bool:
+        """Whether the table has no key. Its one entry is the default entry, which always exists."""
+        return not self.key_fields
+
 
 class Entry:
     """An entry of a table. Each subclass is declared with the decorator `table`."""
@@ -271,11 +277,16 @@ def _declaration(
         matches=matches,
         actions=_actions(name, parameters, choice),
         choice=choice,
-        key=operator.attrgetter(*[n for n, _ in key]),
+        key=operator.attrgetter(*[n for n, _ in key]) if key else _no_key,
         key_fields=tuple(field for _, field in key),
         priority=roles[Role.PRIORITY].path if Role.PRIORITY in roles else "",
         idle_timeout=roles[Role.IDLE_TIMEOUT].path if Role.IDLE_TIMEOUT in roles else "",
     )
+
+
+def _no_key(_entry: Entry) -> tuple[()]:
+    """The key of the one entry of a table without key."""
+    return ()
 
 
 def _actions(
@@ -285,9 +296,10 @@ def _actions(
         return {choice: parameters}
     if isinstance(choice, RoleField):
         return {str(member.value): parameters for member in choice.type}  # type: ignore[attr-defined]
-    fewer = tuple(p for p in parameters if p.name != choice.name)
-    if len(fewer) == len(parameters):
-        raise TypeError(f"table {table_name}: no parameter {choice.name}")
+    missing = {choice.name, *choice.also}
+    fewer = tuple(p for p in parameters if p.name not in missing)
+    if len(fewer) + len(missing) != len(parameters):
+        raise TypeError(f"table {table_name}: no such parameters as {sorted(missing)}")
     return {choice.action: parameters, choice.otherwise: fewer}
 
 

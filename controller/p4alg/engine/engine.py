@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from p4alg import p4constants
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine import views
@@ -39,11 +41,16 @@ from p4alg.engine.outbox import Outbox
 from p4alg.engine.pinholes import Pinholes
 from p4alg.engine.reconcile import reconcile
 from p4alg.engine.safety import Safety
+from p4alg.engine.secret import secret
 from p4alg.engine.settings import Settings
+from p4alg.engine.subscribers import NO_BLOCK, Subscribers
 from p4alg.engine.switching import AlgSwitching, SetUpWritten
 from p4alg.engine.tables import FlowKey, Side
 from p4alg.engine.unported import Unported
 from p4alg.nat.bindings import Bindings
+from p4alg.nat.blocks import Blocks
+from p4alg.nat.pool import Pool
+from p4alg.nat.ports import in_blocks
 from p4alg.packet.errors import PacketError
 from p4alg.packet.ipv4 import Ipv4, parse_ipv4
 from p4alg.packet.tcp import ACK, FIN, RST, SYN, parse_tcp
@@ -51,30 +58,49 @@ from p4alg.protocols import ICMP, TCP, UDP
 from p4alg.undo import UndoLog
 
 
+def make_bindings(settings: Settings, rng: random.Random, log: UndoLog) -> Bindings:
+    """The bindings, addresses and blocks of a controller with these settings; all free yet."""
+    timers, limits = settings.timers, settings.limits
+    blocks = Blocks(
+        Pool([(prefix.addr, prefix.length) for prefix in settings.pools], rng),
+        settings.blocks.layout,
+        slot_bits=p4constants.SLOT_BITS,
+        rng=rng,
+        rest=timers.port_rest,
+        number_rest=timers.longest + timers.port_rest,
+        limit=limits.subscribers,
+        log=log,
+    )
+    return Bindings(
+        blocks,
+        rng=rng,
+        port_rest=timers.port_rest,
+        limit=limits.bindings,
+        per_subscriber=limits.bindings_per_subscriber,
+        log=log,
+    )
+
+
 class Engine:
     """Makes all decisions of the controller."""
 
     def __init__(self, settings: Settings, rng: random.Random) -> None:
         self._settings = settings
+        self._rng = rng
         log = self._log = UndoLog()
         counters = self._counters = Counters()
         outbox = self._outbox = Outbox(log)
         faults = self._faults = Faults(outbox, counters)
         self._switching = AlgSwitching(settings, outbox, counters)
         algs, limits = self._switching.algs, settings.limits
-        bindings = Bindings(
-            [(prefix.addr, prefix.length) for prefix in settings.pools],
-            rng=rng,
-            port_rest=settings.timers.port_rest,
-            limit=limits.bindings,
-            per_subscriber=limits.bindings_per_subscriber,
-            log=log,
-        )
-        mappings = Mappings(settings, bindings, outbox)
+        bindings = make_bindings(settings, rng, log)
+        subscribers = Subscribers(settings, bindings.blocks, outbox, counters, log)
+        self._subscribers = subscribers
+        mappings = Mappings(settings, bindings, subscribers, outbox)
         flows = self._flows = Flows(settings, mappings, outbox, counters, log)
         safety = Safety(limits, settings.denied_ports)
         pinholes = self._pinholes = Pinholes(limits, safety, flows, log)
-        expectations = self._expectations = Expectations(limits, safety, pinholes, log)
+        expectations = self._expectations = Expectations(limits, safety, pinholes, outbox, log)
         sessions = self._sessions = ControlSessions(settings, outbox, counters, faults, log)
         granting = Granting(limits, safety, mappings, pinholes, expectations, outbox, faults, log)
         tags = self._tags = Tags(mappings, outbox, log)
@@ -88,7 +114,7 @@ class Engine:
         network = Network(settings)
         sighting = self._sighting = Sighting(network, flows)
         self._neighbours = Neighbours(settings, network, outbox, counters, log)
-        self._fragments = Fragments(settings.timers.fragment, outbox, counters, log)
+        self._fragments = Fragments(outbox, counters, log)
         self._exceptional = Exceptional(
             network, sighting, flows, sessions, self._fragments, self._neighbours
         )
@@ -99,15 +125,17 @@ class Engine:
         """Take over entries of the switch (`present`), and write what differs from the settings."""
         parts = (self._settings, self._flows, self._pinholes, self._neighbours)
         adoption = Adoption(*parts, self._log)
-        wanted = [*base_entries(self._settings), *self._switching.entries()]
         kept = adoption.keep(present, now)
+        base = base_entries(self._settings, self._subscribers.number_of)
+        wanted = [*base, *secret(present, self._rng), *self._switching.entries()]
         kept += self._tags.adopt(present)
         self._unported.adopt(now)
         updates = reconcile([*wanted, *kept], present)
-        if adoption.sessions:
+        if adoption.sessions or adoption.subscribers:
             self._outbox.log(
                 logging.INFO,
-                f"adopted {adoption.sessions} sessions and {len(self._pinholes)} pinholes",
+                f"adopted {adoption.subscribers} subscribers, {adoption.sessions} sessions and "
+                f"{len(self._pinholes)} pinholes",
             )
         self._outbox.write_all(updates, SetUpWritten(self._outbox, self._counters))
         return self._taken()
@@ -129,6 +157,8 @@ class Engine:
             case _:
                 if not self._attempt(event, lambda now: self._decide(event, now), now):
                     self._attempt(event, lambda now: self._leave_to_switch(event, now), now)
+        if not self._attempt(event, self._subscribers.report, now):
+            self._subscribers.blocks.changes.clear()
         return self._taken()
 
     def _taken(self) -> Sequence[Action]:
@@ -243,8 +273,14 @@ class Engine:
                     self._flow_gone(flow, now)
             case ev.PinholeIdle():
                 self._pinholes.idle(event.pinhole_id, now)
-            case ev.FragmentIdle():
-                self._fragments.expire(now)
+            case ev.SubscriberIdle():
+                self._subscribers.idle(event.inside_addr, Side.INSIDE, now, self._is_used)
+            case ev.BlockIdle():
+                host = self._subscribers.inside_of(event.outside_addr, event.outside_id)
+                if host is not None:
+                    self._subscribers.idle(host, Side.OUTSIDE, now, self._is_used)
+            case ev.Reminder():
+                self._fragments.retry(now)
 
     def _timed(self) -> list[Callable[[float], None]]:
         """What is done at each tick. If one of these raises, the others are done all the same."""
@@ -255,14 +291,23 @@ class Engine:
             self._expectations.expire,
             self._unported.tick,
             lambda _now: self._tags.tick(self._sessions.all()),
-            self._fragments.expire,
+            self._fragments.retry,
             self._exceptional.tick,
+            self._subscribers.expire,
         ]
 
     def _expire_shared(self, now: float) -> None:
         for name in self._sessions.shared:
             for number in self._sessions.expired(name, now):
                 self._pinholes.end(number, now)
+
+    def _is_used(self, inside_addr: int) -> bool:
+        """Whether the controller has anything of a host that lives on."""
+        return bool(
+            self._flows.count_of(inside_addr)
+            or self._pinholes.count_of(inside_addr)
+            or self._flows.mappings.bindings.count_of(inside_addr)
+        )
 
     def _flow_gone(self, flow: Flow, now: float) -> None:
         self._pinholes.flow_gone(flow)
@@ -290,8 +335,10 @@ class Engine:
         try:
             packet = parse_ipv4(event.frame)
             match event.reason:
-                case ev.Reason.NEW_FLOW:
+                case ev.Reason.NEW_FLOW | ev.Reason.ESP:
                     self._new_flow(event, packet, now)
+                case ev.Reason.SUBSCRIBER | ev.Reason.OVERFLOW:
+                    self._not_mapped(event, packet, now)
                 case ev.Reason.ALG:
                     self._control_packet(event, packet, now)
                 case ev.Reason.FRAGMENT:
@@ -301,11 +348,42 @@ class Engine:
                 case ev.Reason.TTL:
                     self._exceptional.expired(event, packet)
                 case ev.Reason.MTU:
-                    self._exceptional.too_big(event, packet, now)
+                    self._exceptional.too_big(event, packet)
                 case ev.Reason.NEIGHBOUR:
                     self._exceptional.unresolved(event, packet)
         except PacketError:
             self._counters.count("packets.malformed")
+
+    def _not_mapped(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
+        """A plain flow begins that the switch cannot set up by itself.
+
+        Either its host has no block yet, or the flow does not fit: no cell is free, the inside
+        port is below 1024, or the mapping is one of the controller's.
+        """
+        side = self._sighting.side(event, packet)
+        host = packet.src
+        if side is Side.OUTSIDE or not self._subscribers.may_have_block(host):
+            self._new_flow(event, packet, now)
+            return
+        has_block = self._subscribers.has_block(host)
+        reason = self._subscribers.arrived(host, event.port, now, may_move=not self._is_used(host))
+        key = self._sighting.key(side, packet)
+        if reason:
+            self._flows.refused(reason)
+            self._exceptional.unreachable(event, packet)
+        elif has_block and event.reason is ev.Reason.OVERFLOW:
+            self._new_flow(event, packet, now)
+        elif key is not None and self._is_plain(key, now):
+            out = PacketOut(event.frame, event.port, begin=True)
+            self._subscribers.send_on(host, out)
+        else:
+            self._new_flow(event, packet, now)
+
+    def _is_plain(self, key: FlowKey, now: float) -> bool:
+        """Whether the switch sets a flow from inside up by itself, once its host has a block."""
+        known = self._flows.mappings.bindings.outbound(key.proto, key.inside_addr, key.inside_id)
+        fits = key.proto in (TCP, UDP, ICMP) and in_blocks(key.proto, key.inside_id)
+        return fits and known is None and not self._expectations.has(key, now)
 
     def _new_flow(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
         side = self._sighting.side(event, packet)
@@ -318,12 +396,31 @@ class Engine:
             self._counters.count("nat.refused.protocol")
         elif key in self._flows:
             # The flow is being written. This packet leaves after its entries, as the first does.
-            self._in_flow(event, key, side, now)
-        elif self._admission.first_packet(event, key, side, now) is not None:
-            self._exceptional.unreachable(event, packet)
+            self._in_flow(event, packet, key, side, now)
+        else:
+            self._begin(event, packet, key, side, now)
 
-    def _in_flow(self, event: ev.PacketIn, key: FlowKey | None, side: Side, now: float) -> None:
+    def _begin(
+        self, event: ev.PacketIn, packet: Ipv4, key: FlowKey, side: Side, now: float
+    ) -> None:
+        # A fragment may not be the whole message, so that no ALG can read it (G7).
+        as_plain = replace(event, alg_id=0) if packet.is_fragment else event
+        refused = self._admission.first_packet(as_plain, key, side, now)
+        if refused is not None:
+            if refused.reason == NO_BLOCK:
+                self._subscribers.refused(key.inside_addr, refused.reason, now)
+            self._exceptional.unreachable(event, packet)
+        elif packet.is_fragment:
+            self._counters.count("fragments.unread")
+            self._fragments.first(packet)
+
+    def _in_flow(
+        self, event: ev.PacketIn, packet: Ipv4, key: FlowKey | None, side: Side, now: float
+    ) -> None:
         """Give a packet of a known flow to the ALG that reads it; without one, send it on."""
+        if packet.is_fragment:
+            self._exceptional.first_fragment(event, packet)
+            return
         session, data = self._sessions.get(key), self._data_flows.get(key)
         if session is not None:
             self._carrier.packet(session, side, event.port, event.frame, now)
@@ -336,8 +433,8 @@ class Engine:
         side = self._sighting.side(event, packet)
         key = self._sighting.key(side, packet)
         session = self._sessions.get(key)
-        if session is None or packet.proto != TCP:
-            self._in_flow(event, key, side, now)
+        if session is None or packet.proto != TCP or packet.is_fragment:
+            self._in_flow(event, packet, key, side, now)
             return
         flow, flags = session.flow, parse_tcp(packet).flags
         begins = flags & (SYN | ACK) == SYN and side is flow.opened_by

@@ -17,6 +17,8 @@ class PacketIn:
 
     `hairpin` is set on a packet from an inside host to one of our outside addresses. The switch
     has already translated its source, and from then on it is treated as a packet from outside.
+    `mapped_id` is the outside port that the switch itself has given to the endpoint which sent
+    the packet; 0 if it has not.
     """
 
     port: int
@@ -24,6 +26,7 @@ class PacketIn:
     alg_id: int
     hairpin: bool
     frame: bytes
+    mapped_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,22 @@ class PinholeIdle:
 
 
 @dataclass(frozen=True, slots=True)
-class FragmentIdle:
-    """The entry of a fragmented datagram went unused; the fields are the key of the entry."""
+class SubscriberIdle:
+    """No packet came from an inside host for the idle timeout of its entry. Repeated."""
 
-    src_addr: int
-    dst_addr: int
-    proto: int
-    ident: int
+    inside_addr: int
+    organisation: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockIdle:
+    """No packet came to a block of outside ports for its idle timeout. Repeated.
+
+    `outside_id` is the first port of the block.
+    """
+
+    outside_addr: int
+    outside_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,26 +109,35 @@ class Tick:
     """Time has passed. The driver sends this about once a second."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reminder:
+    """The time of a `Remind` has come."""
+
+
 Event = (
     PacketIn
     | TcpEvent
     | PinholeHit
     | SessionIdle
     | PinholeIdle
-    | FragmentIdle
+    | SubscriberIdle
+    | BlockIdle
     | TransactionDone
     | TransactionFailed
     | Tick
+    | Reminder
 )
 
 __all__ = [
+    "BlockIdle",
     "Event",
-    "FragmentIdle",
     "PacketIn",
     "PinholeHit",
     "PinholeIdle",
     "Reason",
+    "Reminder",
     "SessionIdle",
+    "SubscriberIdle",
     "TcpEvent",
     "Tick",
     "TransactionDone",

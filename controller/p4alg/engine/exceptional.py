@@ -15,7 +15,6 @@ from p4alg.engine.fragments import Fragments
 from p4alg.engine.neighbours import Neighbours
 from p4alg.engine.network import Network
 from p4alg.engine.tables import FlowKey, Side
-from p4alg.nat.bindings import Refused
 from p4alg.packet.icmp import (
     ECHO_REQUEST,
     TIME_EXCEEDED,
@@ -92,7 +91,7 @@ class Exceptional:
         """Report to the sender that a packet cannot be delivered (RFC 6888 REQ-11)."""
         self._error(event, packet, UNREACHABLE, _HOST_UNREACHABLE)
 
-    def too_big(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
+    def too_big(self, event: ev.PacketIn, packet: Ipv4) -> None:
         """A packet is longer than the MTU of the network it leaves by.
 
         It is cut into fragments. If that is forbidden in its header, the sender is told the MTU.
@@ -104,16 +103,10 @@ class Exceptional:
         if packet.dont_fragment:
             self._error(event, packet, UNREACHABLE, _FRAGMENTATION_NEEDED, mtu)
             return
-        ids = transport_ids(packet)
-        if ids is None:
-            self._counters.count("fragments.dropped")
-            return
-        outs = [
-            PacketOut(piece, event.port, hairpin=event.hairpin)
-            for piece in fragment_ipv4(packet, mtu)
-        ]
-        side = self._sighting.side(event, packet)
-        self._fragments.first(packet, _switch_ids(packet, side, ids), outs, now)
+        # The switch learns the ports from the first piece, which goes first. It may be the
+        # first packet of a plain flow, too.
+        for piece in fragment_ipv4(packet, mtu):
+            self._outbox.send(_once_more(event, piece))
 
     def unresolved(self, event: ev.PacketIn, packet: Ipv4) -> None:
         """Keep a packet until the MAC address of its next hop is known."""
@@ -128,29 +121,21 @@ class Exceptional:
         if hop is None:
             self.unreachable(event, packet)
             return
-        out = PacketOut(event.frame, event.port, hairpin=event.hairpin)
-        self._neighbours.resolve(hop[1], hop[0], out)
+        self._neighbours.resolve(hop[1], hop[0], _once_more(event, event.frame))
 
     def fragment(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
-        """A fragment. No ALG reads it, since it may not be the whole message (G7)."""
-        self._counters.count("fragments.unread")
+        """A fragment that is not the first, and of which the switch does not know the ports."""
         out = PacketOut(event.frame, event.port, hairpin=event.hairpin)
-        if packet.offset != 0:
-            self._fragments.later(packet, out, now)
-            return
-        ids = transport_ids(packet)
-        if ids is None:
-            self._counters.count("fragments.dropped")
-            return
-        side = self._sighting.side(event, packet)
-        key = self._sighting.key(side, packet)
-        if side is Side.INSIDE and key is not None and key not in self._flows:
-            flow = self._flows.prepare(key, side, now)
-            if isinstance(flow, Refused):
-                self._flows.refused(flow.reason)
-                return
-            self._flows.commit(flow, ())
-        self._fragments.first(packet, _switch_ids(packet, side, ids), [out], now)
+        self._fragments.later(packet, out, now)
+
+    def first_fragment(self, event: ev.PacketIn, packet: Ipv4) -> None:
+        """The first fragment of a datagram of a flow that an ALG reads.
+
+        No ALG reads it, since it may not be the whole message (G7).
+        """
+        self._counters.count("fragments.unread")
+        self._outbox.send(PacketOut(event.frame, event.port, hairpin=event.hairpin))
+        self._fragments.first(packet)
 
     def tick(self, now: float) -> None:
         """Report to the senders of packets whose next hop did not answer."""
@@ -174,14 +159,12 @@ class Exceptional:
             return packet.dst
         ids = transport_ids(packet)
         if ids is not None:
-            binding = self._flows.mappings.inside_endpoint(packet.proto, packet.dst, ids[1])
-            if binding is not None:
-                return binding.inside_addr
+            inside = self._flows.mappings.inside_addr_of(packet.proto, packet.dst, ids[1])
+            if inside is not None:
+                return inside
         return packet.dst
 
 
-def _switch_ids(packet: Ipv4, side: Side, ids: tuple[int, int]) -> tuple[int, int]:
-    """The identifiers of a datagram as the P4 program parses them from a whole packet."""
-    if packet.proto != ICMP:
-        return ids
-    return (ids[0], 0) if side is Side.INSIDE else (0, ids[1])
+def _once_more(event: ev.PacketIn, frame: bytes) -> PacketOut:
+    """A packet that the switch would have forwarded, for another try; it may begin a plain flow."""
+    return PacketOut(frame, event.port, hairpin=event.hairpin, begin=True)

@@ -1,23 +1,31 @@
 """Data flows from inside that control messages have announced.
 
-An inside host may open any flow, so no pinhole is needed for them. The engine expects them, so
-that they get the label of their ALG and the same outside address as the control session.
+An inside host may open any flow, so no pinhole is needed to let them out. But the switch sets plain
+flows up by itself, and then they have neither the label and the timer that their ALG wants, nor the
+outside address of the control session. So an entry in `pinhole` has it punt their first packet. If
+the entry is not there, because the table is full, they are plain flows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from p4alg.alg.contract import Endpoint, Grant, PinholeRequest, Refusal
+from p4alg.alg.descriptor import MAX_ID
+from p4alg.engine import tables as t
+from p4alg.engine.outbox import Outbox
 from p4alg.engine.pinhole import Owner
 from p4alg.engine.pinholes import Pinholes
 from p4alg.engine.safety import Safety
 from p4alg.engine.settings import Limits
-from p4alg.engine.tables import FlowKey
+from p4alg.engine.tables import FlowKey, Op, Update
 from p4alg.protocols import proto_name
 from p4alg.undo import TrackedCounts, TrackedDict, UndoLog
 
+EXPECTED_ID = MAX_ID + 1
+"""Stands for the ALG in those entries, since flows from other ports to the same remote end may come
+as well, and are not control connections of an ALG."""
 _Match = tuple[int, int, int, int]
 """Protocol, inside address, remote address and port."""
 
@@ -30,6 +38,8 @@ class Expectation:
     owner: Owner
     request: PinholeRequest
     expires: float
+    entry: t.PinholeEntry | None
+    """What has the switch punt the first packet; None if the switch has refused it."""
 
     def __str__(self) -> str:
         return f"{proto_name(self.request.proto)} from inside to {self.request.listen}"
@@ -38,8 +48,11 @@ class Expectation:
 class Expectations:
     """All expected flows. Their number has the same limits as that of pinholes."""
 
-    def __init__(self, limits: Limits, safety: Safety, pinholes: Pinholes, log: UndoLog) -> None:
+    def __init__(
+        self, limits: Limits, safety: Safety, pinholes: Pinholes, outbox: Outbox, log: UndoLog
+    ) -> None:
         self._limits = limits
+        self._outbox = outbox
         self._safety = safety
         self._pinholes = pinholes
         self._expected: TrackedDict[_Match, Expectation] = TrackedDict(log)
@@ -55,9 +68,17 @@ class Expectations:
         if reason:
             return Refusal(reason)
         request = self._safety.bounded(request)
-        self._drop(match)
         number = self._pinholes.new_id()
-        expected = Expectation(number, owner, request, now + request.lifetime)
+        known = self._expected.get(match)
+        entry = known.entry if known is not None else None
+        if entry is not None:
+            self._forget(match)
+        else:
+            self._drop(match)
+            entry = _entry(match, number)
+            waiter = _Written(self, match, entry)
+            self._outbox.transact((Update(Op.INSERT, entry),), (), waiter)
+        expected = Expectation(number, owner, request, now + request.lifetime, entry)
         self._expected[match] = expected
         self._per_owner.add(owner)
         self._per_subscriber.add(owner.inside_addr)
@@ -68,9 +89,21 @@ class Expectations:
         found = self._drop((key.proto, key.inside_addr, key.remote_addr, key.remote_id))
         return found if found is not None and found.expires > now else None
 
+    def has(self, key: FlowKey, now: float) -> bool:
+        """Whether flow `key` is expected."""
+        found = self._expected.get((key.proto, key.inside_addr, key.remote_addr, key.remote_id))
+        return found is not None and found.expires > now
+
     def get(self, number: int) -> Expectation | None:
         """An expectation by its number."""
         return next((e for e in self._expected.values() if e.number == number), None)
+
+    def refused(self, match: _Match, entry: t.PinholeEntry) -> None:
+        """The switch has refused the entry of an expectation."""
+        found = self._expected.get(match)
+        if found is not None and found.entry is entry:
+            self._pinholes.counters.count(f"alg.{found.owner.alg}.expected.refused.tables")
+            self._expected[match] = replace(found, entry=None)
 
     def withdraw(self, number: int) -> None:
         """Remove an expectation. Unknown numbers are ignored."""
@@ -97,8 +130,32 @@ class Expectations:
             self._drop(match)
 
     def _drop(self, match: _Match) -> Expectation | None:
+        found = self._forget(match)
+        if found is not None and found.entry is not None:
+            self._outbox.transact((Update(Op.DELETE, found.entry),))
+        return found
+
+    def _forget(self, match: _Match) -> Expectation | None:
         found: Expectation | None = self._expected.pop(match, None)
         if found is not None:
             self._per_owner.add(found.owner, -1)
             self._per_subscriber.add(found.owner.inside_addr, -1)
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """Waits until the entry of an expected flow is written."""
+
+    expectations: Expectations
+    match: _Match
+    entry: t.PinholeEntry
+
+    def ended(self, reason: str | None, _now: float) -> None:
+        if reason is not None:
+            self.expectations.refused(self.match, self.entry)
+
+
+def _entry(match: _Match, number: int) -> t.PinholeEntry:
+    proto, inside_addr, addr, port = match
+    return t.PinholeEntry(proto, inside_addr, None, addr, port, number, alg_id=EXPECTED_ID)

@@ -1,4 +1,7 @@
-"""All flows, from their first packet to their idle timeout (RFC 4787, 5382, 5508).
+"""The flows of the table `session`, from first packet to idle timeout (RFC 4787, 5382, 5508).
+
+These are the flows that ALGs read or have announced, and those that the switch cannot set up by
+itself. Of plain flows nothing is known here.
 
 The first packet of a flow leaves only after the switch has acknowledged the entries of the flow.
 """
@@ -76,10 +79,11 @@ class Flows:
         outside_addr: int | None = None,
         *,
         share: bool = False,
+        mapped_id: int = 0,
     ) -> Flow | Refused:
         """Make a flow and its binding, or say why that cannot be; nothing is written yet.
 
-        `outside_addr` and `share` are those of `Mappings.binding_for`.
+        `outside_addr`, `share` and `mapped_id` are those of `Mappings.binding_for`.
         """
         if len(self._by_key) >= self._limits.sessions:
             return Refused("session-limit")
@@ -87,7 +91,7 @@ class Flows:
             return Refused("subscriber-limit")
         inside = (key.inside_addr, key.inside_id)
         binding = self.mappings.binding_for(
-            key.proto, inside, now, outside_addr=outside_addr, share=share
+            key.proto, inside, now, outside_addr=outside_addr, share=share, mapped_id=mapped_id
         )
         if isinstance(binding, Refused):
             return binding

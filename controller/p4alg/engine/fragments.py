@@ -1,26 +1,29 @@
-"""Fragmented datagrams (RFC 4787 REQ-14).
+"""Fragments whose ports the switch does not know yet (RFC 4787 REQ-14).
 
-Only the first fragment has the transport header. Its identifiers are written into the switch,
-which then translates the other fragments. Fragments that come before the first one wait here; how
-many may wait, and how long, is bounded.
+Only the first fragment of a datagram has ports. The switch remembers them when it forwards that
+fragment; a later one that overtakes it is punted. It is held here for a moment and then goes
+through the switch once more. How much is held is bounded, and nobody gets the room of others: of
+what is free, those behind one port of the switch may hold no more than is left to the others.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.counters import Counters
 from p4alg.engine.outbox import Outbox
-from p4alg.engine.tables import Op, Update
 from p4alg.packet.ipv4 import Ipv4
-from p4alg.undo import Tracked, TrackedDict, UndoLog
+from p4alg.undo import Tracked, TrackedCounts, TrackedDict, UndoLog
 
+HOLD = 0.2
+"""Seconds that a fragment is held."""
 MAX_DATAGRAMS = 256
-"""The most fragmented datagrams that are kept at the same time."""
+"""The most datagrams of which fragments are held."""
+MAX_OF_SOURCE = 32
+"""The most of them that come from one source address."""
 MAX_EARLY = 48
-"""The most fragments of a datagram that may wait for the first one."""
+"""The most fragments that are held of a datagram."""
 
 DatagramKey = tuple[int, int, int, int]
 """Source and destination address, protocol and identification (RFC 791 section 3.2)."""
@@ -28,86 +31,64 @@ DatagramKey = tuple[int, int, int, int]
 
 @dataclass(slots=True, eq=False)
 class Datagram(Tracked):
-    """A fragmented datagram. It has no `entry` until its first fragment has come."""
+    """A datagram whose first fragment has not come, and the others that wait until `due`."""
 
-    expires: float
-    entry: t.Fragment | None = None
-    early: tuple[PacketOut, ...] = ()
+    due: float
+    port: int
+    waiting: tuple[PacketOut, ...]
 
 
 class Fragments:
-    """The fragmented datagrams that are kept."""
+    """The fragments that are held."""
 
-    def __init__(self, lifetime: float, outbox: Outbox, counters: Counters, log: UndoLog) -> None:
-        self._lifetime = lifetime
+    def __init__(self, outbox: Outbox, counters: Counters, log: UndoLog) -> None:
         self._outbox = outbox
         self._counters = counters
         self._datagrams: TrackedDict[DatagramKey, Datagram] = TrackedDict(log)
+        self._of_source: TrackedCounts[int] = TrackedCounts(log)
+        self._of_port: TrackedCounts[int] = TrackedCounts(log)
+
+    def __len__(self) -> int:
+        return len(self._datagrams)
 
     def later(self, packet: Ipv4, out: PacketOut, now: float) -> None:
-        """Send a fragment that is not the first, or let it wait for the first."""
-        datagram = self._get(packet, now)
-        if datagram is None:
-            return
-        if datagram.entry is not None:
-            self._outbox.send(out)
-        elif len(datagram.early) < MAX_EARLY:
-            datagram.early = (*datagram.early, out)
+        """Hold a fragment that is not the first. At a limit it is dropped."""
+        key = _key(packet)
+        datagram = self._datagrams.get(key)
+        if datagram is None and self._has_room(packet.src, out.ingress_port):
+            self._datagrams[key] = Datagram(now + HOLD, out.ingress_port, (out,))
+            self._of_source.add(packet.src)
+            self._of_port.add(out.ingress_port)
+            self._outbox.remind(HOLD)
+        elif datagram is not None and len(datagram.waiting) < MAX_EARLY:
+            datagram.waiting = (*datagram.waiting, out)
         else:
             self._counters.count("fragments.dropped")
 
-    def first(self, packet: Ipv4, ids: tuple[int, int], outs: list[PacketOut], now: float) -> None:
-        """Write the entry of a datagram, then send `outs` and the fragments that waited.
+    def first(self, packet: Ipv4) -> None:
+        """The first fragment of a datagram has been sent on: the others follow it."""
+        self._send(_key(packet))
 
-        `packet` is the first fragment, and `ids` its identifiers; or it is a whole datagram that
-        we cut into the fragments `outs`.
-        """
-        datagram = self._get(packet, now)
-        if datagram is None:
-            return
-        if datagram.entry is not None:
-            for out in outs:
-                self._outbox.send(out)
-            return
-        key = (packet.src, packet.dst, packet.proto, packet.ident)
-        datagram.entry = t.Fragment(*key, *ids, idle_timeout=self._lifetime)
-        early, datagram.early = datagram.early, ()
-        updates = (Update(Op.INSERT, datagram.entry),)
-        self._outbox.transact(updates, [*outs, *early], _FirstWritten(self, key))
-
-    def failed(self, key: DatagramKey) -> None:
-        """The switch has refused the entry of a datagram: forget the datagram."""
-        self._counters.count("fragments.failed")
-        self._datagrams.pop(key, None)
-
-    def expire(self, now: float) -> None:
-        """Forget the datagrams whose time is over, and delete their entries."""
+    def retry(self, now: float) -> None:
+        """Send what has been held long enough."""
         for key, datagram in list(self._datagrams.items()):
-            if datagram.expires <= now:
-                del self._datagrams[key]
-                if datagram.entry is not None:
-                    self._outbox.transact((Update(Op.DELETE, datagram.entry),))
-                else:
-                    self._counters.count("fragments.incomplete")
+            if datagram.due > now:
+                return
+            self._send(key)
 
-    def _get(self, packet: Ipv4, now: float) -> Datagram | None:
-        key = (packet.src, packet.dst, packet.proto, packet.ident)
-        datagram = self._datagrams.get(key)
+    def _send(self, key: DatagramKey) -> None:
+        datagram: Datagram | None = self._datagrams.pop(key, None)
         if datagram is None:
-            if len(self._datagrams) >= MAX_DATAGRAMS:
-                self._counters.count("fragments.dropped")
-                return None
-            datagram = self._datagrams[key] = Datagram(now + self._lifetime)
-        return datagram
+            return
+        self._of_source.add(key[0], -1)
+        self._of_port.add(datagram.port, -1)
+        for out in datagram.waiting:
+            self._outbox.send(out)
+
+    def _has_room(self, source: int, port: int) -> bool:
+        free = MAX_DATAGRAMS - len(self._datagrams)
+        return self._of_source[source] < MAX_OF_SOURCE and self._of_port[port] < free
 
 
-@dataclass(frozen=True, slots=True)
-class _FirstWritten:
-    """Waits until the entry of a datagram is written."""
-
-    fragments: Fragments
-    key: DatagramKey
-
-    def ended(self, reason: str | None, _now: float) -> None:
-        if reason is not None:
-            self.fragments.failed(self.key)
+def _key(packet: Ipv4) -> DatagramKey:
+    return (packet.src, packet.dst, packet.proto, packet.ident)

@@ -28,11 +28,13 @@ def identify(event: ev.Event) -> str:
             return f"idle {_flow(event.flow)}"
         case ev.PinholeIdle():
             return f"idle pinhole {event.pinhole_id}"
-        case ev.FragmentIdle():
-            return f"idle fragments of {format_addr(event.src_addr)}"
+        case ev.SubscriberIdle():
+            return f"idle subscriber {format_addr(event.inside_addr)}"
+        case ev.BlockIdle():
+            return f"idle block {Endpoint(event.outside_addr, event.outside_id)}"
         case ev.TransactionDone() | ev.TransactionFailed():
             return f"outcome of transaction {event.transaction_id}"
-        case ev.Tick():
+        case ev.Tick() | ev.Reminder():
             return "the clock"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from p4alg.engine import tables as t
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.settings import Settings
+from p4alg.engine.subscribers import Subscribers
 from p4alg.engine.tables import FlowKey, Op, Side, Update
 from p4alg.nat.bindings import Binding, Bindings, Kind, Refused
 from p4alg.protocols import ESP, ICMP, TUNNELS
@@ -17,13 +18,16 @@ from p4alg.protocols import ESP, ICMP, TUNNELS
 class Mappings:
     """The bindings of endpoints, and the 1:1 mappings of whole addresses."""
 
-    def __init__(self, settings: Settings, bindings: Bindings, outbox: Outbox) -> None:
+    def __init__(
+        self, settings: Settings, bindings: Bindings, subscribers: Subscribers, outbox: Outbox
+    ) -> None:
         self._filter_mode = settings.filter_mode
         self._outbox = outbox
         self._by_inside = {f.inside_addr: f.outside_addr for f in settings.address_forwards}
         self._by_outside = {f.outside_addr: f.inside_addr for f in settings.address_forwards}
         self.bindings = bindings
         """The bindings of endpoints. A host with a 1:1 mapping needs none."""
+        self.subscribers = subscribers
 
     # Looking up
 
@@ -41,6 +45,13 @@ class Mappings:
         if binding is None and addr in self._by_outside:
             return self._whole_address(proto, self._by_outside[addr], number, 0.0)
         return binding
+
+    def inside_addr_of(self, proto: int, addr: int, number: int) -> int | None:
+        """The host that an outside endpoint leads to, by a mapping of ours or of the switch's."""
+        binding = self.inside_endpoint(proto, addr, number)
+        if binding is not None:
+            return binding.inside_addr
+        return None if proto in TUNNELS else self.subscribers.inside_of(addr, number)
 
     def key_of(
         self, proto: int, side: Side, source: tuple[int, int], target: tuple[int, int]
@@ -69,13 +80,15 @@ class Mappings:
         kind: Kind = Kind.DYNAMIC,
         outside_addr: int | None = None,
         share: bool = False,
+        mapped_id: int = 0,
     ) -> Binding | Refused:
         """The binding of an inside endpoint, made if there is none.
 
         With `outside_addr` the binding must have that outside address. With `share` it keeps
-        the inside identifier outside, even if other hosts do so too. The caller has to count
-        what uses the binding in it (`Binding.sessions`, `Binding.reservations`); otherwise
-        `release_if_unused` removes it.
+        the inside identifier outside, even if other hosts do so too. `mapped_id` is the outside
+        port that the switch has given to the endpoint; the binding gets the same. The caller has
+        to count what uses the binding in it (`Binding.sessions`, `Binding.reservations`);
+        otherwise `release_if_unused` removes it.
         """
         whole = self._by_inside.get(inside[0])
         if whole is not None and self.bindings.outbound(proto, *inside) is None:
@@ -86,7 +99,9 @@ class Mappings:
             return self.bindings.share(proto, *inside, outside_addr, now)
         if proto == ESP:
             return self.bindings.claim(proto, *inside, outside_addr, now)
-        return self.bindings.allocate(proto, *inside, now, kind=kind, outside_addr=outside_addr)
+        return self.bindings.allocate(
+            proto, *inside, now, kind=kind, outside_addr=outside_addr, mapped_id=mapped_id
+        )
 
     def binding_pair(
         self, proto: int, inside_addr: int, port: int, now: float, outside_addr: int
@@ -112,19 +127,24 @@ class Mappings:
             return ()
         inside = (binding.inside_addr, binding.inside_id)
         outside = (binding.outside_addr, binding.outside_id)
-        map_out = t.MapOut(binding.proto, *inside, *outside)
+        number = self.subscribers.number_of(binding.inside_addr)
+        map_out = t.MapOut(binding.proto, *inside, *outside, number, managed=1)
         if binding.kind is Kind.SHARED:
             return (map_out,)
         mode = self._filter_mode
         if binding.kind is Kind.PINHOLE:
             # An ALG asked for this endpoint. Only its pinholes say who may open a flow to it.
             mode = t.FilterMode.ADDRESS_AND_PORT
-        return map_out, t.MapIn(binding.proto, *outside, *inside, mode)
+        return map_out, t.MapIn(binding.proto, *outside, *inside, mode, number, managed=1)
 
     def writes(self, binding: Binding) -> list[Update]:
-        """The writes that a binding still needs. The caller has to carry them out."""
+        """The writes that a binding still needs. The caller has to carry them out.
+
+        If its host has got a block for it, that is written at once.
+        """
         if binding.is_in_switch:
             return []
+        self.subscribers.ensure(binding.inside_addr)
         binding.is_in_switch = True
         return [Update(Op.INSERT, entry) for entry in self.entries(binding)]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from p4alg.engine.actions import Action, LogRecord, PacketOut, TraceRecord, Transaction
+from p4alg.engine.actions import Action, LogRecord, PacketOut, Remind, TraceRecord, Transaction
 from p4alg.engine.tables import Update
 from p4alg.undo import TrackedDict, UndoLog
 
@@ -67,6 +67,10 @@ class Outbox:
     def log(self, level: int, text: str) -> None:
         """Write a line to the operator's log; `level` as in `logging`."""
         self._actions.append(LogRecord(level, text))
+
+    def remind(self, seconds: float) -> None:
+        """Have a `Reminder` come after so many seconds."""
+        self._actions.append(Remind(seconds))
 
     def trace(self, record: TraceRecord) -> None:
         """Give a record to everybody who traces control messages."""

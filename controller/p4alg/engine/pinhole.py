@@ -82,7 +82,7 @@ class Pinhole(Tracked):
     def __str__(self) -> str:
         entry = self.entry
         name = proto_name(entry.proto)
-        inside = Endpoint(entry.inside_addr, number_of(entry.proto, entry.inside_id))
+        inside = Endpoint(entry.inside_addr, number_of(entry.proto, entry.inside_id or 0))
         who = "anyone" if entry.remote_addr is None else format_addr(entry.remote_addr)
         if entry.proto not in TUNNELS:
             port = "*" if entry.remote_id is None else str(entry.remote_id)

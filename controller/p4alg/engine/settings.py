@@ -12,6 +12,7 @@ from enum import Enum
 
 from p4alg.alg.descriptor import Alg, Value
 from p4alg.engine.tables import FilterMode, PolicyAction, Side
+from p4alg.nat.blocks import Layout
 from p4alg.protocols import proto_name
 
 
@@ -23,6 +24,22 @@ class RefuseMode(Enum):
 
     RESET = "reset"
     PASS = "pass"
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """An IPv4 prefix without host bits."""
+
+    addr: int
+    length: int
+
+    @property
+    def mask(self) -> int:
+        """The netmask as an integer."""
+        return 0xFFFFFFFF << (32 - self.length) & 0xFFFFFFFF
+
+    def __contains__(self, addr: int) -> bool:
+        return addr & self.mask == self.addr
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +59,10 @@ class Zone:
     mac: int
     mtu: int = 1500
 
-
-@dataclass(frozen=True, slots=True)
-class Prefix:
-    """An IPv4 prefix without host bits."""
-
-    addr: int
-    length: int
-
     @property
-    def mask(self) -> int:
-        """The netmask as an integer."""
-        return 0xFFFFFFFF << (32 - self.length) & 0xFFFFFFFF
-
-    def __contains__(self, addr: int) -> bool:
-        return addr & self.mask == self.addr
+    def network(self) -> Prefix:
+        """The IP network of the zone."""
+        return Prefix(self.addr & Prefix(0, self.prefix_len).mask, self.prefix_len)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +145,38 @@ class Timers:
     """ESP with one SPI."""
     port_rest: float = 120.0
     """RFC 6888 REQ-8: how long a freed outside port is not given out again."""
-    fragment: float = 30.0
-    """How long after its first fragment a fragmented datagram is forgotten."""
     neighbour: float = 60.0
     """The time after which a neighbour is asked by ARP whether it is still there."""
+
+    @property
+    def one_way(self) -> float:
+        """The longest that a plain flow lives on which nobody has answered."""
+        return max(self.tcp_transitory, self.udp, self.udp_dns, self.icmp)
+
+    @property
+    def longest(self) -> float:
+        """The longest that any plain flow lives on."""
+        return max(self.one_way, self.tcp_established)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSettings:
+    """How outside ports are cut into blocks, and given out (RFC 6888 REQ-13, RFC 7422).
+
+    `size` is a power of two from 64 to 16384. A host gets at most `per_subscriber` blocks, the
+    first of which is the switch's. With `inside` the first block of a host is computed from its
+    address; hosts outside of these prefixes get none.
+    """
+
+    size: int = 4096
+    per_subscriber: int = 4
+    inside: tuple[Prefix, ...] = ()
+
+    @property
+    def layout(self) -> Layout:
+        """The same for the allocator."""
+        inside = tuple((prefix.addr, prefix.length) for prefix in self.inside)
+        return Layout(self.size, self.per_subscriber, inside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +187,12 @@ class Limits:
     sessions: int = 200000
     bindings_per_subscriber: int = 32768
     sessions_per_subscriber: int = 65536
+    subscribers: int = 8192
+    """Inside hosts that have ports outside at the same time."""
+    flows_per_second: int = 1000
+    """New plain flows a second of one host."""
+    punts_per_source: int = 500
+    """Packets a second that one source address may send to the controller, of any kind."""
     pinholes: int = 8192
     pinholes_per_subscriber: int = 4096
     pinholes_per_control: int = 64
@@ -201,6 +241,7 @@ class Settings:
     address_forwards: tuple[AddressForward, ...] = ()
     rules: tuple[Rule, ...] = ()
     filter_mode: FilterMode = FilterMode.ADDRESS_AND_PORT
+    blocks: BlockSettings = BlockSettings()
     timers: Timers = Timers()
     limits: Limits = Limits()
     services: Mapping[str, tuple[PortSpan, ...]] = field(default_factory=dict)

@@ -10,10 +10,15 @@ have the names that they have in the P4 program (p4src/).
 Addresses are IPv4 addresses as integers. An id is a 32-bit identifier of the flow key: a port,
 an ICMP query id, a GRE call id, or an SPI. Timeouts are in seconds; an entry with timeout 0 does
 not age.
+
+An organisation is an address realm of its own: inside addresses of different organisations may be
+the same. 0 is the default one. A subscriber is an inside host, by the number it has in the switch
+(1..16383; 0: none). Ticks are the switch's unit of time (`ticks`).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, NamedTuple
@@ -48,6 +53,12 @@ class FlowKey(NamedTuple):
     inside_id: Annotated[int, Exact(32)]
     remote_addr: Annotated[int, Exact(32, IPV4)]
     remote_id: Annotated[int, Exact(32)]
+    organisation: Annotated[int, Exact(8)] = 0
+
+
+def ticks(seconds: float) -> int:
+    """A time in the unit of the switch's registers, 2^17 microseconds; rounded up."""
+    return math.ceil(seconds * 1_000_000 / (1 << p4.TICK_SHIFT))
 
 
 @table("port_zone", size=p4.SIZE_PORT_ZONE, action="set_zone")
@@ -59,6 +70,26 @@ class Port(Entry):
     zone: Annotated[int, Param(8)]
     side: Annotated[Side, Param(1)]
     mac: Annotated[int, Param(48, MAC)]
+    organisation: Annotated[int, Param(8)] = 0
+
+
+class SourceAction(Enum):
+    """Whether packets with a source address are let in."""
+
+    ACCEPT = "accept_source"
+    REFUSE = "refuse_source"
+
+
+@table("source", size=p4.SIZE_SOURCE)
+class Source(Entry):
+    """`source`: whether a source address may come from a zone; the longest prefix that matches
+    decides (RFC 2827). What matches no prefix is refused.
+    """
+
+    zone: Annotated[int, Exact(8)]
+    src_addr: Annotated[int, Lpm(32, "prefix_len", IPV4)]
+    prefix_len: Annotated[int, PREFIX_LENGTH]
+    action: Annotated[SourceAction, ACTION] = SourceAction.ACCEPT
 
 
 @table("local_addr", size=p4.SIZE_LOCAL_ADDR, action="is_local")
@@ -98,6 +129,97 @@ class Policy(Entry):
     src_addr: Annotated[tuple[int, int], Ternary(32, IPV4)] = (0, 0)
     dst_addr: Annotated[tuple[int, int], Ternary(32, IPV4)] = (0, 0)
     dst_id: Annotated[tuple[int, int], Ternary(32)] = (0, 0)
+    organisation: Annotated[tuple[int, int], Ternary(8)] = (0, 0)
+
+
+@table(
+    "subscriber",
+    size=p4.SIZE_SUBSCRIBER,
+    action=Unless0(
+        "port_mask", "own_block", "no_block", also=("outside_addr", "port_base", "salt")
+    ),
+)
+class Subscriber(Entry):
+    """`subscriber`: an inside host, and the block in which the switch makes its mappings.
+
+    The block are the ports from `port_base` to `port_base` + `port_mask`. With `port_mask` 0 the
+    host has none: there are only static mappings to it. `salt` is a random number.
+    """
+
+    inside_addr: Annotated[int, Exact(32, IPV4)]
+    subscriber: Annotated[int, Param(16)]
+    outside_addr: Annotated[int, Param(32, IPV4)] = 0
+    port_base: Annotated[int, Param(16)] = 0
+    port_mask: Annotated[int, Param(16)] = 0
+    salt: Annotated[int, Param(16)] = 0
+    idle_timeout: Annotated[float, IDLE_TIMEOUT] = 0.0
+    organisation: Annotated[int, Exact(8)] = 0
+
+
+@table("block", size=p4.SIZE_BLOCK, action="held_by")
+class Block(Entry):
+    """`block`: whose a block of outside ports is; ports are given as a prefix of 32 bits."""
+
+    outside_addr: Annotated[int, Exact(32, IPV4)]
+    outside_id: Annotated[int, Lpm(32, "prefix_len")]
+    prefix_len: Annotated[int, PREFIX_LENGTH]
+    subscriber: Annotated[int, Param(16)]
+    inside_addr: Annotated[int, Param(32, IPV4)]
+    organisation: Annotated[int, Param(8)] = 0
+    idle_timeout: Annotated[float, IDLE_TIMEOUT] = 0.0
+
+
+@table("scramble_low", size=p4.SIZE_SCRAMBLE, action="scramble")
+class ScrambleLow(Entry):
+    """`scramble_low`: the random number of a value of the low byte of an inside port.
+
+    With `scramble_high` it is the secret by which outside ports are chosen (RFC 6056).
+    """
+
+    byte: Annotated[int, Exact(8)]
+    value: Annotated[int, Param(16)]
+
+
+@table("scramble_high", size=p4.SIZE_SCRAMBLE, action="scramble")
+class ScrambleHigh(Entry):
+    """`scramble_high`: the random number of a value of the high byte of an inside port."""
+
+    byte: Annotated[int, Exact(8)]
+    value: Annotated[int, Param(16)]
+
+
+class TimerAction(Enum):
+    """What a packet does to the time that its flow has left."""
+
+    SET = "set_ttl"
+    CUT = "cut_ttl"
+    """It only ever shortens that time."""
+
+
+@table("timer", size=p4.SIZE_TIMER)
+class Timer(Entry):
+    """`timer`: how long a plain flow lives on after a packet; the highest priority wins.
+
+    `phase` says what has been seen of the flow, as (value, mask). A packet that no entry matches
+    leaves the time as it is.
+    """
+
+    proto: Annotated[int, Ternary(8)]
+    phase: Annotated[tuple[int, int], Ternary(8)]
+    server_id: Annotated[int | None, Ternary(32)]
+    outbound: Annotated[int | None, Ternary(1)]
+    ticks: Annotated[int, Param(32)]
+    priority: Annotated[int, PRIORITY]
+    action: Annotated[TimerAction, ACTION] = TimerAction.SET
+
+
+@table("gateway", size=1, action="set_gateway")
+class Gateway(Entry):
+    """`gateway`: what holds for all mappings of the switch. It has no key."""
+
+    rest: Annotated[int, Param(32)]
+    """How long a freed outside port rests, in ticks."""
+    filter_mode: Annotated[FilterMode, Param(2)]
 
 
 @table("map_out", size=p4.SIZE_MAPPING, action="set_outside")
@@ -109,6 +231,10 @@ class MapOut(Entry):
     inside_id: Annotated[int, Exact(32)]
     outside_addr: Annotated[int, Param(32, IPV4)]
     outside_id: Annotated[int, Param(32)]
+    subscriber: Annotated[int, Param(16)] = 0
+    managed: Annotated[int, Param(1)] = 0
+    """1: new flows of the mapping are the controller's to set up, not the switch's."""
+    organisation: Annotated[int, Exact(8)] = 0
 
 
 @table("map_in", size=p4.SIZE_MAPPING, action="set_inside")
@@ -121,6 +247,10 @@ class MapIn(Entry):
     inside_addr: Annotated[int, Param(32, IPV4)]
     inside_id: Annotated[int, Param(32)]
     filter_mode: Annotated[FilterMode, Param(2)]
+    subscriber: Annotated[int, Param(16)] = 0
+    organisation: Annotated[int, Param(8)] = 0
+    managed: Annotated[int, Param(1)] = 0
+    """As in `MapOut`."""
 
 
 @table("ike_in", size=p4.SIZE_IKE, action="set_inside")
@@ -135,6 +265,9 @@ class IkeIn(Entry):
     inside_addr: Annotated[int, Param(32, IPV4)]
     inside_id: Annotated[int, Param(32)]
     filter_mode: Annotated[FilterMode, Param(2)]
+    subscriber: Annotated[int, Param(16)] = 0
+    organisation: Annotated[int, Param(8)] = 0
+    managed: Annotated[int, Param(1)] = 1
 
 
 @table("addr_map_out", size=p4.SIZE_ADDR_MAP, action="set_outside_addr")
@@ -143,6 +276,8 @@ class AddrMapOut(Entry):
 
     inside_addr: Annotated[int, Exact(32, IPV4)]
     outside_addr: Annotated[int, Param(32, IPV4)]
+    subscriber: Annotated[int, Param(16)] = 0
+    organisation: Annotated[int, Exact(8)] = 0
 
 
 @table("addr_map_in", size=p4.SIZE_ADDR_MAP, action="set_inside_addr")
@@ -152,6 +287,8 @@ class AddrMapIn(Entry):
     outside_addr: Annotated[int, Exact(32, IPV4)]
     inside_addr: Annotated[int, Param(32, IPV4)]
     filter_mode: Annotated[FilterMode, Param(2)]
+    subscriber: Annotated[int, Param(16)] = 0
+    organisation: Annotated[int, Param(8)] = 0
 
 
 @table("peer", size=p4.SIZE_PEER, action="peer_known")
@@ -162,6 +299,7 @@ class PeerEntry(Entry):
     inside_addr: Annotated[int, Exact(32, IPV4)]
     inside_id: Annotated[int, Exact(32)]
     remote_addr: Annotated[int, Exact(32, IPV4)]
+    organisation: Annotated[int, Exact(8)] = 0
 
 
 @table("session", size=p4.SIZE_SESSION, action="allow")
@@ -185,19 +323,21 @@ class PinholeEntry(Entry):
     """`pinhole`: flows from outside that may begin although there is no session for them yet.
 
     The switch forwards a packet that matches and reports it. If `alg_id` is not 0, it punts the
-    packet instead, as it does with the first packet of any new flow, and the ALG reads it.
-    None for `remote_addr` or `remote_id` matches everything. The highest `priority` wins.
+    packet instead, as it does with the first packet of any new flow, and the ALG reads it; such a
+    packet may come from inside too. None for an id or `remote_addr` matches everything. The
+    highest `priority` wins.
     """
 
     proto: Annotated[int, Ternary(8)]
     inside_addr: Annotated[int, Ternary(32, IPV4)]
-    inside_id: Annotated[int, Ternary(32)]
+    inside_id: Annotated[int | None, Ternary(32)]
     remote_addr: Annotated[int | None, Ternary(32, IPV4)]
     remote_id: Annotated[int | None, Ternary(32)]
     pinhole_id: Annotated[int, Param(32)]
     priority: Annotated[int, PRIORITY] = 10
     idle_timeout: Annotated[float, IDLE_TIMEOUT] = 0.0
     alg_id: Annotated[int, Param(8)] = 0
+    organisation: Annotated[int | None, Ternary(8)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,22 +362,6 @@ class Sequence(Entry):
     inbound: Annotated[Correction, Prefixed("in_")]
 
 
-@table("fragment", size=p4.SIZE_FRAGMENT, action="set_ids")
-class Fragment(Entry):
-    """`fragment`: the transport identifiers of a fragmented datagram (RFC 4787 REQ-14).
-
-    Only the first fragment has them in its bytes; the others are translated by this entry.
-    """
-
-    src_addr: Annotated[int, Exact(32, IPV4)]
-    dst_addr: Annotated[int, Exact(32, IPV4)]
-    proto: Annotated[int, Exact(8)]
-    ident: Annotated[int, Exact(16)]
-    src_id: Annotated[int, Param(32)]
-    dst_id: Annotated[int, Param(32)]
-    idle_timeout: Annotated[float, IDLE_TIMEOUT] = 0.0
-
-
 @table("alg_service", size=p4.SIZE_ALG_SERVICE, action="bind_alg")
 class Service(Entry):
     """`alg_service`: an ALG reads new flows to these server ports, given as (value, mask)."""
@@ -246,18 +370,22 @@ class Service(Entry):
     server_id: Annotated[tuple[int, int], Ternary(32)]
     alg_id: Annotated[int, Param(8)]
     priority: Annotated[int, PRIORITY] = 10
+    organisation: Annotated[int | None, Ternary(8)] = None
 
 
 @table("route", size=p4.SIZE_ROUTE, action="via")
 class Route(Entry):
     """`route`: the next hop of a prefix; the longest prefix that matches wins.
 
+    Packets to outside are looked up in the organisation that they come from, and packets to
+    inside in that which they go to.
     With `next_hop` 0 the switch punts the packet, for the neighbour has to be resolved first.
     """
 
     addr: Annotated[int, Lpm(32, "prefix_len", IPV4)]
     prefix_len: Annotated[int, PREFIX_LENGTH]
     next_hop: Annotated[int, Param(32)]
+    organisation: Annotated[int, Exact(8)] = 0
 
 
 @table("next_hop", size=p4.SIZE_NEXT_HOP, action="leave")

@@ -115,7 +115,7 @@ def _pinholes(context: Context) -> Rows:
             {
                 "id": pinhole.pinhole_id,
                 "proto": proto_name(entry.proto),
-                "inside": _end(entry.proto, entry.inside_addr, entry.inside_id),
+                "inside": _end(entry.proto, entry.inside_addr, entry.inside_id or 0),
                 "outside": str(pinhole.visible),
                 "remote": f"{remote}:{port}",
                 "alg": pinhole.alg,
@@ -134,20 +134,21 @@ def _counters(context: Context) -> dict[str, object]:
 
 
 def _subscribers(context: Context) -> Rows:
+    mappings = context.flows.mappings
+    blocks = mappings.subscribers.blocks
     sessions = Counter(flow.key.inside_addr for flow in context.flows.all())
-    bound = {
-        inside: (outside, count)
-        for inside, outside, count in context.flows.mappings.bindings.subscribers()
-    }
     whole = {f.inside_addr: f.outside_addr for f in context.settings.address_forwards}
     rows: Rows = []
-    for addr in sorted({*sessions, *bound, *whole}):
-        outside, count = bound.get(addr, (whole.get(addr), 0))
+    for addr in sorted({*sessions, *(found.inside_addr for found in blocks)}):
+        numbered = blocks.get(addr)
+        outside = whole.get(addr) or mappings.bindings.known_address_of(addr)
+        held = [] if numbered is None else blocks.held_by(numbered)
         rows.append(
             {
                 "address": format_addr(addr),
                 "outside": "" if outside is None else format_addr(outside),
-                "bindings": count,
+                "blocks": [f"{first}-{last}" for _, first, last in held],
+                "bindings": mappings.bindings.count_of(addr),
                 "sessions": sessions[addr],
                 "pinholes": context.pinholes.count_of(addr),
                 "controls": context.sessions.count_of(addr),

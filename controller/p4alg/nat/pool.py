@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from p4alg.undo import TrackedCounts
 
@@ -23,23 +23,29 @@ class Pool:
 
     def __init__(self, prefixes: Sequence[tuple[int, int]], rng: random.Random) -> None:
         self._prefixes = [(addr, 1 << (32 - length)) for addr, length in prefixes]
-        self._size = sum(size for _, size in self._prefixes)
+        self.size = sum(size for _, size in self._prefixes)
+        """How many addresses the prefixes have."""
         self._rng = rng
         self._pairs: OrderedDict[int, int] = OrderedDict()
         self._fixed: dict[int, int] = {}
+        self._fixed_addrs: set[int] = set()
         self._hosts: Counter[int] = Counter()
 
     def __contains__(self, addr: int) -> bool:
         return any(first <= addr < first + size for first, size in self._prefixes)
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Each host that has an outside address, with that address."""
-        yield from self._fixed.items()
-        yield from self._pairs.items()
+    def uses(self, addr: int) -> bool:
+        """Whether `addr` is of the pool, or was given to a host for good."""
+        return addr in self or addr in self._fixed_addrs
 
     def fix(self, inside_addr: int, outside_addr: int) -> None:
         """Give a host this address for good, e.g. because a static mapping leads to it."""
         self._fixed.setdefault(inside_addr, outside_addr)
+        self._fixed_addrs.add(outside_addr)
+
+    def known(self, inside_addr: int) -> int | None:
+        """The outside address of a host, if it has one."""
+        return self._fixed.get(inside_addr) or self._pairs.get(inside_addr)
 
     def address_of(self, inside_addr: int) -> int | None:
         """The outside address of a host; chosen now if it has none. None without a pool."""
@@ -48,14 +54,31 @@ class Pool:
             if inside_addr in self._pairs:
                 self._pairs.move_to_end(inside_addr)
             return known
-        if self._size == 0:
+        if self.size == 0:
             return None
         # Drawn at random, so that no host can choose its address. Of several with equally few
         # hosts, `min` takes the one that was drawn first.
-        drawn = [self._nth(self._rng.randrange(self._size)) for _ in range(_CANDIDATES)]
+        drawn = [self.nth(self._rng.randrange(self.size)) for _ in range(_CANDIDATES)]
         outside = min(drawn, key=lambda addr: self._hosts[addr])
         self.pair(inside_addr, outside)
         return outside
+
+    def address_with(
+        self, inside_addr: int, has_room: Callable[[int], bool], *, may_move: bool
+    ) -> int | None:
+        """The outside address of a host, which has room; None if there is none such.
+
+        With `may_move` a host that has another address gets this one for it.
+        """
+        known = self._fixed.get(inside_addr) or self._pairs.get(inside_addr)
+        if known is not None and has_room(known):
+            return known
+        if known is not None and (inside_addr in self._fixed or not may_move):
+            return None
+        found = self._choose(has_room)
+        if known is not None and found is not None:
+            self._hosts[self._pairs.pop(inside_addr)] -= 1
+        return found
 
     def pair(self, inside_addr: int, outside_addr: int) -> None:
         """Remember that a host has this address, unless it has one already."""
@@ -77,7 +100,20 @@ class Pool:
             if inside not in busy:
                 self._hosts[self._pairs.pop(inside)] -= 1
 
-    def _nth(self, number: int) -> int:
+    def _choose(self, has_room: Callable[[int], bool]) -> int | None:
+        """An address that has room, with few hosts; None if none has."""
+        if self.size == 0:
+            return None
+        drawn = [self.nth(self._rng.randrange(self.size)) for _ in range(_CANDIDATES)]
+        fitting = [addr for addr in drawn if has_room(addr)]
+        if fitting:
+            return min(fitting, key=lambda addr: self._hosts[addr])
+        start = self._rng.randrange(self.size)
+        every = (self.nth((start + n) % self.size) for n in range(self.size))
+        return next((addr for addr in every if has_room(addr)), None)
+
+    def nth(self, number: int) -> int:
+        """An address by its place, from 0. Raises IndexError if there are not so many."""
         for first, size in self._prefixes:
             if number < size:
                 return first + number

@@ -12,11 +12,12 @@ import random
 from collections import deque
 from typing import NamedTuple
 
-from p4alg.protocols import GRE, ICMP, UDP
+from p4alg.protocols import GRE, ICMP
 from p4alg.undo import UndoLog
 
-_FREE, _USED, _RESTING = b"\0\1\2"
-_TWO_FREE = bytes([_FREE, _FREE])
+_FREE, _USED, _RESTING = 0, 1, 2
+OUR_WAY = 6
+"""The way of the controller: bits 2..1 of an outside port that the switch never gives out."""
 
 
 class Wanted(NamedTuple):
@@ -25,6 +26,23 @@ class Wanted(NamedTuple):
     first: int
     last: int
     step: int
+
+
+def in_blocks(proto: int, inside_id: int) -> bool:
+    """Whether the outside identifier of an inside one is of a block.
+
+    Those of ports below 1024 and of GRE are not: the former keep to ports below 1024.
+    """
+    return proto == ICMP or (proto != GRE and inside_id >= 1024)
+
+
+def of_block(first: int, last: int, parity: int, *, is_own: bool) -> Wanted:
+    """The ports with this parity of the block `first` to `last` that the controller gives out.
+
+    In the block where the switch makes mappings (`is_own`) these are the ports of its way.
+    """
+    start = first + parity + (OUR_WAY if is_own else 0)
+    return Wanted(start, last, 8 if is_own else 2)
 
 
 def wanted_for(proto: int, inside_id: int) -> Wanted:
@@ -59,18 +77,23 @@ class Ports:
                 return number
         return None
 
-    def take_pair(self, rng: random.Random, now: float) -> int | None:
-        """An even identifier above 1023 that is free together with the next; both are taken."""
+    def take_pair(self, wanted: Wanted, rng: random.Random, now: float) -> int | None:
+        """Take one of these even identifiers that is free together with the next; both are taken.
+
+        None if there is none.
+        """
         self._wake(now)
-        first, last, _ = wanted_for(UDP, 1024)
-        start = first + 2 * rng.randrange((last - first) // 2)
-        for low, high in ((start, last + 1), (first, start + 2)):
+        first, last, step = wanted
+        evens, odds = self._state[first : last + 1 : step], self._state[first + 1 : last + 2 : step]
+        start = rng.randrange(len(evens))
+        for low, high in ((start, len(evens)), (0, start)):
             at = low
-            while (at := self._state.find(_TWO_FREE, at, high)) >= 0:
-                if at % 2 == 0:
-                    self._set(at, _USED)
-                    self._set(at + 1, _USED)
-                    return at
+            while (at := evens.find(_FREE, at, high)) >= 0:
+                if odds[at] == _FREE:
+                    number = first + at * step
+                    self._set(number, _USED)
+                    self._set(number + 1, _USED)
+                    return number
                 at += 1
         return None
 

@@ -70,7 +70,7 @@ def _exit() -> Any:
         (lambda: replace(GOOD, name="Toy"), "its name is not a lower-case word"),
         (lambda: replace(GOOD, name="ftp"), "there is an ALG 'ftp' already"),
         (lambda: replace(GOOD, alg_id=2), "its id 2 is that of 'sip'"),
-        (lambda: replace(GOOD, alg_id=300), "its id is not in 0..255"),
+        (lambda: replace(GOOD, alg_id=300), "its id is not in 0..254"),
         (lambda: replace(GOOD, services=()), "it has no service"),
         (lambda: replace(GOOD, services=((TCP, 0),)), "(6, 0) is not (TCP or UDP, port)"),
         (lambda: replace(GOOD, services=((GRE, 5),)), "(47, 5) is not (TCP or UDP, port)"),

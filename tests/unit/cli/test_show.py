@@ -15,7 +15,9 @@ from tests.unit.cli.conftest import Command
 KEYS = {
     "algs": {"name", "description", "enabled", "services", "ports", "sessions", "counters"},
     "bindings": {"proto", "inside", "outside", "kind", "sessions", "age"},
-    "subscribers": {"address", "outside", "bindings", "sessions", "pinholes", "controls"},
+    "subscribers": {
+        *("address", "outside", "blocks", "bindings", "sessions", "pinholes", "controls"),
+    },
     "switch": {"grpc", "device_id", "program", "tables"},
 }
 """Keys that docs/command-line.md promises, of views that are not empty at rest."""
@@ -69,6 +71,7 @@ WIDE: dict[str, dict[str, Any]] = {
     "subscribers": {
         "address": "192.168.100.111",
         "outside": "203.0.113.115",
+        "blocks": ["61440-65535", "4096-8191", "8192-12287"],
         "bindings": 32768,
         "sessions": 65536,
         "pinholes": 1024,
@@ -93,6 +96,17 @@ def test_the_widest_rows_of_a_lab_fit_80_columns(what: str) -> None:
 @pytest.mark.parametrize("what", ["algs", "sessions", "bindings", "pinholes", "events"])
 def test_an_empty_view_says_so(what: str) -> None:
     assert show.lines(what, []) == [f"no {what}"]
+
+
+def test_of_a_subscriber_the_first_block_is_shown_and_how_many_more_it_has() -> None:
+    row = {**WIDE["subscribers"], "address": "10.0.0.11"}
+    for blocks, shown in (
+        (["64-127"], "64-127 "),
+        (["64-127", "128-191"], "64-127 +1 "),
+        ([], "- "),
+    ):
+        line = show.lines("subscribers", [{**row, "blocks": blocks}])[1]
+        assert line.split("203.0.113.115  ")[1].startswith(shown)
 
 
 def test_counters_are_aligned_and_none_are_told() -> None:

@@ -6,7 +6,14 @@ import pytest
 
 from p4alg.config.nat import MAX_EXEMPT, MAX_STATIC, Nat, read_nat
 from p4alg.config.source import Item
-from p4alg.engine.settings import AddressForward, PortForward, Prefix, Rule, StaticRoute
+from p4alg.engine.settings import (
+    AddressForward,
+    BlockSettings,
+    PortForward,
+    Prefix,
+    Rule,
+    StaticRoute,
+)
 from p4alg.engine.tables import FilterMode, PolicyAction, Side
 from p4alg.protocols import TCP, UDP
 from tests.unit.config.reading import ZONES, refusal, section
@@ -36,7 +43,8 @@ def whole(outside: str, inside: str) -> str:
 
 
 def test_a_pool_alone_is_filtered_strictly() -> None:
-    assert read(section(HEAD)) == Nat((POOL,), FilterMode.ADDRESS_AND_PORT, (), (), ())
+    blocks = BlockSettings(4096, 4)
+    assert read(section(HEAD)) == Nat((POOL,), FilterMode.ADDRESS_AND_PORT, blocks, (), (), ())
 
 
 @pytest.mark.parametrize(
@@ -96,7 +104,7 @@ def test_an_exempt_prefix_is_exempt_in_both_directions() -> None:
         ),
         (
             HEAD + "exempt: [10.0.0.1]\nmore: 1",
-            "3: unknown key 'more' (known: exempt, filter, pools, static)",
+            "3: unknown key 'more' (known: blocks, exempt, filter, pools, static)",
         ),
         ("filter: address", "1: 'pools' is missing"),
     ],

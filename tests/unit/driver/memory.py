@@ -13,19 +13,19 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from operator import attrgetter
 
-from p4alg.driver.target import Capabilities, TargetError
+from p4alg.driver.target import Capabilities, TargetError, Traffic
 from p4alg.engine import events as ev
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.declaration import Form, MatchField, Parameter, declarations
 from p4alg.engine.reconcile import EntryKey, entry_key
-from p4alg.engine.tables import Entry, Op, Update
+from p4alg.engine.tables import Block, Entry, Op, Subscriber, Update
 
 ABLE = Capabilities(
     idle_timeouts=True,
     digests=True,
     punt_meters=True,
     counters=True,
-    direct_counters=False,
+    direct_counters=True,
     registers=False,
     update_outcomes=True,
     max_batch=100,
@@ -33,7 +33,7 @@ ABLE = Capabilities(
 """What a `MemoryTarget` can do unless a test takes something away."""
 
 _DIGESTS = (ev.TcpEvent, ev.PinholeHit)
-_IDLE = (ev.SessionIdle, ev.PinholeIdle, ev.FragmentIdle)
+_IDLE = (ev.SessionIdle, ev.PinholeIdle, ev.SubscriberIdle, ev.BlockIdle)
 
 
 class MemoryTarget:
@@ -111,6 +111,12 @@ class MemoryTarget:
         await self._answer()
         return dict(self.counted) if self._capabilities.counters else {}
 
+    async def traffic(self) -> dict[int, Traffic]:
+        """See `Target`: nothing is forwarded, so nothing is counted."""
+        await self._answer()
+        hosts = [e.inside_addr for e in self.entries.values() if isinstance(e, Subscriber | Block)]
+        return {host: Traffic() for host in hosts} if self._capabilities.direct_counters else {}
+
     async def state(self) -> dict[str, object]:
         """See `Target`."""
         await self._answer()
@@ -157,7 +163,8 @@ class MemoryTarget:
     def _objection(self, update: Update) -> str | None:
         entry, key = update.entry, entry_key(update.entry)
         declared = entry.declaration
-        if update.op is not Op.INSERT and key not in self.entries:
+        exists = key in self.entries or declared.is_default
+        if update.op is not Op.INSERT and not exists:
             return f"NOT_FOUND: no such entry in table {declared.table}"
         if update.op is Op.DELETE:
             return None
@@ -165,7 +172,7 @@ class MemoryTarget:
         if misfit is not None:
             return f"INVALID_ARGUMENT: table {declared.table}: {misfit}"
         if update.op is Op.INSERT:
-            if key in self.entries:
+            if exists:
                 return f"ALREADY_EXISTS: table {declared.table} has the entry"
             held = sum(type(other) is type(entry) for other in self.entries.values())
             if held >= self._sizes[declared.table]:

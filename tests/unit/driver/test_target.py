@@ -11,7 +11,7 @@ import pytest
 
 from p4alg.artifacts import shipped
 from p4alg.driver.p4runtime.connection import connect
-from p4alg.driver.target import Target, TargetError, shortcomings
+from p4alg.driver.target import Target, TargetError, Traffic, shortcomings
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
@@ -140,6 +140,34 @@ def test_a_delete_needs_the_key_only(on_target: Callable[[Body], None]) -> None:
 def test_a_fresh_switch_has_counted_nothing(on_target: Callable[[Body], None]) -> None:
     async def body(target: Target) -> None:
         assert await target.counters() == {}
+
+    on_target(body)
+
+
+def test_each_host_with_a_block_has_counts_of_its_own(on_target: Callable[[Body], None]) -> None:
+    host, outside = 0x0A00000B, 0xCB007101
+    entries = [
+        t.Subscriber(host, 4711, outside, 4096, 4095, 1, 60.0),
+        t.Block(outside, 4096, 20, 4711, host, idle_timeout=60.0),
+    ]
+
+    async def body(target: Target) -> None:
+        assert target.capabilities.direct_counters
+        assert await target.traffic() == {}
+        await target.write([Update(Op.INSERT, entry) for entry in entries])
+        assert await target.traffic() == {host: Traffic(0, 0, 0, 0)}
+
+    on_target(body)
+
+
+def test_the_entry_of_a_table_without_key_is_changed_and_never_inserted(
+    on_target: Callable[[Body], None],
+) -> None:
+    entry = t.Gateway(916, t.FilterMode.ADDRESS)
+
+    async def body(target: Target) -> None:
+        assert list(await target.write([Update(Op.INSERT, entry)])) == [0]
+        assert await target.write([Update(Op.MODIFY, entry)]) == {}
 
     on_target(body)
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from p4alg.alg.registry import algs
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
-from p4alg.engine.actions import Action, LogRecord, PacketOut, TraceRecord, Transaction
+from p4alg.engine.actions import Action, LogRecord, PacketOut, Remind, TraceRecord, Transaction
 from p4alg.engine.engine import Engine
 from p4alg.engine.reconcile import EntryKey, entry_key
 from p4alg.engine.settings import (
@@ -82,6 +82,7 @@ class Bench:
         self.sent: list[PacketOut] = []
         self.logs: list[LogRecord] = []
         self.traces: list[TraceRecord] = []
+        self.reminders: list[float] = []
         self.refuses: Callable[[t.Update], bool] = lambda update: False
         self.engine = engine or Engine(settings(**changes), random.Random(1))
         self.perform(self.engine.start(list(self.entries.values()), self.now))
@@ -100,13 +101,15 @@ class Bench:
                     self.logs.append(action)
                 case TraceRecord():
                     self.traces.append(action)
+                case Remind():
+                    self.reminders.append(self.now + action.seconds)
 
     def _write(self, transaction: Transaction) -> ev.TransactionDone | ev.TransactionFailed:
         failed = ""
         inserted = []
         for update in transaction.updates:
             key = entry_key(update.entry)
-            exists = key in self.entries
+            exists = key in self.entries or update.entry.declaration.is_default
             wrong = exists if update.op is Op.INSERT else not exists
             assert not wrong, f"{update} on a table that has {self.entries.get(key)}"
             if self.refuses(update):
@@ -137,8 +140,9 @@ class Bench:
         port: int = IN_PORT,
         alg_id: int = 0,
         hairpin: bool = False,
+        mapped_id: int = 0,
     ) -> list[PacketOut]:
-        return self.event(ev.PacketIn(port, reason, alg_id, hairpin, frame))
+        return self.event(ev.PacketIn(port, reason, alg_id, hairpin, frame, mapped_id))
 
     def new(
         self, frame: bytes, port: int = IN_PORT, alg_id: int = 0, hairpin: bool = False
@@ -158,7 +162,7 @@ class Bench:
     def dynamic(self) -> set[Hashable]:
         """Entries that flows made: nothing of it is left when all have gone."""
         static = Bench(engine=Engine(settings(), random.Random(1))).entries
-        kinds = (t.MapOut, t.MapIn, t.Session, t.PinholeEntry, t.Sequence, t.PeerEntry, t.Fragment)
+        kinds = (t.MapOut, t.MapIn, t.Session, t.PinholeEntry, t.Sequence, t.PeerEntry)
         return {
             key
             for key, entry in self.entries.items()
@@ -182,6 +186,12 @@ class Bench:
         for key in list(self.sessions()):
             self.event(ev.SessionIdle(key))
         self.tick(1000.0)
+
+
+def port_of(hole: t.PinholeEntry) -> int:
+    """The inside port that a pinhole leads to."""
+    assert hole.inside_id is not None
+    return hole.inside_id
 
 
 def segment(

@@ -21,6 +21,7 @@ from p4alg.alg.descriptor import Alg, Context
 from p4alg.engine.actions import Action, LogRecord, PacketOut, Transaction
 from p4alg.engine.control.table import ControlSessions
 from p4alg.engine.counters import Counters
+from p4alg.engine.engine import make_bindings
 from p4alg.engine.expectations import Expectations
 from p4alg.engine.faults import Faults
 from p4alg.engine.flow_table import Flows
@@ -30,8 +31,9 @@ from p4alg.engine.outbox import Outbox
 from p4alg.engine.pinhole import Owner
 from p4alg.engine.pinholes import Pinholes
 from p4alg.engine.safety import Safety
+from p4alg.engine.subscribers import Subscribers
 from p4alg.engine.tables import FlowKey, Side, Update
-from p4alg.nat.bindings import Bindings, Refused
+from p4alg.nat.bindings import Refused
 from p4alg.undo import UndoLog
 from tests.unit.engine.harness import INSIDE, POOL, REMOTE, AlgSettings, PortSpan, settings
 
@@ -77,24 +79,22 @@ class Parts:
             "forwards": (),
         }
         self.settings = settings(**{**ours, **changes})
-        limits = self.settings.limits
         self.log = UndoLog()
         self.counters = Counters()
         self.outbox = Outbox(self.log)
         self.faults = Faults(self.outbox, self.counters)
-        self.bindings = Bindings(
-            [(prefix.addr, prefix.length) for prefix in self.settings.pools],
-            rng=random.Random(1),
-            port_rest=self.settings.timers.port_rest,
-            limit=limits.bindings,
-            per_subscriber=limits.bindings_per_subscriber,
-            log=self.log,
+        self.bindings = make_bindings(self.settings, random.Random(1), self.log)
+        self.blocks = self.bindings.blocks
+        self.subscribers = Subscribers(
+            self.settings, self.blocks, self.outbox, self.counters, self.log
         )
-        self.mappings = Mappings(self.settings, self.bindings, self.outbox)
+        self.mappings = Mappings(self.settings, self.bindings, self.subscribers, self.outbox)
         self.flows = Flows(self.settings, self.mappings, self.outbox, self.counters, self.log)
-        self.safety = Safety(limits, self.settings.denied_ports)
-        self.pinholes = Pinholes(limits, self.safety, self.flows, self.log)
-        self.expectations = Expectations(limits, self.safety, self.pinholes, self.log)
+        self.safety = Safety(self.settings.limits, self.settings.denied_ports)
+        self.pinholes = Pinholes(self.settings.limits, self.safety, self.flows, self.log)
+        self.expectations = Expectations(
+            self.settings.limits, self.safety, self.pinholes, self.outbox, self.log
+        )
         self.sessions = ControlSessions(
             self.settings, self.outbox, self.counters, self.faults, self.log
         )
@@ -114,6 +114,12 @@ class Parts:
                         waiter.ended(reason, now)
             reason = None
         return done
+
+    def subscribe(self, inside: int = INSIDE, outside: int = POOL + 1) -> None:
+        """A host has a block at an outside address, and the switch knows it."""
+        self.bindings.pair(inside, outside)
+        assert self.subscribers.arrived(inside, 1, NOW, may_move=True) == ""
+        self.answer()
 
     def count(self, name: str) -> int:
         return self.counters.under("").get(name, 0)

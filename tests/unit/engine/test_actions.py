@@ -1,4 +1,4 @@
-"""An action is a value of one of four kinds."""
+"""An action is a value of one of five kinds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from p4alg.engine import actions
 from p4alg.engine import tables as t
-from p4alg.engine.actions import Action, LogRecord, PacketOut, TraceRecord, Transaction
+from p4alg.engine.actions import Action, LogRecord, PacketOut, Remind, TraceRecord, Transaction
 from p4alg.engine.tables import Op, Update
 
 EXAMPLES: list[Action] = [
@@ -17,6 +17,7 @@ EXAMPLES: list[Action] = [
     Transaction(1, (Update(Op.INSERT, t.Local(1)),), (PacketOut(b"frame", egress_port=2),)),
     LogRecord(20, "text"),
     TraceRecord(1.0, "ftp", "c", "s", "client", 1, "forwarded", "PASV", b"PASV", b"PASV"),
+    Remind(0.5),
 ]
 
 
@@ -38,3 +39,4 @@ def test_a_packet_goes_through_the_pipeline_unless_a_port_is_named() -> None:
     assert (packet.ingress_port, packet.egress_port) == (3, None)
     assert not packet.sequence_is_final
     assert not packet.hairpin
+    assert not packet.begin

@@ -20,6 +20,7 @@ from p4alg.alg.contract import (
     Step,
     Watch,
 )
+from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.settings import Limits, PortForward, Prefix
@@ -149,13 +150,28 @@ def test_rule_2_the_SYN_of_a_control_session_leaves_behind_its_flow() -> None:
 
 
 def test_K1_a_port_is_kept_for_an_ALG_that_tells_hosts_apart() -> None:
-    made = bench(keeps_port=lambda _options, _proto, inside, _remote: inside == 6000)
+    made = bench(keeps_port=lambda _options, _proto, inside, _remote: inside in (600, 6000))
     for host in (INSIDE, INSIDE2):
-        hello(made, host=host)
-        assert made.outside_of(UDP, host, 6000)[1] == 6000
-    hello(made, 6001)
+        hello(made, 600, host=host)
+        assert made.outside_of(UDP, host, 600)[1] == 600
+    hello(made, 601)
+    # From 1024 up a port is in a block, and may be anybody's.
+    hello(made, 6000)
     kinds = {row["inside"]: row["kind"] for row in made.show("bindings")}
-    assert (kinds["10.0.0.11:6000"], kinds["10.0.0.11:6001"]) == ("shared", "dynamic")
+    assert (kinds["10.0.0.11:600"], kinds["10.0.0.11:601"]) == ("shared", "dynamic")
+    assert kinds["10.0.0.11:6000"] == "dynamic"
+
+
+def test_an_endpoint_that_the_switch_has_mapped_keeps_its_port_for_the_ALG() -> None:
+    made = bench()
+    made.punt(ev.Reason.SUBSCRIBER, datagram(INSIDE, 5000, REMOTE, 80))
+    (block,) = made.of(t.Block)
+    mapped = block.outside_id + 40
+    frame = datagram(INSIDE, 6000, REMOTE, TOY_PORT)
+    made.punt(ev.Reason.NEW_FLOW, frame, IN_PORT, TOY_ID, mapped_id=mapped)
+    assert made.outside_of(UDP, INSIDE, 6000) == (block.outside_addr, mapped)
+    (row,) = made.show("sessions")
+    assert row["alg"] == "toy"
 
 
 def test_K1_a_port_that_somebody_has_alone_is_not_kept() -> None:
@@ -201,8 +217,10 @@ def test_F1_an_expected_flow_of_the_inside_host_is_labelled_and_keeps_the_addres
     dialogue = greeted(inside=Peer.SERVER)
     dialogue.client(b"PORT 198,51,100,11,100,1\r\n")
     made = dialogue.bench
+    (waiting,) = made.of(t.PinholeEntry)
+    assert (waiting.inside_id, waiting.remote_id) == (None, 25601)
+    made.new(segment(INSIDE, 20, REMOTE, 25601), alg_id=waiting.alg_id)
     assert made.of(t.PinholeEntry) == []
-    made.new(segment(INSIDE, 20, REMOTE, 25601))
     row = made.show("sessions")[-1]
     assert (row["alg"], row["label"]) == ("ftp", "ftp PORT")
     addr, port = made.outside_of(TCP, INSIDE, 20)

@@ -1,10 +1,14 @@
 """Rule 8: a controller that starts on a switch in use takes over what fits its settings."""
 
 import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
-from p4alg.engine.settings import Prefix
+from p4alg.engine.settings import BlockSettings, Prefix
 from p4alg.engine.tables import FlowKey, SessionFlags
 from tests.unit.engine.dialogue import Dialogue
 from tests.unit.engine.harness import (
@@ -18,6 +22,7 @@ from tests.unit.engine.harness import (
     UDP,
     Bench,
     datagram,
+    port_of,
     segment,
     who_has,
 )
@@ -62,7 +67,7 @@ def test_an_adopted_pinhole_serves_its_flow_and_expires() -> None:
     before = busy()
     after = Bench(present=list(before.entries.values()))
     (hole,) = after.of(t.PinholeEntry)
-    after.event(ev.PinholeHit(FlowKey(TCP, INSIDE, hole.inside_id, REMOTE, 20), hole.pinhole_id))
+    after.event(ev.PinholeHit(FlowKey(TCP, INSIDE, port_of(hole), REMOTE, 20), hole.pinhole_id))
     assert after.of(t.PinholeEntry) == []
     again = Bench(present=list(before.entries.values()))
     again.tick(61.0)
@@ -118,3 +123,125 @@ def test_a_second_start_changes_nothing() -> None:
     first = Bench(present=list(busy().entries.values()))
     second = Bench(present=list(first.entries.values()))
     assert second.entries == first.entries
+
+
+# Subscribers and their blocks
+
+
+def subscribed() -> Bench:
+    """A gateway with three hosts that have blocks, one of them with a static mapping too."""
+    bench = Bench()
+    for host in (INSIDE2, INSIDE2 + 1):
+        bench.punt(ev.Reason.SUBSCRIBER, datagram(host, 5000, REMOTE, 80))
+    bench.punt(ev.Reason.OVERFLOW, datagram(INSIDE, 5000, REMOTE, 80))
+    return bench
+
+
+def hosts(bench: Bench) -> dict[int, t.Subscriber]:
+    return {entry.inside_addr: entry for entry in bench.of(t.Subscriber)}
+
+
+def test_rule_8_hosts_keep_their_blocks_their_numbers_and_the_secret() -> None:
+    before = subscribed()
+    after = Bench(present=list(before.entries.values()))
+    assert after.entries == before.entries
+    assert [log.text for log in after.logs] == [
+        "adopted 3 subscribers, 0 sessions and 0 pinholes",
+    ]
+    # They are known: nothing is written for another packet of theirs.
+    frame = datagram(INSIDE2, 6000, REMOTE, 80)
+    assert [out.frame for out in after.punt(ev.Reason.SUBSCRIBER, frame)] == [frame]
+    assert after.entries == before.entries
+    # And their blocks come back as those of any host do.
+    block = next(e for e in after.of(t.Block) if e.inside_addr == INSIDE2)
+    after.event(ev.SubscriberIdle(INSIDE2, 0))
+    after.event(ev.BlockIdle(block.outside_addr, block.outside_id))
+    assert INSIDE2 not in hosts(after)
+
+
+def test_blocks_that_were_taken_over_are_not_given_to_others() -> None:
+    before = subscribed()
+    after = Bench(present=list(before.entries.values()))
+    for n in range(150):
+        after.punt(ev.Reason.SUBSCRIBER, datagram(0x0A000040 + n, 5000, REMOTE, 80))
+    blocks = [(e.outside_addr, e.outside_id) for e in after.of(t.Block)]
+    numbers = [e.subscriber for e in after.of(t.Subscriber)]
+    assert len(set(blocks)) == len(blocks) == 153
+    assert len(set(numbers)) == len(numbers)
+    assert {e for e in before.of(t.Block)} <= {e for e in after.of(t.Block)}
+
+
+def test_a_switch_that_restarted_is_filled_anew() -> None:
+    after = Bench(present=[])
+    assert after.of(t.Block) == []
+    assert len(after.of(t.ScrambleLow)) == len(after.of(t.ScrambleHigh)) == 256
+    assert set(hosts(after)) == set(hosts(Bench()))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"blocks": BlockSettings(1024, 4)},
+        {"pools": (Prefix(0xCB007180, 28),), "forwards": ()},
+        {"blocks": BlockSettings(4096, 4, (Prefix(0x0A000080, 25),))},
+    ],
+)
+def test_blocks_that_the_new_settings_do_not_have_come_back(changes: dict[str, Any]) -> None:
+    before = subscribed()
+    after = Bench(present=list(before.entries.values()), **changes)
+    assert after.of(t.Block) == []
+    assert not set(hosts(after)) & {INSIDE2, INSIDE2 + 1}
+    # Cells with their numbers may be alive in the switch.
+    old = {e.subscriber for e in before.of(t.Subscriber) if e.inside_addr in (INSIDE2, INSIDE2 + 1)}
+    for n in range(60):
+        after.punt(ev.Reason.SUBSCRIBER, datagram(0x0A000080 + n, 5000, REMOTE, 80))
+    assert len(after.of(t.Block)) == 60
+    assert not old & {e.subscriber for e in after.of(t.Subscriber)}
+
+
+def test_half_a_host_is_removed() -> None:
+    before = subscribed()
+    for kind in (t.Block, t.Subscriber):
+        present = [
+            entry
+            for entry in before.entries.values()
+            if not (isinstance(entry, kind) and entry.inside_addr == INSIDE2)
+        ]
+        after = Bench(present=present)
+        assert INSIDE2 not in hosts(after)
+        assert INSIDE2 not in {entry.inside_addr for entry in after.of(t.Block)}
+        assert INSIDE2 + 1 in hosts(after)
+
+
+def test_two_hosts_in_one_block_are_not_taken_over_both() -> None:
+    before = subscribed()
+    (block,) = [e for e in before.of(t.Block) if e.inside_addr == INSIDE2]
+    stray = replace(hosts(before)[INSIDE2], inside_addr=INSIDE2 + 9)
+    after = Bench(present=[*before.entries.values(), stray])
+    assert INSIDE2 + 9 not in hosts(after)
+    assert block in after.of(t.Block)
+
+
+def test_mappings_of_the_tables_name_their_host_by_its_number() -> None:
+    before = busy()
+    after = Bench(present=list(before.entries.values()))
+    numbers = {entry.inside_addr: entry.subscriber for entry in after.of(t.Subscriber)}
+    assert all(e.subscriber == numbers[e.inside_addr] for e in after.of(t.MapOut))
+    assert all(e.subscriber == numbers[e.inside_addr] for e in after.of(t.MapIn))
+
+
+def test_any_subset_of_hosts_is_taken_over_without_contradiction() -> None:
+    bench = subscribed()
+    Dialogue(bench)
+    entries = list(bench.entries.values())
+    for seed in range(60):
+        rng = random.Random(seed)
+        after = Bench(present=[entry for entry in entries if rng.random() < 0.7])
+        blocks = {(e.outside_addr, e.outside_id): e for e in after.of(t.Block)}
+        for host in after.of(t.Subscriber):
+            if host.port_mask:
+                block = blocks.pop((host.outside_addr, host.port_base))
+                assert (block.inside_addr, block.subscriber) == (host.inside_addr, host.subscriber)
+        assert blocks == {}
+        numbers = [e.subscriber for e in after.of(t.Subscriber)]
+        assert len(set(numbers)) == len(numbers)

@@ -27,11 +27,24 @@ def test_the_key_is_what_tells_entries_apart() -> None:
     assert entry_key(first) == entry_key(t.MapOut(6, 1, 2, 30, 40))
     assert entry_key(first) != entry_key(t.MapOut(17, 1, 2, 3, 4))
     assert entry_key(t.Local(1)) == (t.Local, 1)
-    assert entry_key(t.Route(1, 24, 9)) == (t.Route, (1, 24))
+    assert entry_key(t.Route(1, 24, 9)) == (t.Route, (1, 24, 0))
     pinhole = t.PinholeEntry(6, 1, 2, None, None, 7, priority=5, idle_timeout=3.0)
-    assert entry_key(pinhole) == (t.PinholeEntry, (6, 1, 2, None, None, 5))
+    assert entry_key(pinhole) == (t.PinholeEntry, (6, 1, 2, None, None, 5, 0))
     flow = t.FlowKey(6, 1, 2, 3, 4)
     assert entry_key(t.Session(flow, 1)) == (t.Session, flow)
+
+
+def test_the_entry_of_a_table_without_key_is_the_default_entry() -> None:
+    entry = t.Gateway(916, t.FilterMode.ADDRESS)
+    assert entry_key(entry) == (t.Gateway, ())
+    assert entry.declaration.is_default
+    assert not t.Local.declaration.is_default
+
+
+def test_an_action_that_depends_on_a_parameter_may_lack_others_too() -> None:
+    with_block, without = (list(p) for p in t.Subscriber.declaration.actions.values())
+    assert [p.name for p in without] == ["subscriber"]
+    assert len(with_block) == 5
 
 
 def test_entries_are_values() -> None:
@@ -53,7 +66,7 @@ def test_a_table_is_declared_once() -> None:
 
 @pytest.mark.parametrize("action", [None, Unless0("nosuch", "one", otherwise="other")])
 def test_the_action_is_named_somewhere(action: Unless0 | None) -> None:
-    with pytest.raises(TypeError, match=r"name the action|no parameter nosuch"):
+    with pytest.raises(TypeError, match=r"name the action|no such parameters as \['nosuch'\]"):
 
         @table("made_up", size=1, action=action)
         class MadeUp(Entry):

@@ -39,6 +39,7 @@ from tests.unit.engine.harness import (
     Bench,
     PortSpan,
     datagram,
+    port_of,
 )
 
 PORT = b"PORT 10,0,0,11,200,10\r\n"
@@ -121,7 +122,7 @@ class World:
             for key in list(bench.sessions()):
                 bench.event(ev.SessionIdle(key))
         bench.tick(1.0)
-        kinds = (t.Session, t.PinholeEntry, t.Sequence, t.IkeIn, t.Fragment)
+        kinds = (t.Session, t.PinholeEntry, t.Sequence, t.IkeIn)
         assert [entry for entry in bench.entries.values() if isinstance(entry, kinds)] == []
         assert [b for b in bench.engine._flows.mappings.bindings if b.kind.value != "static"] == []
         assert not bench.engine._expectations._expected
@@ -170,7 +171,7 @@ def _twice(world: World, dialogue: object) -> None:
 
 def _hit(world: World, hole: object) -> None:
     assert isinstance(hole, t.PinholeEntry)
-    data = FlowKey(TCP, INSIDE, hole.inside_id, REMOTE, 20)
+    data = FlowKey(TCP, INSIDE, port_of(hole), REMOTE, 20)
     world.bench.event(ev.PinholeHit(data, hole.pinhole_id))
 
 

@@ -19,6 +19,7 @@ from tests.unit.engine.harness import (
     AlgSettings,
     Bench,
     PortSpan,
+    port_of,
 )
 
 C, S = Peer.CLIENT, Peer.SERVER
@@ -63,14 +64,14 @@ def gre(src: int, dst: int, call_id: int) -> bytes:
 def use_all(made: Bench) -> None:
     """A packet comes through each pinhole."""
     for hole in made.of(t.PinholeEntry):
-        key = FlowKey(GRE, INSIDE, hole.inside_id, REMOTE, hole.remote_id or 0)
+        key = FlowKey(GRE, INSIDE, port_of(hole), REMOTE, hole.remote_id or 0)
         made.event(ev.PinholeHit(key, hole.pinhole_id))
 
 
 def flow_of(hole: t.PinholeEntry) -> FlowKey:
     """The one flow that the pinhole of a tunnel is for."""
     assert hole.remote_id is not None
-    return FlowKey(GRE, INSIDE, hole.inside_id, REMOTE, hole.remote_id)
+    return FlowKey(GRE, INSIDE, port_of(hole), REMOTE, hole.remote_id)
 
 
 def test_P1_the_call_id_of_the_inside_host_is_translated() -> None:

@@ -21,6 +21,7 @@ from tests.unit.engine.harness import (
     Bench,
     PortSpan,
     datagram,
+    port_of,
 )
 
 SIP = 2
@@ -122,7 +123,7 @@ def test_S6_BYE_ends_it_with_its_media_flows() -> None:
     holes = [h for h in made.of(t.PinholeEntry) if h.inside_id in (40000, 40001)]
     for hole in holes:
         made.event(
-            ev.PinholeHit(FlowKey(UDP, INSIDE, hole.inside_id, REMOTE, 6000), hole.pinhole_id)
+            ev.PinholeHit(FlowKey(UDP, INSIDE, port_of(hole), REMOTE, 6000), hole.pinhole_id)
         )
     assert FlowKey(UDP, INSIDE, 40000, REMOTE, 6000) in made.sessions()
     sent = client(made, message("BYE sip:b@198.51.100.11:5060 SIP/2.0", "BYE", number=2))

@@ -2,13 +2,10 @@
 
 import struct
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from p4alg.engine import events as ev
-from p4alg.engine import tables as t
-from p4alg.engine.fragments import MAX_DATAGRAMS, MAX_EARLY
 from p4alg.engine.settings import Limits
 from p4alg.packet.icmp import ECHO_REPLY, TIME_EXCEEDED, UNREACHABLE, parse_icmp
 from p4alg.packet.ipv4 import build_ipv4, fragment_ipv4, parse_ipv4
@@ -44,39 +41,36 @@ def fragment(bench: Bench, frame: bytes) -> list[bytes]:
     return [out.frame for out in bench.punt(ev.Reason.FRAGMENT, frame)]
 
 
-def test_N4787_14_fragments_in_order_follow_the_first() -> None:
+def test_N4787_14_fragments_that_overtook_the_first_go_once_more() -> None:
     bench = Bench()
-    first, second, third = pieces()
-    assert fragment(bench, first) == [first]
-    assert bench.of(t.Fragment) == [
-        t.Fragment(INSIDE2, REMOTE, UDP, 7, 5000, 80, bench.of(t.Fragment)[0].idle_timeout)
-    ]
-    assert len(bench.sessions()) == 1
-    assert fragment(bench, second) == [second]
-    assert fragment(bench, third) == [third]
+    _, second, third = pieces()
+    assert fragment(bench, third) == []
+    assert fragment(bench, second) == []
+    (due,) = bench.reminders
+    bench.now = due
+    assert [out.frame for out in bench.event(ev.Reminder())] == [third, second]
 
 
-def test_N4787_14_fragments_out_of_order_wait_for_the_first() -> None:
+def test_G7_the_first_fragment_for_an_ALG_is_not_read_and_those_that_waited_follow() -> None:
     bench = Bench()
     first, second, third = pieces()
     assert fragment(bench, third) == []
+    sent = bench.new(first, alg_id=1)
+    assert [out.frame for out in sent] == [first, third]
+    (session,) = bench.sessions().values()
+    assert session.alg_id == 0
     assert fragment(bench, second) == []
-    assert fragment(bench, first) == [first, third, second]
+    assert bench.counter("fragments.unread") == 1
 
 
-def test_fragments_are_bounded_and_forgotten() -> None:
+def test_G7_a_first_fragment_of_a_session_that_an_ALG_reads_is_sent_on_unread() -> None:
     bench = Bench()
-    first, second, _ = pieces()
-    for _ in range(MAX_EARLY + 3):
-        fragment(bench, second)
-    assert len(fragment(bench, first)) == 1 + MAX_EARLY
-    for ident in range(100, 100 + MAX_DATAGRAMS + 10):
-        fragment(bench, pieces(ident)[1])
-    assert bench.counter("fragments.dropped") >= 3 + 10
-    bench.tick(31.0)
-    assert bench.of(t.Fragment) == []
-    assert fragment(bench, pieces(9000)[1]) == []
-    assert fragment(bench, pieces(9000)[0]) != []
+    bench.new(segment(INSIDE2, 40000, REMOTE, 21), alg_id=1)
+    frame = bytearray(segment(INSIDE2, 40000, REMOTE, 21, ACK, payload=b"PORT 10,0,0,12,1,1"))
+    frame[20:22] = b"\x20\0"
+    out = bench.punt(ev.Reason.ALG, bytes(frame), alg_id=1)
+    assert [packet.frame for packet in out] == [bytes(frame)]
+    assert bench.counter("fragments.unread") == 1
 
 
 def test_N4787_13_too_big_and_not_to_be_fragmented_is_reported_with_the_mtu() -> None:
@@ -98,7 +92,15 @@ def test_too_big_otherwise_is_fragmented() -> None:
     outs = [parse_ipv4(out.frame) for out in bench.punt(ev.Reason.MTU, bytes(frame))]
     assert len(outs) == 2
     assert all(out.end - out.l3 <= 1400 for out in outs)
-    assert len(bench.of(t.Fragment)) == 1
+    # The first has the ports, and the switch learns them from it.
+    assert [out.offset for out in outs] == [0, 1376]
+
+
+def test_a_packet_that_waited_or_was_cut_may_begin_its_flow() -> None:
+    bench = Bench()
+    frame = bytearray(datagram(INSIDE2, 5000, REMOTE, 80, bytes(1450)))
+    frame[20:22] = b"\0\0"
+    assert all(out.begin for out in bench.punt(ev.Reason.MTU, bytes(frame)))
 
 
 def test_the_end_of_a_life_is_reported() -> None:
@@ -163,37 +165,12 @@ def test_nobody_is_told_of_a_packet_that_came_from_nowhere_or_crosses_again() ->
     assert bench.counter("icmp.errors-sent") == 0
 
 
-@pytest.mark.parametrize("reason", [ev.Reason.MTU, ev.Reason.FRAGMENT])
-def test_what_has_no_identifiers_is_not_bound_to_a_datagram(reason: ev.Reason) -> None:
-    bench = Bench()
-    frame = bytearray(build_ipv4((1, 2), 0, INSIDE2, REMOTE, 99, bytes(1450)))
-    frame[20:22] = b"\x20\0" if reason is ev.Reason.FRAGMENT else b"\0\0"
-    assert bench.punt(reason, bytes(frame)) == []
-    assert bench.counter("fragments.dropped") == 1
-    assert bench.of(t.Fragment) == []
-
-
 def test_N6888_11_a_fragmented_flow_that_may_not_be_is_dropped() -> None:
     bench = Bench(limits=Limits(sessions=1))
     bench.new(segment(INSIDE, 1, REMOTE, 80))
-    assert fragment(bench, pieces()[0]) == []
+    (error,) = bench.new(pieces()[0], alg_id=1)
+    assert parse_icmp(parse_ipv4(error.frame))[:2] == (UNREACHABLE, 1)
     assert bench.counter("nat.refused.session-limit") == 1
-    assert bench.of(t.Fragment) == []
-
-
-def test_N5508_1_fragments_of_a_query_are_bound_by_its_identifier() -> None:
-    bench = Bench()
-    frame = bytearray(ping(INSIDE2, REMOTE, 9))
-    frame[20:22] = b"\x20\0"
-    assert fragment(bench, bytes(frame)) == [bytes(frame)]
-    (entry,) = bench.of(t.Fragment)
-    assert (entry.src_id, entry.dst_id) == (9, 0)
-    addr, number = bench.outside_of(ICMP, INSIDE2, 9)
-    back = bytearray(ping(REMOTE, addr, number))
-    back[20:22] = b"\x20\0"
-    bench.punt(ev.Reason.FRAGMENT, bytes(back), OUT_PORT)
-    entry = bench.of(t.Fragment)[-1]
-    assert (entry.src_addr, entry.src_id, entry.dst_id) == (REMOTE, 0, number)
 
 
 def test_a_packet_from_outside_waits_for_the_host_that_it_is_for() -> None:

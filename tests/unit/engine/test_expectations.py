@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from p4alg.alg.contract import Endpoint, Grant, Peer, PinholeRequest, Refusal
+from p4alg.engine import tables as t
+from p4alg.engine.expectations import EXPECTED_ID
 from p4alg.engine.settings import Limits
-from p4alg.engine.tables import FlowKey
+from p4alg.engine.tables import FlowKey, Op, Update
 from p4alg.protocols import TCP
 from tests.unit.engine.harness import INSIDE, INSIDE2, REMOTE, REMOTE2
-from tests.unit.engine.parts import NOW, Parts, asked, owner
+from tests.unit.engine.parts import NOW, Parts, asked, owner, updates
 
 PORT = 25601
 KEY = FlowKey(TCP, INSIDE, 20, REMOTE, PORT)
@@ -48,7 +50,32 @@ def test_F1_an_expected_flow_is_taken_once() -> None:
     assert desk.expectations.take(KEY, NOW) is expected
     assert desk.expectations.take(KEY, NOW) is None
     assert desk.expectations.get(number) is None
+
+
+def test_F1_the_switch_punts_an_expected_flow_until_it_has_come() -> None:
+    desk = Desk()
+    number = desk.add()
+    (written,) = updates(desk.answer())
+    entry = t.PinholeEntry(TCP, INSIDE, None, REMOTE, PORT, number, alg_id=EXPECTED_ID)
+    assert written == Update(Op.INSERT, entry)
+    # Asked for again it is the same flow, and there already.
+    desk.add()
     assert desk.answer() == []
+    assert desk.expectations.take(KEY, NOW) is not None
+    assert updates(desk.answer()) == [Update(Op.DELETE, entry)]
+
+
+def test_an_expected_flow_whose_entry_is_refused_is_expected_all_the_same() -> None:
+    desk = Desk()
+    number = desk.add()
+    desk.answer("full")
+    assert desk.count("alg.toy.expected.refused.tables") == 1
+    assert desk.expectations.has(KEY, NOW)
+    desk.expectations.withdraw(number)
+    assert desk.answer() == []
+    # Asked for again, it is written again.
+    desk.add()
+    assert [update.op for update in updates(desk.answer())] == [Op.INSERT]
 
 
 @pytest.mark.parametrize(

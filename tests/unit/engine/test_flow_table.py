@@ -51,7 +51,10 @@ def test_a_first_packet_is_delivered_after_its_entries_stand() -> None:
     assert bench.sessions()[key] == t.Session(key, 0, SessionFlags.NOTIFY_ESTABLISHED, 240.0)
     addr, port = bench.outside_of(TCP, INSIDE2, 40000)
     assert POOL <= addr < POOL + 16
-    back = t.MapIn(TCP, addr, port, INSIDE2, 40000, FilterMode.ADDRESS_AND_PORT)
+    (host,) = [entry for entry in bench.of(t.Subscriber) if entry.inside_addr == INSIDE2]
+    back = t.MapIn(
+        TCP, addr, port, INSIDE2, 40000, FilterMode.ADDRESS_AND_PORT, host.subscriber, managed=1
+    )
     assert back in bench.of(t.MapIn)
 
 
@@ -156,7 +159,8 @@ def test_static_forwards_open_sessions_from_outside_and_keep_their_mapping() -> 
     assert key in bench.sessions()
     assert bench.show("sessions")[0]["opened_by"] == "outside"
     bench.event(ev.SessionIdle(key))
-    assert t.MapOut(TCP, INSIDE, 21, SERVER, 21) in bench.of(t.MapOut)
+    number = next(e.subscriber for e in bench.of(t.Subscriber) if e.inside_addr == INSIDE)
+    assert t.MapOut(TCP, INSIDE, 21, SERVER, 21, number) in bench.of(t.MapOut)
 
 
 def test_static_1_to_1_addresses_serve_every_protocol_both_ways() -> None:
@@ -264,7 +268,7 @@ def test_tables_and_engine_agree_and_nothing_is_left_at_the_end(
                 bench.refuses = lambda update: False
         assert {row["inside"] for row in bench.show("sessions")} == {
             f"{a >> 24}.{a >> 16 & 255}.{a >> 8 & 255}.{a & 255}:{i}"
-            for _, a, i, _, _ in bench.sessions()
+            for _, a, i, *_ in bench.sessions()
         }
         assert len(bench.show("sessions")) == len(bench.sessions())
         mapped = {(e.proto, e.inside_addr, e.inside_id) for e in bench.of(t.MapOut)}

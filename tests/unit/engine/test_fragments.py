@@ -1,23 +1,20 @@
-"""Fragments wait for the first of their datagram, and for no longer than they may."""
+"""Later fragments that the switch knows no ports of are held for a moment, and only for that."""
 
 from __future__ import annotations
 
 import struct
 
-from p4alg.engine import tables as t
-from p4alg.engine.actions import PacketOut
-from p4alg.engine.fragments import MAX_DATAGRAMS, MAX_EARLY, Fragments
-from p4alg.engine.tables import Op, Update
+import pytest
+
+from p4alg.engine.actions import PacketOut, Remind
+from p4alg.engine.fragments import HOLD, MAX_DATAGRAMS, MAX_EARLY, MAX_OF_SOURCE, Fragments
 from p4alg.packet.ipv4 import Ipv4, parse_ipv4
-from tests.unit.engine.harness import INSIDE, REMOTE, UDP, datagram
-from tests.unit.engine.parts import NOW, Parts, frames, updates
-
-LIFETIME = 30.0
-IDS = (5000, 80)
+from tests.unit.engine.harness import INSIDE, REMOTE, datagram
+from tests.unit.engine.parts import NOW, Parts, frames
 
 
-def packet(ident: int = 7) -> Ipv4:
-    frame = bytearray(datagram(INSIDE, IDS[0], REMOTE, IDS[1]))
+def packet(ident: int = 7, source: int = INSIDE) -> Ipv4:
+    frame = bytearray(datagram(source, 5000, REMOTE, 80))
     frame[18:20] = struct.pack("!H", ident)
     return parse_ipv4(bytes(frame))
 
@@ -28,81 +25,91 @@ class Desk:
     def __init__(self) -> None:
         self.parts = Parts()
         parts = self.parts
-        self.fragments = Fragments(LIFETIME, parts.outbox, parts.counters, parts.log)
+        self.fragments = Fragments(parts.outbox, parts.counters, parts.log)
+        self.reminders: list[float] = []
 
-    def later(self, name: bytes, ident: int = 7, now: float = NOW) -> list[bytes]:
-        self.fragments.later(packet(ident), PacketOut(name), now)
-        return frames(self.parts.answer())
+    def _sent(self) -> list[bytes]:
+        actions = self.parts.answer()
+        self.reminders += [action.seconds for action in actions if isinstance(action, Remind)]
+        return frames(actions)
 
-    def first(self, *names: bytes, ident: int = 7, reason: str | None = None) -> list[Update]:
-        self.fragments.first(packet(ident), IDS, [PacketOut(name) for name in names], NOW)
-        actions = self.parts.answer(reason)
-        self.sent = frames(actions)
-        return updates(actions)
+    def later(
+        self, name: bytes, ident: int = 7, now: float = NOW, source: int = INSIDE, port: int = 1
+    ) -> list[bytes]:
+        self.fragments.later(packet(ident, source), PacketOut(name, port), now)
+        return self._sent()
+
+    def first(self, ident: int = 7) -> list[bytes]:
+        self.fragments.first(packet(ident))
+        return self._sent()
+
+    def retry(self, now: float) -> list[bytes]:
+        self.fragments.retry(now)
+        return self._sent()
 
 
-def test_N4787_14_the_first_is_written_and_those_that_waited_follow_it() -> None:
+def test_N4787_14_what_overtook_the_first_goes_once_more_after_a_moment() -> None:
     desk = Desk()
     assert desk.later(b"third") == []
-    assert desk.later(b"second") == []
-    written = desk.first(b"first")
-    entry = t.Fragment(INSIDE, REMOTE, UDP, 7, *IDS, idle_timeout=LIFETIME)
-    assert written == [Update(Op.INSERT, entry)]
-    assert desk.sent == [b"first", b"third", b"second"]
-    assert desk.later(b"fourth") == [b"fourth"]
+    assert desk.later(b"second", now=NOW + HOLD / 2) == []
+    assert desk.reminders == [HOLD]
+    assert desk.retry(NOW + HOLD - 0.01) == []
+    assert desk.retry(NOW + HOLD) == [b"third", b"second"]
+    # It costs nothing any more.
+    assert len(desk.fragments) == 0
+    assert desk.retry(NOW + 9.0) == []
 
 
-def test_a_first_fragment_that_is_repeated_is_sent_and_not_written_again() -> None:
+def test_N4787_14_what_waits_follows_a_first_fragment_that_the_controller_sends() -> None:
     desk = Desk()
-    desk.first(b"first")
-    assert desk.first(b"again") == []
-    assert desk.sent == [b"again"]
+    desk.later(b"third")
+    assert desk.first(8) == []
+    assert desk.first() == [b"third"]
+    assert desk.first() == []
+    assert desk.retry(NOW + HOLD) == []
 
 
-def test_datagrams_are_told_apart_by_their_identification() -> None:
+def test_each_datagram_waits_for_its_own_time() -> None:
     desk = Desk()
-    desk.later(b"of 7", 7)
-    desk.first(b"of 8", ident=8)
-    assert desk.sent == [b"of 8"]
-    assert desk.later(b"of 7 too", 7) == []
+    desk.later(b"one", 1)
+    desk.later(b"two", 2, now=NOW + 0.1)
+    assert desk.retry(NOW + HOLD) == [b"one"]
+    assert desk.retry(NOW + 0.1 + HOLD) == [b"two"]
 
 
-def test_what_the_switch_refuses_is_forgotten_and_may_come_again() -> None:
+def test_N4787_14_how_many_of_a_datagram_wait_is_bounded() -> None:
     desk = Desk()
-    desk.first(b"first", reason="full")
-    assert desk.parts.count("fragments.failed") == 1
-    assert desk.later(b"second") == []
-    assert len(desk.first(b"first")) == 1
-    assert desk.sent == [b"first", b"second"]
-
-
-def test_N4787_14_how_many_wait_is_bounded() -> None:
-    desk = Desk()
-    for number in range(MAX_EARLY + 3):
-        desk.later(b"%d" % number)
+    for _ in range(MAX_EARLY + 3):
+        desk.later(b"x")
     assert desk.parts.count("fragments.dropped") == 3
-    desk.first(b"first")
-    assert desk.sent == [b"first", *(b"%d" % number for number in range(MAX_EARLY))]
-    for ident in range(100, 100 + MAX_DATAGRAMS):
-        desk.later(b"x", ident)
-    assert desk.parts.count("fragments.dropped") == 4
-    assert desk.first(b"first", ident=9999) == []
-    assert desk.sent == []
+    assert len(desk.retry(NOW + HOLD)) == MAX_EARLY
 
 
-def test_N4787_14_how_long_they_wait_is_bounded() -> None:
+def test_one_source_has_its_share_and_no_more() -> None:
     desk = Desk()
-    desk.first(b"whole", ident=1)
-    desk.later(b"early", 2)
-    desk.later(b"later", 3, NOW + 1.0)
-    desk.fragments.expire(NOW + LIFETIME - 0.1)
-    assert desk.parts.answer() == []
-    desk.fragments.expire(NOW + LIFETIME)
-    (gone,) = updates(desk.parts.answer())
-    assert gone.op is Op.DELETE
-    assert isinstance(gone.entry, t.Fragment)
-    assert gone.entry.ident == 1
-    assert desk.parts.count("fragments.incomplete") == 1
-    desk.fragments.expire(NOW + LIFETIME + 1.0)
-    assert desk.parts.count("fragments.incomplete") == 2
-    assert desk.later(b"early", 2) == []
+    for ident in range(MAX_OF_SOURCE + 5):
+        desk.later(b"x", ident)
+    assert desk.parts.count("fragments.dropped") == 5
+    desk.later(b"y", source=REMOTE)
+    assert len(desk.fragments) == MAX_OF_SOURCE + 1
+    desk.retry(NOW + HOLD)
+    desk.later(b"x", 1000)
+    assert len(desk.fragments) == 1
+
+
+def test_forged_sources_behind_one_port_leave_room_for_the_others() -> None:
+    desk = Desk()
+    for source in range(2 * MAX_DATAGRAMS):
+        desk.later(b"x", source=INSIDE + source)
+    assert len(desk.fragments) == MAX_DATAGRAMS // 2
+    for source in range(MAX_DATAGRAMS // 4):
+        desk.later(b"y", source=REMOTE + source, port=3)
+    assert len(desk.fragments) == MAX_DATAGRAMS * 3 // 4
+
+
+@pytest.mark.parametrize("ports", [2, 50])
+def test_all_together_are_bounded(ports: int) -> None:
+    desk = Desk()
+    for number in range(10 * MAX_DATAGRAMS):
+        desk.later(b"x", source=INSIDE + number, port=number % ports)
+    assert len(desk.fragments) <= MAX_DATAGRAMS

@@ -30,10 +30,12 @@ NAMED: list[tuple[ev.Event, str]] = [
     (ev.PinholeHit(FLOW, 7), f"hit of pinhole 7 by {ENDS}"),
     (ev.SessionIdle(FLOW), f"idle {ENDS}"),
     (ev.PinholeIdle(7), "idle pinhole 7"),
-    (ev.FragmentIdle(INSIDE, REMOTE, TCP, 9), "idle fragments of 10.0.0.11"),
+    (ev.SubscriberIdle(INSIDE, 0), "idle subscriber 10.0.0.11"),
+    (ev.BlockIdle(REMOTE, 4096), "idle block 198.51.100.11:4096"),
     (ev.TransactionDone(9), "outcome of transaction 9"),
     (ev.TransactionFailed(9, "full"), "outcome of transaction 9"),
     (ev.Tick(), "the clock"),
+    (ev.Reminder(), "the clock"),
 ]
 
 

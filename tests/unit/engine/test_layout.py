@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from ipaddress import IPv4Address
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,9 +28,11 @@ from p4alg.engine.settings import (
     Prefix,
     Rule,
     StaticRoute,
+    Timers,
+    Zone,
 )
 from p4alg.engine.tables import FilterMode, PolicyAction, Side
-from p4alg.protocols import ESP, TCP, UDP
+from p4alg.protocols import ESP, ICMP, TCP, UDP
 from tests.conftest import examples
 from tests.unit.engine.harness import (
     GATEWAY,
@@ -110,12 +115,131 @@ def test_a_zone_has_its_ports_its_address_and_a_route_that_is_not_resolved() -> 
 
 
 def test_static_mappings_are_entries_both_ways() -> None:
-    entries = base_entries(settings())
+    entries = base_entries(settings(), {INSIDE: 7, WHOLE: 8}.__getitem__)
     free = FilterMode.ENDPOINT_INDEPENDENT
-    assert t.MapOut(TCP, INSIDE, 21, SERVER, 21) in entries
-    assert t.MapIn(TCP, SERVER, 21, INSIDE, 21, free) in entries
-    assert t.AddrMapOut(WHOLE, WHOLE_OUT) in entries
-    assert t.AddrMapIn(WHOLE_OUT, WHOLE, free) in entries
+    assert t.MapOut(TCP, INSIDE, 21, SERVER, 21, 7) in entries
+    assert t.MapIn(TCP, SERVER, 21, INSIDE, 21, free, 7) in entries
+    assert t.AddrMapOut(WHOLE, WHOLE_OUT, 8) in entries
+    assert t.AddrMapIn(WHOLE_OUT, WHOLE, free, 8) in entries
+    # Their plain flows are the switch's to set up.
+    assert all(not e.managed for e in entries if isinstance(e, t.MapOut | t.MapIn))
+
+
+SOURCES: list[tuple[str, int, int]] = [
+    ("10.0.0.11", 1, True),
+    ("10.0.1.1", 1, False),
+    ("10.0.0.1", 1, False),
+    ("192.168.7.7", 1, True),
+    ("192.168.8.8", 1, False),
+    ("192.168.8.8", 3, True),
+    ("8.8.8.8", 1, False),
+    ("8.8.8.8", 2, True),
+    ("198.51.100.77", 2, True),
+    ("10.0.0.11", 2, False),
+    ("192.168.7.7", 2, False),
+    ("172.16.0.9", 2, False),
+    ("172.16.0.9", 3, True),
+    ("203.0.113.5", 2, False),
+    ("192.0.2.20", 2, False),
+    ("198.51.100.1", 2, False),
+    ("0.0.0.0", 2, False),
+    ("127.0.0.1", 2, False),
+    ("224.0.0.251", 2, False),
+    ("255.255.255.255", 2, False),
+]
+
+
+@pytest.mark.parametrize(("source", "zone", "is_accepted"), SOURCES)
+def test_a_source_comes_only_from_where_it_is(source: str, zone: int, is_accepted: bool) -> None:
+    office = Zone("office", 3, Side.INSIDE, (5,), 0, 0xAC100001, 16, IN_MAC)
+    routes = (
+        StaticRoute(Prefix(0, 0), REMOTE2),
+        StaticRoute(Prefix(0xC0A80000, 16), 0x0A000002),
+        # A part of that is behind the other zone.
+        StaticRoute(Prefix(0xC0A80800, 24), 0xAC100002),
+    )
+    made = settings(routes=routes)
+    made = replace(made, zones=(*made.zones, office))
+    addr = int(IPv4Address(source))
+    fitting = [
+        entry
+        for entry in base_entries(made)
+        if isinstance(entry, t.Source)
+        and entry.zone == zone
+        and addr in Prefix(entry.src_addr, entry.prefix_len)
+    ]
+    best = max(fitting, key=lambda entry: entry.prefix_len, default=None)
+    # The default action of the table refuses.
+    accepts = best is not None and best.action is t.SourceAction.ACCEPT
+    assert accepts is is_accepted
+
+
+def ttl(
+    timers: Timers, proto: int, phase: int, server: int, outbound: int
+) -> tuple[t.TimerAction, int] | None:
+    """What the timer table says about a packet."""
+    rows = [e for e in base_entries(settings(timers=timers)) if isinstance(e, t.Timer)]
+    fitting = [
+        row
+        for row in rows
+        if row.proto == proto
+        and phase & row.phase[1] == row.phase[0]
+        and row.server_id in (None, server)
+        and row.outbound in (None, outbound)
+    ]
+    best = max(fitting, key=lambda row: row.priority, default=None)
+    return None if best is None else (best.action, best.ticks)
+
+
+TIMERS = Timers(tcp_established=1000.0, tcp_transitory=200.0, udp=100.0, udp_dns=30.0, icmp=60.0)
+INSIDE_SYN, BOTH_SYNS, OPEN = 1, 3, 7
+
+
+@pytest.mark.parametrize(
+    ("proto", "phase", "server", "outbound", "seconds"),
+    [
+        (TCP, INSIDE_SYN, 80, 1, 200.0),
+        (TCP, BOTH_SYNS, 80, 1, 200.0),
+        (TCP, OPEN, 80, 1, 1000.0),
+        (TCP, OPEN | 8, 80, 1, 1000.0),
+        (TCP, OPEN | 16, 80, 1, 1000.0),
+        (TCP, OPEN | 8 | 16, 80, 1, 200.0),
+        (TCP, OPEN | 32, 80, 1, 200.0),
+        (UDP, 1, 80, 1, 100.0),
+        (UDP, 3, 80, 0, 100.0),
+        (UDP, 1, 53, 1, 30.0),
+        (UDP, 3, 53, 0, 30.0),
+        (ICMP, 1, 0, 1, 60.0),
+        (ICMP, 3, 0, 0, 60.0),
+        (TCP, OPEN | 128, 21, 0, 1000.0),
+        (UDP, 3 | 128, 53, 1, 1000.0),
+    ],
+)
+def test_N4787_5_N5382_5_N5508_2_the_timers_reach_the_switch(
+    proto: int, phase: int, server: int, outbound: int, seconds: float
+) -> None:
+    assert ttl(TIMERS, proto, phase, server, outbound) == (t.TimerAction.SET, t.ticks(seconds))
+
+
+@pytest.mark.parametrize("phase", [0, 1, 2, 3, 7, 15, 23, 31])
+def test_N7857_2_no_TCP_packet_from_outside_prolongs(phase: int) -> None:
+    assert ttl(TIMERS, TCP, phase, 80, 0) is None
+
+
+def test_N7857_2_a_reset_from_outside_only_shortens() -> None:
+    assert ttl(TIMERS, TCP, OPEN | 32, 80, 0) == (t.TimerAction.CUT, t.ticks(200.0))
+
+
+def test_a_time_in_ticks_is_never_shorter() -> None:
+    assert t.ticks(0.0) == 0
+    assert t.ticks(0.001) == 1
+    assert t.ticks(131.072) == 1000
+    assert t.ticks(131.073) == 1001
+
+
+def test_N6888_8_rest_and_filter_of_the_switchs_own_mappings_are_in_the_default_entry() -> None:
+    made = settings(timers=Timers(port_rest=120.0), filter_mode=FilterMode.ADDRESS)
+    assert t.Gateway(t.ticks(120.0), FilterMode.ADDRESS) in base_entries(made)
 
 
 def test_the_operators_rules_win_in_their_order_and_our_own_addresses_are_translated() -> None:

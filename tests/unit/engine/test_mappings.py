@@ -147,15 +147,18 @@ def test_a_pair_of_a_host_with_a_whole_address_is_the_same_pair() -> None:
 
 def test_the_entries_of_a_binding_say_who_may_use_it() -> None:
     parts = Parts(filter_mode=EVERYBODY)
+    parts.subscribe()
+    number = parts.subscribers.number_of(INSIDE)
+    assert number > 0
     plain, asked = bound(parts), bound(parts, 5001, kind=Kind.PINHOLE)
     modes = []
     for binding in (plain, asked):
         inside = (binding.inside_addr, binding.inside_id)
         outside = (binding.outside_addr, binding.outside_id)
         out, into = parts.mappings.entries(binding)
-        assert out == t.MapOut(UDP, *inside, *outside)
+        assert out == t.MapOut(UDP, *inside, *outside, number, managed=1)
         assert isinstance(into, t.MapIn)
-        assert into == t.MapIn(UDP, *outside, *inside, into.filter_mode)
+        assert into == t.MapIn(UDP, *outside, *inside, into.filter_mode, number, managed=1)
         modes.append(into.filter_mode)
     # What an ALG asked for is open to nobody but through a pinhole.
     assert modes == [EVERYBODY, FilterMode.ADDRESS_AND_PORT]
@@ -216,6 +219,7 @@ def test_a_binding_that_took_the_place_of_another_is_not_mistaken_for_it() -> No
 
 def test_what_the_switch_refused_is_forgotten_or_written_for_who_still_needs_it() -> None:
     parts = Parts()
+    parts.subscribe()
     unused, used = bound(parts), bound(parts, 5001)
     for binding in (unused, used):
         parts.mappings.writes(binding)

@@ -82,8 +82,8 @@ def test_a_packet_waits_for_its_next_hop() -> None:
     assert [out.egress_port for out in outs] == [3, 4]
     assert all(parse_arp(out.frame).target_addr == REMOTE for out in outs)
     answer = is_at(PEER_MAC, REMOTE, OUT_MAC, UPLINK)
-    assert bench.punt(ev.Reason.ARP, answer, OUT_PORT) == [PacketOut(frame, IN_PORT)]
-    assert bench.punt(ev.Reason.NEIGHBOUR, frame) == [PacketOut(frame, IN_PORT)]
+    assert bench.punt(ev.Reason.ARP, answer, OUT_PORT) == [PacketOut(frame, IN_PORT, begin=True)]
+    assert bench.punt(ev.Reason.NEIGHBOUR, frame) == [PacketOut(frame, IN_PORT, begin=True)]
 
 
 def test_far_destinations_wait_for_their_router() -> None:

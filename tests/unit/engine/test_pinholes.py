@@ -15,7 +15,7 @@ from p4alg.engine.settings import Limits
 from p4alg.engine.tables import FlowKey, Op, Side, Update
 from p4alg.nat.bindings import Kind, Refused
 from p4alg.protocols import GRE, UDP
-from tests.unit.engine.harness import INSIDE, INSIDE2, REMOTE
+from tests.unit.engine.harness import INSIDE, INSIDE2, REMOTE, port_of
 from tests.unit.engine.parts import NOW, SEEN, TOY_ID, Parts, asked, owner, updates
 
 PORT = 50000
@@ -27,6 +27,7 @@ class Desk(Parts):
     def __init__(self, limits: Limits | None = None, denied: frozenset[int] = frozenset()) -> None:
         super().__init__(limits=limits or Limits(), denied_ports=denied)
         self.owner = owner()
+        self.subscribe()
 
     def request(self, port: int = PORT, by: Owner | None = None, **more: Any) -> Pinhole:
         asker = by or self.owner
@@ -64,7 +65,7 @@ class Desk(Parts):
 
 
 def key(hole: Pinhole, remote_id: int = 6000) -> FlowKey:
-    return FlowKey(UDP, INSIDE, hole.entry.inside_id, REMOTE, remote_id)
+    return FlowKey(UDP, INSIDE, port_of(hole.entry), REMOTE, remote_id)
 
 
 def stage(hole: Pinhole) -> Stage:
@@ -276,7 +277,7 @@ def test_P2_a_flow_of_a_call_begins_where_its_sender_is() -> None:
     for hole in (to_us, from_us):
         entry = hole.entry
         assert entry.remote_id is not None
-        flow = FlowKey(GRE, INSIDE, entry.inside_id, REMOTE, entry.remote_id)
+        flow = FlowKey(GRE, INSIDE, port_of(entry), REMOTE, entry.remote_id)
         desk.pinholes.hit(hole.pinhole_id, flow, NOW)
     opened_by = {flow.key.inside_id: flow.opened_by for flow in desk.flows.all()}
     assert opened_by == {0x10007: Side.OUTSIDE, 0: Side.INSIDE}

@@ -22,6 +22,7 @@ from tests.unit.engine.harness import (
     TCP,
     AlgSettings,
     PortSpan,
+    port_of,
     segment,
 )
 from tests.unit.engine.parts import Parts, updates
@@ -136,7 +137,7 @@ def test_G1_off_closes_pinholes_keeps_data_sessions_and_punts_nothing() -> None:
     bench = dialogue.bench
     dialogue.client(PORT)
     (used,) = bench.of(t.PinholeEntry)
-    data = FlowKey(TCP, INSIDE, used.inside_id, REMOTE, 20)
+    data = FlowKey(TCP, INSIDE, port_of(used), REMOTE, 20)
     bench.event(ev.PinholeHit(data, used.pinhole_id))
     dialogue.server(b"200 ok\r\n")
     dialogue.client(b"PORT 10,0,0,11,200,11\r\n")

@@ -8,11 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p4alg.nat.bindings import Binding, Bindings, Kind, Refused
+from p4alg.nat.blocks import Blocks, Layout
+from p4alg.nat.pool import Pool
+from p4alg.undo import UndoLog
 from tests.conftest import examples
 
 POOL = 0xCB007100
 HOST = 0x0A00000B
 TCP, UDP, ICMP = 6, 17, 1
+LAYOUT = Layout(4096, 4)
 
 
 def bindings(
@@ -21,13 +25,23 @@ def bindings(
     rest: float = 120.0,
     limit: int = 100000,
     per_subscriber: int = 100000,
+    layout: Layout = LAYOUT,
+    pools: tuple[tuple[int, int], ...] | None = None,
+    subscribers: int = 8192,
 ) -> Bindings:
+    rng, log = random.Random(seed), UndoLog()
+    blocks = Blocks(
+        Pool([(POOL, prefix)] if pools is None else pools, rng),
+        layout,
+        slot_bits=17,
+        rng=rng,
+        rest=rest,
+        number_rest=1000.0,
+        limit=subscribers,
+        log=log,
+    )
     return Bindings(
-        [(POOL, prefix)],
-        rng=random.Random(seed),
-        port_rest=rest,
-        limit=limit,
-        per_subscriber=per_subscriber,
+        blocks, rng=rng, port_rest=rest, limit=limit, per_subscriber=per_subscriber, log=log
     )
 
 
@@ -107,8 +121,8 @@ def test_N7857_9_outside_ports_are_spread_and_differ_between_runs() -> None:
 
     one, other = draw(1), draw(2)
     assert one != other
-    assert len({port // 8192 for port in one}) == 8
-    assert sum(abs(a - b) <= 4 for a, b in pairwise(one)) < 20
+    assert len({port // 512 for port in one}) == 8
+    assert sum(abs(a - b) <= 8 for a, b in pairwise(one)) < 20
 
 
 def test_static_bindings_keep_their_port_from_others() -> None:
@@ -266,11 +280,8 @@ def test_a_call_keeps_the_flag_above_its_identifier() -> None:
 
 @pytest.mark.parametrize("kind", ["allocate", "share", "claim", "pair", "adopt"])
 def test_N6888_4_no_kind_of_binding_goes_beyond_a_limit(kind: str) -> None:
-    for bounds, reason in (
-        ({"limit": 1}, "binding-limit"),
-        ({"per_subscriber": 1}, "subscriber-limit"),
-    ):
-        store = bindings(**bounds)
+    for limit, share, reason in ((1, 99, "binding-limit"), (99, 1, "subscriber-limit")):
+        store = bindings(limit=limit, per_subscriber=share)
         made(store.allocate(UDP, HOST, 5000, 0.0, outside_addr=POOL))
         refused = {
             "allocate": lambda s=store: s.allocate(TCP, HOST, 5000, 0.0),
@@ -287,11 +298,8 @@ def test_N6888_4_no_kind_of_binding_goes_beyond_a_limit(kind: str) -> None:
 
 @pytest.mark.parametrize("port", [4000, 4001])
 def test_N6888_4_there_must_be_room_for_both_of_a_pair(port: int) -> None:
-    for bounds, reason in (
-        ({"limit": 2}, "binding-limit"),
-        ({"per_subscriber": 2}, "subscriber-limit"),
-    ):
-        store = bindings(**bounds)
+    for limit, share, reason in ((2, 99, "binding-limit"), (99, 2, "subscriber-limit")):
+        store = bindings(limit=limit, per_subscriber=share)
         made(store.allocate(TCP, HOST, 5000, 0.0))
         refused = store.allocate_pair(UDP, HOST, port, 0.0, outside_addr=POOL)
         assert refused == Refused(reason)
@@ -306,8 +314,9 @@ def test_S4_an_odd_port_and_the_next_are_bound_each_by_itself() -> None:
 
 
 def test_a_binding_without_a_pool_is_refused() -> None:
-    store = Bindings([], rng=random.Random(1), port_rest=120.0, limit=10, per_subscriber=10)
-    assert store.allocate(UDP, HOST, 5000, 0.0) == Refused("pool-exhausted")
+    store = bindings(pools=())
+    assert store.allocate(UDP, HOST, 5000, 0.0) == Refused("no-block")
+    assert store.allocate(UDP, HOST, 500, 0.0) == Refused("pool-exhausted")
     assert store.share(UDP, HOST, 500, None, 0.0) == Refused("pool-exhausted")
     assert store.claim(50, HOST, 7, None, 0.0) == Refused("pool-exhausted")
 
@@ -315,12 +324,13 @@ def test_a_binding_without_a_pool_is_refused() -> None:
 def test_adopted_bindings_must_not_contradict_each_other() -> None:
     store = bindings()
     made(store.adopt(TCP, HOST, 5000, POOL, 6000, kind=Kind.DYNAMIC, now=0.0))
-    for proto, host, inside, outside in (
-        (TCP, HOST, 5000, 6002),
-        (TCP, HOST + 1, 5000, 6000),
+    for host, inside, outside, reason in (
+        (HOST, 5000, 6002, "mapping-conflict"),
+        (HOST, 5002, 6000, "mapping-conflict"),
+        (HOST + 1, 5000, 6000, "in-use"),
     ):
-        again = store.adopt(proto, host, inside, POOL, outside, kind=Kind.DYNAMIC, now=0.0)
-        assert again == Refused("mapping-conflict")
+        again = store.adopt(TCP, host, inside, POOL, outside, kind=Kind.DYNAMIC, now=0.0)
+        assert again == Refused(reason)
     made(store.adopt(50, HOST, 7, POOL, 7, kind=Kind.PINHOLE, now=0.0))
     other = store.adopt(50, HOST + 1, 7, POOL, 7, kind=Kind.PINHOLE, now=0.0)
     assert other == Refused("mapping-conflict")
@@ -351,9 +361,172 @@ def test_releasing_twice_changes_nothing() -> None:
     assert store.count_of(HOST) == 1
 
 
-def test_subscribers_are_the_hosts_that_have_an_address() -> None:
+def test_the_address_of_a_host_is_known_once_it_has_one() -> None:
     store = bindings()
+    assert store.known_address_of(HOST) is None
     addr = made(store.allocate(UDP, HOST, 5000, 0.0)).outside_addr
     store.pair(HOST + 1, POOL + 3)
-    assert sorted(store.subscribers()) == [(HOST, addr, 1), (HOST + 1, POOL + 3, 0)]
+    assert [store.known_address_of(HOST + n) for n in range(3)] == [addr, POOL + 3, None]
     assert store.address_of(HOST) == addr
+
+
+# Ports are from the blocks of their host
+
+
+def own_of(store: Bindings, host: int = HOST) -> range:
+    """The ports of the block in which the switch makes mappings."""
+    subscriber = store.blocks.get(host)
+    assert subscriber is not None
+    assert subscriber.own is not None
+    held = store.blocks.layout.held(subscriber.own)
+    return range(held.first, held.last + 1)
+
+
+@pytest.mark.parametrize("proto", [TCP, UDP, ICMP])
+def test_N6888_13_the_ports_of_a_host_are_of_its_block_and_of_the_controllers_way(
+    proto: int,
+) -> None:
+    store = bindings()
+    found = [made(store.allocate(proto, HOST, 1024 + n, 0.0)).outside_id for n in range(600)]
+    assert len(set(found)) == 600
+    assert all(port in own_of(store) and port & 6 == 6 for port in found)
+
+
+@pytest.mark.parametrize("number", [0, 9, 1023, 1024])
+def test_N6888_13_every_query_is_of_a_block(number: int) -> None:
+    store = bindings()
+    assert made(store.allocate(ICMP, HOST, number, 0.0)).outside_id in own_of(store)
+
+
+def test_N6888_13_what_does_not_fit_takes_further_blocks_up_to_the_share() -> None:
+    store = bindings(layout=Layout(256, 3), prefix=30)
+    found: list[Binding] = []
+    while not isinstance(one := store.allocate(UDP, HOST, 2000 + 2 * len(found), 0.0), Refused):
+        found.append(one)
+    assert one == Refused("pool-exhausted")
+    # Even ports: 32 of way 3 in the first block, 128 in each of two others.
+    assert len(found) == 32 + 2 * 128
+    assert len({(b.outside_addr, b.outside_id // 256) for b in found}) == 3
+    assert len({b.outside_addr for b in found}) == 1
+    made(store.allocate(UDP, HOST + 1, 2000, 0.0))
+
+
+def test_S4_pairs_are_of_the_block_too() -> None:
+    store = bindings(layout=Layout(64, 2))
+    made(store.allocate(UDP, HOST, 3000, 0.0))
+    addr = store.address_of(HOST)
+    assert addr is not None
+    pairs = []
+    for n in range(30):
+        pair = store.allocate_pair(UDP, HOST, 4000 + 2 * n, 0.0, outside_addr=addr)
+        assert isinstance(pair, tuple)
+        pairs.append(pair)
+    assert all(b.outside_id == a.outside_id + 1 and a.outside_id % 2 == 0 for a, b in pairs)
+    own = own_of(store)
+    in_own = [pair for pair in pairs if pair[0].outside_id in own]
+    assert 0 < len(in_own) <= 8
+    assert all(a.outside_id & 6 == 6 for a, _ in in_own)
+
+
+def test_an_endpoint_that_the_switch_has_mapped_keeps_its_port() -> None:
+    store = bindings()
+    made(store.allocate(UDP, HOST, 3000, 0.0))
+    mapped = own_of(store)[0] + 40
+    assert made(store.allocate(TCP, HOST, 5000, 0.0, mapped_id=mapped)).outside_id == mapped
+    # Somebody of the same host has it now: the next gets another.
+    other = made(store.allocate(TCP, HOST, 5002, 0.0, mapped_id=mapped)).outside_id
+    assert other != mapped
+    assert other & 6 == 6
+
+
+@pytest.mark.parametrize("offset", [6, 4096, -40])
+def test_a_port_that_the_switch_cannot_have_mapped_is_not_taken_over(offset: int) -> None:
+    store = bindings()
+    made(store.allocate(UDP, HOST, 3000, 0.0))
+    mapped = own_of(store)[0] + offset
+    assert made(store.allocate(TCP, HOST, 5000, 0.0, mapped_id=mapped)).outside_id in own_of(store)
+
+
+def test_N6888_11_without_a_free_block_a_host_is_refused_and_nobody_else_loses_any() -> None:
+    store = bindings(prefix=32, layout=Layout(16384, 1))
+    for n in range(3):
+        made(store.allocate(TCP, HOST + n, 5000, 0.0))
+    assert store.allocate(TCP, HOST + 3, 5000, 0.0) == Refused("no-block")
+    assert len({(b.outside_id // 16384) for b in store}) == 3
+    # Ports below 1024 and calls are of no block.
+    made(store.allocate(TCP, HOST + 3, 500, 0.0))
+    made(store.allocate(47, HOST + 3, 0x10007, 0.0))
+
+
+def test_static_ports_are_in_no_block_that_is_given_out() -> None:
+    store = bindings(prefix=32, layout=Layout(16384, 1))
+    made(store.add_static(TCP, HOST, 8080, POOL, 20000, 0.0))
+    found = [store.allocate(TCP, HOST + n, 5000, 0.0) for n in range(3)]
+    assert [isinstance(one, Binding) for one in found] == [True, True, False]
+    assert all(b.outside_id // 16384 != 1 for b in found if isinstance(b, Binding))
+
+
+def test_a_host_with_a_second_address_gets_ports_there_in_further_blocks() -> None:
+    store = bindings()
+    made(store.allocate(UDP, HOST, 3000, 0.0, outside_addr=POOL + 1))
+    there = made(store.allocate(UDP, HOST, 3002, 0.0, outside_addr=POOL + 2))
+    assert there.outside_addr == POOL + 2
+    assert made(store.allocate(UDP, HOST, 3004, 0.0)).outside_addr == POOL + 1
+
+
+def test_a_host_without_bindings_moves_where_there_is_room_and_one_with_some_stays() -> None:
+    for proto, number, moves in ((None, 0, True), (47, 0x10007, False)):
+        store = bindings(prefix=31, layout=Layout(16384, 1))
+        store.blocks.pool.pair(HOST, POOL)
+        if proto is not None:
+            made(store.allocate(proto, HOST, number, 0.0))
+        for n in range(3):
+            store.blocks.pool.pair(HOST + 1 + n, POOL)
+            made(store.allocate(TCP, HOST + 1 + n, 5000, 0.0))
+        found = store.allocate(TCP, HOST, 5000, 0.0)
+        if moves:
+            assert made(found).outside_addr == POOL + 1
+            assert store.address_of(HOST) == POOL + 1
+        else:
+            assert found == Refused("no-block")
+
+
+def test_a_port_in_somebodys_block_is_not_shared_and_not_adopted() -> None:
+    store = bindings()
+    own = made(store.allocate(UDP, HOST, 3000, 0.0))
+    ports = own_of(store)
+    assert store.share(UDP, HOST + 1, ports[0], own.outside_addr, 0.0) == Refused("in-use")
+    place = (own.outside_addr, ports[0])
+    adopted = store.adopt(UDP, HOST + 1, 4000, *place, kind=Kind.DYNAMIC, now=0.0)
+    assert adopted == Refused("in-use")
+
+
+def test_adopted_ports_bring_their_block_along() -> None:
+    store = bindings()
+    made(store.adopt(UDP, HOST, 4000, POOL + 2, 9000, kind=Kind.DYNAMIC, now=0.0))
+    holder = store.blocks.holder(POOL + 2, 9000)
+    assert holder is not None
+    assert holder.inside_addr == HOST
+    # It is wholly the controller's: the switch was not given a block in that run.
+    assert holder.own is None
+    assert [b.nth for b in holder.further] == [9000 // 4096]
+
+
+def test_N6888_4_the_hosts_that_have_bindings_are_bounded() -> None:
+    store = bindings(subscribers=2)
+    for n in range(2):
+        made(store.allocate(TCP, HOST + n, 500, 0.0))
+    assert store.allocate(TCP, HOST + 2, 500, 0.0) == Refused("subscriber-limit")
+    assert store.share(UDP, HOST + 2, 500, POOL, 0.0) == Refused("subscriber-limit")
+    assert store.claim(50, HOST + 2, 7, POOL, 0.0) == Refused("subscriber-limit")
+    assert store.allocate(TCP, HOST + 2, 5000, 0.0) == Refused("no-block")
+
+
+def test_a_host_without_a_block_is_forgotten_with_its_last_binding() -> None:
+    store = bindings()
+    one = made(store.allocate(TCP, HOST, 500, 0.0))
+    other = made(store.allocate(TCP, HOST, 501, 0.0))
+    store.release(one, 1.0)
+    assert store.blocks.get(HOST) is not None
+    store.release(other, 1.0)
+    assert store.blocks.get(HOST) is None

@@ -65,16 +65,14 @@ def test_a_fixed_address_goes_before_all_others() -> None:
     found.fix(HOST, FIRST + 9)
     found.fix(HOST, FIRST + 10)
     found.pair(HOST, FIRST + 11)
-    assert found.address_of(HOST) == FIRST + 9
-    assert list(found) == [(HOST, FIRST + 9)]
+    assert found.address_of(HOST) == found.known(HOST) == FIRST + 9
 
 
 def test_a_pair_that_exists_is_kept() -> None:
     found = pool()
     found.pair(HOST, FIRST + 3)
     found.pair(HOST, FIRST + 4)
-    assert found.address_of(HOST) == FIRST + 3
-    assert list(found) == [(HOST, FIRST + 3)]
+    assert found.address_of(HOST) == found.known(HOST) == FIRST + 3
 
 
 def test_G4_beyond_the_bound_idle_hosts_are_forgotten_the_longest_unused_first(
@@ -86,7 +84,8 @@ def test_G4_beyond_the_bound_idle_hosts_are_forgotten_the_longest_unused_first(
         found.address_of(HOST + n)
     found.address_of(HOST)
     found.forget_idle(busy(HOST + 1))
-    assert {host for host, _ in found} == {HOST, HOST + 1, HOST + 5}
+    known = [n for n in range(6) if found.known(HOST + n) is not None]
+    assert known == [0, 1, 5]
 
 
 def test_G4_hosts_that_are_busy_are_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,6 +94,32 @@ def test_G4_hosts_that_are_busy_are_never_forgotten(monkeypatch: pytest.MonkeyPa
     for n in range(6):
         found.address_of(HOST + n)
     found.forget_idle(busy(*range(HOST, HOST + 6)))
-    assert len(list(found)) == 6
+    assert all(found.known(HOST + n) is not None for n in range(6))
     found.forget_idle(busy())
-    assert len(list(found)) == 3
+    assert len([n for n in range(6) if found.known(HOST + n) is not None]) == 3
+
+
+def test_what_a_host_was_given_for_good_is_ours_too() -> None:
+    found = pool()
+    found.fix(HOST, FIRST + 500)
+    assert found.uses(FIRST + 500)
+    assert FIRST + 500 not in found
+    assert found.uses(FIRST)
+    assert not found.uses(FIRST + 501)
+
+
+def test_N4787_2_a_host_moves_only_where_there_is_room_and_only_if_it_may() -> None:
+    found = pool((FIRST, 31))
+    found.pair(HOST, FIRST)
+    assert found.address_with(HOST, lambda _: True, may_move=True) == FIRST
+    assert found.address_with(HOST, lambda addr: addr != FIRST, may_move=False) is None
+    assert found.address_with(HOST, lambda addr: addr != FIRST, may_move=True) == FIRST + 1
+    found.fix(HOST + 1, FIRST)
+    assert found.address_with(HOST + 1, lambda addr: addr != FIRST, may_move=True) is None
+    assert found.address_with(HOST + 2, lambda _: False, may_move=True) is None
+    assert Pool([], random.Random(1)).address_with(HOST, lambda _: True, may_move=True) is None
+
+
+def test_the_only_address_with_room_is_found() -> None:
+    found = pool((FIRST, 20))
+    assert found.address_with(HOST, lambda addr: addr == FIRST + 77, may_move=True) == FIRST + 77

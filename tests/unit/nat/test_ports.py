@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p4alg.nat.ports import Ports, Wanted, wanted_for
+from p4alg.nat.ports import Ports, Wanted, in_blocks, of_block, wanted_for
 from p4alg.protocols import GRE, ICMP, TCP, UDP
 
 REST = 120.0
+WHOLE = of_block(4096, 8191, 0, is_own=False)
 
 
 def ports() -> Ports:
@@ -88,10 +89,10 @@ def test_releasing_what_is_not_in_use_changes_nothing() -> None:
 def test_S4_a_pair_is_even_and_the_next() -> None:
     for seed in range(100):
         found = ports()
-        first = found.take_pair(rng(seed), 0.0)
+        first = found.take_pair(WHOLE, rng(seed), 0.0)
         assert first is not None
         assert first % 2 == 0
-        assert first >= 1024
+        assert 4096 <= first < 8192
         assert not found.take_exactly(first)
         assert not found.take_exactly(first + 1)
         assert found.take_exactly(first + 2)
@@ -99,17 +100,41 @@ def test_S4_a_pair_is_even_and_the_next() -> None:
 
 def test_S4_pairs_are_found_where_there_are_any_and_nowhere_else() -> None:
     found = ports()
-    for number in range(1024, 65536):
-        if number not in (2001, 2002, 3000, 3001, 65534, 65535):
+    for number in range(4096, 8192):
+        if number not in (5001, 5002, 6000, 6001, 8190, 8191):
             found.take_exactly(number)
-    assert {found.take_pair(rng(seed), 0.0) for seed in range(3)} == {3000, 65534, None}
+    assert {found.take_pair(WHOLE, rng(seed), 0.0) for seed in range(3)} == {6000, 8190, None}
 
 
 def test_S4_a_pair_of_which_one_rests_is_not_given_out() -> None:
     found = ports()
-    for number in range(1024, 65536):
+    for number in range(4096, 8192):
         found.take_exactly(number)
-    found.release(3000, 0.0)
-    found.release(3001, 9.0)
-    assert found.take_pair(rng(), REST) is None
-    assert found.take_pair(rng(), 9.0 + REST) == 3000
+    found.release(6000, 0.0)
+    found.release(6001, 9.0)
+    assert found.take_pair(WHOLE, rng(), REST) is None
+    assert found.take_pair(WHOLE, rng(), 9.0 + REST) == 6000
+
+
+def test_S4_pairs_fit_into_the_controllers_way() -> None:
+    found, wanted = ports(), of_block(4096, 8191, 0, is_own=True)
+    firsts = [found.take_pair(wanted, rng(seed), 0.0) for seed in range(512)]
+    assert sorted(n for n in firsts if n is not None) == list(range(4102, 8192, 8))
+    assert found.take_pair(wanted, rng(), 0.0) is None
+
+
+@pytest.mark.parametrize("parity", [0, 1])
+def test_of_a_block_of_the_switch_only_one_way_is_the_controllers(parity: int) -> None:
+    own = of_block(4096, 8191, parity, is_own=True)
+    ours = {n for n in range(4096, 8192) if n & 6 == 6 and n % 2 == parity}
+    assert set(range(own.first, own.last + 1, own.step)) == ours
+    whole = of_block(4096, 8191, parity, is_own=False)
+    assert set(range(whole.first, whole.last + 1, whole.step)) == set(range(4096 + parity, 8192, 2))
+
+
+@pytest.mark.parametrize(
+    ("proto", "number", "expected"),
+    [(TCP, 1023, False), (UDP, 1024, True), (ICMP, 0, True), (GRE, 0x11000, False)],
+)
+def test_which_identifiers_are_of_blocks(proto: int, number: int, expected: bool) -> None:
+    assert in_blocks(proto, number) is expected

@@ -1,8 +1,8 @@
 """Converts engine entries to P4Runtime table entries and back.
 
 It knows no table. An encoder and a decoder are made from the `Declaration` of a table, when the
-first entry of the table is converted. `decode` returns None for default entries, so that of a
-wildcard read only the entries remain that a controller wrote.
+first entry of the table is converted. `decode` returns None for default entries of tables that
+have a key, so that of a wildcard read only the entries remain that a controller wrote.
 """
 
 from __future__ import annotations
@@ -52,11 +52,12 @@ def encode_key(entry: t.Entry) -> fy.P4TableEntry:
 
 
 def decode(wire: fy.P4TableEntry) -> t.Entry | None:
-    """The engine's form of an entry that was read. None for a default entry.
+    """The engine's form of an entry that was read. None for a default entry of a table with a key.
 
     Raises `CodecError` if the entry does not have the form that a controller writes.
     """
-    if wire.is_default_action:
+    declared = declarations().get(wire.table_id)
+    if wire.is_default_action and (declared is None or not declared.is_default):
         return None
     declared = _declaration(wire)
     action = wire.action
@@ -128,11 +129,15 @@ def _compiled(expression: str) -> _Encoder:
 
 def encoder_source(declared: Declaration, key_only: bool = False) -> str:
     """The text of the Python expression that makes the P4Runtime form of an entry `e`."""
-    parts = [repr(declared.table), f"match={_match_source(declared.matches)}"]
+    parts = [repr(declared.table)]
+    if declared.matches:
+        parts.append(f"match={_match_source(declared.matches)}")
     if not key_only:
         parts.append(f"action={_action_source(declared)}")
     if declared.priority:
         parts.append(f"priority=e.{declared.priority}")
+    if declared.is_default:
+        parts.append("is_default_action=True")
     if declared.idle_timeout and not key_only:
         parts.append(f"idle_timeout_ns=round(e.{declared.idle_timeout} * {_NS})")
     return f"Entry({', '.join(parts)})"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import finsy as fy
 from finsy.switch import SwitchFailFastError
 
 from p4alg.driver.artifacts import Artifacts
+from p4alg.driver.gauges import Meter
 from p4alg.driver.p4runtime.errors import first_line
 from p4alg.driver.p4runtime.target import P4RuntimeTarget
 from p4alg.driver.target import TargetError
@@ -19,9 +20,13 @@ _NOT_PRIMARY = "another controller is primary; stop it first"
 
 @asynccontextmanager
 async def connect(
-    address: str, device_id: int, artifacts: Artifacts, timeout: float = 10.0
+    address: str,
+    device_id: int,
+    artifacts: Artifacts,
+    meters: Sequence[Meter] = (),
+    timeout: float = 10.0,
 ) -> AsyncIterator[P4RuntimeTarget]:
-    """Connect as primary and push the program unless the switch runs it already.
+    """Connect as primary, push the program unless the switch runs it already, and set `meters`.
 
     Raises `TargetError` if the switch cannot be reached in `timeout` seconds,
     runs another program, or another controller is primary.
@@ -46,7 +51,7 @@ async def connect(
         if not switch.is_primary:
             raise TargetError(f"{address}: {_NOT_PRIMARY}")
         try:
-            await target.prepare()
+            await target.prepare(meters)
         except TargetError as error:
             raise TargetError(f"{address}: cannot prepare the switch ({error})") from None
         yield target

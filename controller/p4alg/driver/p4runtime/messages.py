@@ -25,6 +25,7 @@ def packet_in(packet: fy.P4PacketIn) -> ev.PacketIn:
         alg_id=meta["alg_id"],
         hairpin=bool(meta["hairpin"]),
         frame=packet.payload,
+        mapped_id=meta["mapped_id"],
     )
 
 
@@ -37,6 +38,8 @@ def packet_out(packet: PacketOut) -> fy.P4PacketOut:
         flags |= PacketOutFlags.SEQUENCE_FINAL
     if packet.hairpin:
         flags |= PacketOutFlags.HAIRPIN
+    if packet.begin:
+        flags |= PacketOutFlags.BEGIN
     return fy.P4PacketOut(packet.frame, port=packet.ingress_port, flags=int(flags))
 
 

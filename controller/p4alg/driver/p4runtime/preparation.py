@@ -1,13 +1,14 @@
-"""The set-up of a P4Runtime switch before it is used: digests and punt meters."""
+"""The set-up of a P4Runtime switch before it is used: digests and meters."""
 
 from __future__ import annotations
 
 import finsy as fy
 from finsy.p4schema import P4IdleTimeoutBehavior
 
-from p4alg.driver.gauges import METERS
+from p4alg.driver.gauges import Meter
 from p4alg.driver.target import Capabilities
 from p4alg.engine.declaration import declarations
+from p4alg.engine.tables import Block, Subscriber
 
 TCP_EVENT, PINHOLE_HIT = "tcp_event_t", "pinhole_hit_t"
 _DIGEST_TIMEOUT_NS = 5_000_000
@@ -29,17 +30,14 @@ DIGESTS = (
 )
 """The digests of the program, and when the switch has to send them."""
 
-PUNT_METERS = tuple(
-    fy.P4MeterEntry(
-        "punt_meter",
-        index=int(punt),
-        config=fy.P4MeterConfig(
-            cir=rate.packets, cburst=rate.burst, pir=rate.packets, pburst=rate.burst
-        ),
+
+def meter_entry(meter: Meter) -> fy.P4MeterEntry:
+    """The P4Runtime form of a meter."""
+    rate = meter.rate
+    config = fy.P4MeterConfig(
+        cir=rate.packets, cburst=rate.burst, pir=rate.packets, pburst=rate.burst
     )
-    for punt, rate in METERS.items()
-)
-"""The meter of each punt class (see `gauges.METERS`)."""
+    return fy.P4MeterEntry(meter.array, index=meter.index, config=config)
 
 
 def promised(info: fy.P4Schema) -> Capabilities:
@@ -51,7 +49,10 @@ def promised(info: fy.P4Schema) -> Capabilities:
         digests=True,
         punt_meters=True,
         counters=True,
-        direct_counters=all(table.direct_counter is not None for table in info.tables),
+        direct_counters=all(
+            info.tables[kind.declaration.table].direct_counter is not None
+            for kind in (Subscriber, Block)
+        ),
         # The P4Runtime server of BMv2 gives no access to registers.
         registers=False,
         update_outcomes=True,

@@ -6,14 +6,14 @@ It writes, reads and reports, and decides nothing about traffic.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import finsy as fy
 from finsy.switch import SwitchEvent
 
-from p4alg.driver.gauges import DROPS, PUNTS
+from p4alg.driver.gauges import DROPS, PUNTS, Meter
 from p4alg.driver.p4runtime import codec, messages
 from p4alg.driver.p4runtime.errors import (
     BROKEN,
@@ -26,19 +26,26 @@ from p4alg.driver.p4runtime.errors import (
 from p4alg.driver.p4runtime.preparation import (
     DIGESTS,
     PINHOLE_HIT,
-    PUNT_METERS,
     TCP_EVENT,
+    meter_entry,
     promised,
 )
-from p4alg.driver.target import Capabilities, TargetError
+from p4alg.driver.target import Capabilities, TargetError, Traffic
 from p4alg.engine import events as ev
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.reconcile import EntryKey, entry_key
-from p4alg.engine.tables import Entry, Fragment, Op, PinholeEntry, Session, Update
+from p4alg.engine.tables import Block, Entry, Op, PinholeEntry, Session, Subscriber, Update
 
 # finsy drops messages when a reader queue is full. The punt meters of the program keep bursts
 # below this size.
 _QUEUE = 65536
+_COUNTERS = (
+    ("punt_counter", "punts", PUNTS),
+    ("drop_counter", "drops", DROPS),
+)
+"""The arrays of counters: what they count, and the words for their indices."""
+_CONFIGURED = 500
+"""The most meters that are set by one write."""
 
 _T = TypeVar("_T")
 
@@ -64,8 +71,9 @@ class P4RuntimeTarget:
         ):
             switch.ee.add_listener(event, lambda *_, reason=reason: self._lose(reason))
 
-    async def prepare(self) -> None:
+    async def prepare(self, meters: Sequence[Meter]) -> None:
         """Begin to listen, set up digests and meters, and note what the switch can do of that."""
+        entries = [meter_entry(meter) for meter in meters]
         self._events = [
             await self._listen(self._packets()),
             await self._listen(self._digests(TCP_EVENT)),
@@ -75,7 +83,7 @@ class P4RuntimeTarget:
         self._capabilities = replace(
             self._capabilities,
             digests=await self._configure(DIGESTS),
-            punt_meters=await self._configure(PUNT_METERS, exist=True),
+            punt_meters=await self._configure(entries, exist=True),
         )
 
     def close(self) -> None:
@@ -107,8 +115,10 @@ class P4RuntimeTarget:
         """See `Target`."""
         entries: list[Entry] = []
         try:
+            tables = self._switch.p4info.tables
             async for wire in self._read(fy.P4TableEntry()):
-                entry = codec.decode(wire)
+                # The entries of a constant table are a part of the program.
+                entry = None if tables[wire.table_id].is_const else codec.decode(wire)
                 if entry is not None:
                     entries.append(entry)
                     self._remember(Op.INSERT, entry)
@@ -167,7 +177,7 @@ class P4RuntimeTarget:
             else:
                 self._pinhole_ids[key] = entry.pinhole_id
 
-    async def _configure(self, entities: Iterable[Any], exist: bool = False) -> bool:
+    async def _configure(self, entities: Sequence[Any], exist: bool = False) -> bool:
         """Insert entities, or modify those that always exist. False if the switch has no such."""
         try:
             if not exist:
@@ -178,7 +188,8 @@ class P4RuntimeTarget:
                     if is_unimplemented(error):
                         return False
                     # An earlier controller has inserted them; they are modified instead.
-            await self._switch.modify(entities)
+            for start in range(0, len(entities), _CONFIGURED):
+                await self._switch.modify(entities[start : start + _CONFIGURED])
         except fy.P4ClientError as error:
             if is_unimplemented(error):
                 return False
@@ -254,8 +265,11 @@ class P4RuntimeTarget:
         table, fields = key
         if table is Session:
             return ev.SessionIdle(fields)
-        if table is Fragment:
-            return ev.FragmentIdle(*fields)
+        if table is Subscriber:
+            return ev.SubscriberIdle(*fields)
+        if table is Block:
+            outside_addr, outside_id, _length = fields
+            return ev.BlockIdle(outside_addr, outside_id)
         pinhole_id = self._pinhole_ids.get(key)
         return None if pinhole_id is None else ev.PinholeIdle(pinhole_id)
 
@@ -264,16 +278,34 @@ class P4RuntimeTarget:
     async def counters(self) -> dict[str, int]:
         """See `Target`. `switch.unreadable` counts reports that could not be decoded."""
         found: dict[str, int] = {}
-        for name, kind, words in (
-            ("punt_counter", "punts", PUNTS),
-            ("drop_counter", "drops", DROPS),
-        ):
-            async for wire in self._read(fy.P4CounterEntry(name)):
+        for array, kind, words in _COUNTERS:
+            async for wire in self._read(fy.P4CounterEntry(array)):
                 word = words.get(wire.index or 0)
                 if word is not None and wire.packet_count:
-                    found[f"switch.{kind}.{word}"] = wire.packet_count
+                    name = f"switch.{kind}.{word}"
+                    found[name] = found.get(name, 0) + wire.packet_count
         if self._unreadable:
             found["switch.unreadable"] = self._unreadable
+        return found
+
+    async def traffic(self) -> dict[int, Traffic]:
+        """See `Target`."""
+        found: dict[int, Traffic] = {}
+        if not self._capabilities.direct_counters:
+            return found
+        for kind in (Subscriber, Block):
+            asked = fy.P4TableEntry(kind.declaration.table, counter_data=fy.P4CounterData())
+            async for wire in self._read(asked):
+                entry, counted = codec.decode(wire), wire.counter_data
+                if not isinstance(entry, Subscriber | Block) or counted is None:
+                    continue
+                packets, size = counted.packet_count, counted.byte_count
+                known = found.get(entry.inside_addr, Traffic())
+                if kind is Subscriber:
+                    known = replace(known, packets_out=packets, bytes_out=size)
+                else:
+                    known = replace(known, packets_in=packets, bytes_in=size)
+                found[entry.inside_addr] = known
         return found
 
     async def state(self) -> dict[str, object]:

@@ -65,7 +65,7 @@ class Tags:
                 found = self._mappings.bindings.outbound(UDP, entry.inside_addr, entry.inside_id)
                 if found is not None and found.kind is Kind.SHARED:
                     self._set(found).add(entry.initiator_spi)
-                    kept.append(entry)
+                    kept.append(self._entry(found, entry.initiator_spi))
         return kept
 
     def _set(self, binding: Binding) -> TrackedSet[int]:
@@ -78,7 +78,7 @@ class Tags:
             known = self._set(binding)
             for tag in tags:
                 known.add(tag)
-            self._outbox.write_all([Update(Op.INSERT, _entry(binding, tag)) for tag in tags])
+            self._outbox.write_all([Update(Op.INSERT, self._entry(binding, tag)) for tag in tags])
 
     def _remove(self, binding: Binding, tags: list[int]) -> None:
         known = self._of[binding]
@@ -86,14 +86,14 @@ class Tags:
             known.discard(tag)
         if not known:
             del self._of[binding]
-        self._outbox.write_all([Update(Op.DELETE, _entry(binding, tag)) for tag in tags])
+        self._outbox.write_all([Update(Op.DELETE, self._entry(binding, tag)) for tag in tags])
 
-
-def _entry(binding: Binding, tag: int) -> t.IkeIn:
-    return t.IkeIn(
-        binding.outside_addr,
-        tag,
-        binding.inside_addr,
-        binding.inside_id,
-        t.FilterMode.ADDRESS_AND_PORT,
-    )
+    def _entry(self, binding: Binding, tag: int) -> t.IkeIn:
+        return t.IkeIn(
+            binding.outside_addr,
+            tag,
+            binding.inside_addr,
+            binding.inside_id,
+            t.FilterMode.ADDRESS_AND_PORT,
+            self._mappings.subscribers.number_of(binding.inside_addr),
+        )

@@ -15,6 +15,7 @@ import pytest
 
 from p4alg.artifacts import shipped
 from p4alg.driver.artifacts import Artifacts
+from p4alg.driver.gauges import Meter, Rate
 from p4alg.driver.p4runtime.connection import connect
 from p4alg.driver.p4runtime.target import P4RuntimeTarget
 from p4alg.driver.target import TargetError
@@ -24,13 +25,15 @@ from p4softswitch.p4rt import write
 from p4softswitch.p4rt.codes import INTERNAL, UNIMPLEMENTED, RpcError
 from p4softswitch.server import Server, Settings
 
+METERS = [Meter("punt_meter", 1, Rate(100, 50))]
+
 
 def on_switch(artifacts: Artifacts, body: Callable[[P4RuntimeTarget], Awaitable[None]]) -> None:
     async def whole() -> None:
         switch = Server(Settings([], "127.0.0.1:0"))
         await switch.start()
         try:
-            async with connect(f"127.0.0.1:{switch.grpc_port}", 1, artifacts) as target:
+            async with connect(f"127.0.0.1:{switch.grpc_port}", 1, artifacts, METERS) as target:
                 await body(target)
         finally:
             await switch.stop()
@@ -79,7 +82,7 @@ def without_ageing(folder: Path) -> Artifacts:
         Path(shutil.copy(path, folder)) for path in (shipped().program, shipped().p4info)
     )
     text, changes = re.subn(r" *idle_timeout_behavior: NOTIFY_CONTROL\n", "", p4info.read_text())
-    assert changes == 3
+    assert changes == 4
     p4info.write_text(text)
     total = hashlib.sha256()
     for path in (program, p4info):

@@ -34,6 +34,7 @@ from tests.unit.engine.harness import (
     Bench,
     PortSpan,
     datagram,
+    port_of,
     segment,
 )
 from tests.unit.engine.parts import TOY_ID, TOY_PORT, Toy, asked, toy
@@ -125,7 +126,7 @@ def test_F3_unused_pinholes_close_with_the_control_connection(flags: int) -> Non
     dialogue.client(b"PORT 10,0,0,11,200,11\r\n")
     bench = dialogue.bench
     (used, *_) = bench.of(t.PinholeEntry)
-    data = FlowKey(TCP, INSIDE, used.inside_id, REMOTE, 20)
+    data = FlowKey(TCP, INSIDE, port_of(used), REMOTE, 20)
     bench.event(ev.PinholeHit(data, used.pinhole_id))
     dialogue.finish(C, flags)
     if flags & FIN:
@@ -238,7 +239,7 @@ def test_everything_an_ftp_session_made_goes_with_it() -> None:
         dialogue.client(b"PORT 10,0,0,11,200,%d\r\n" % n)
         dialogue.server(b"200 ok\r\n")
         for hole in bench.of(t.PinholeEntry)[:1]:
-            data = FlowKey(TCP, INSIDE, hole.inside_id, REMOTE, 20)
+            data = FlowKey(TCP, INSIDE, port_of(hole), REMOTE, 20)
             bench.event(ev.PinholeHit(data, hole.pinhole_id))
     dialogue.finish(C)
     dialogue.finish(S)

@@ -119,9 +119,9 @@ def test_T1_with_the_server_inside_the_answer_leaves_by_the_mapping_s_address() 
     made = bench()
     frame = datagram(REMOTE2, 6000, SERVER, 69, RRQ)
     assert len(made.new(frame, OUT_PORT, TFTP)) == 1
-    assert not made.of(t.PinholeEntry)
+    (waiting,) = made.of(t.PinholeEntry)
     frame = datagram(INSIDE, 50000, REMOTE2, 6000, block(1, 512))
-    assert len(made.new(frame, IN_PORT, 0)) == 1
+    assert len(made.new(frame, IN_PORT, waiting.alg_id)) == 1
     session = made.sessions()[FlowKey(UDP, INSIDE, 50000, REMOTE2, 6000)]
     assert session.flags == SessionFlags.WATCH_INSIDE
     assert made.outside_of(UDP, INSIDE, 50000)[0] == SERVER

@@ -71,7 +71,8 @@ def test_K1_an_entry_leads_to_the_host_that_has_the_tag() -> None:
     machine.tags = {7}
     desk.tags.update(session)
     outside = session.flow.binding.outside_addr
-    entry = t.IkeIn(outside, 7, INSIDE, PORT, FilterMode.ADDRESS_AND_PORT)
+    number = desk.subscribers.number_of(INSIDE)
+    entry = t.IkeIn(outside, 7, INSIDE, PORT, FilterMode.ADDRESS_AND_PORT, number)
     assert updates(desk.answer()) == [Update(Op.INSERT, entry)]
 
 
@@ -131,7 +132,7 @@ def test_rule_8_tags_that_are_there_are_kept_for_who_shares_the_port() -> None:
     session, machine = desk.session()
     outside = session.flow.binding.outside_addr
     mode = FilterMode.ADDRESS_AND_PORT
-    mine = t.IkeIn(outside, 7, INSIDE, PORT, mode)
+    mine = t.IkeIn(outside, 7, INSIDE, PORT, mode, desk.subscribers.number_of(INSIDE))
     stray = t.IkeIn(outside, 8, INSIDE2, PORT, mode)
     assert desk.tags.adopt([mine, stray, t.Local(1)]) == [mine]
     machine.tags = {7, 9}
