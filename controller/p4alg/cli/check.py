@@ -24,9 +24,10 @@ def register(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    settings = loader.read(args.config).settings
+    config = loader.read(args.config)
+    settings = config.settings
     try:
-        too_much = overflow(all_entries(settings), shipped())
+        too_much = overflow(all_entries(settings), shipped(config.switch.program))
     except TargetError as error:
         raise UserError(str(error)) from None
     if too_much:

@@ -18,16 +18,19 @@ from p4alg.engine.settings import RefuseMode, Settings
 
 SOCKET_VARIABLE = "P4ALG_SOCKET"
 STATE_VARIABLE = "P4ALG_STATE"
+PROGRAMS = ("standard", "large")
+"""The variants of the P4 program, the default first; `artifacts.PROGRAMS` has their places."""
 _SOCKET = "/run/p4alg/control.sock"
 _STATE = "/var/lib/p4alg/state.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """The P4Runtime switch: ``HOST:PORT`` and device id."""
+    """The P4Runtime switch: ``HOST:PORT``, device id, and the variant of the program it runs."""
 
     grpc: str = "127.0.0.1:9559"
     device_id: int = 1
+    program: str = PROGRAMS[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def default_socket() -> Path:
 
 
 def _switch(item: Item) -> Switch:
-    keys = item.mapping(optional=("grpc", "device_id"))
+    keys = item.mapping(optional=("grpc", "device_id", "program"))
     default = Switch()
     grpc = keys["grpc"].text() if "grpc" in keys else default.grpc
     host, _, port = grpc.rpartition(":")
@@ -103,7 +106,8 @@ def _switch(item: Item) -> Switch:
         raise keys["grpc"].error(f"'{grpc}' is not HOST:PORT")
     low, high = 1, (1 << 63) - 1
     device = keys["device_id"].integer(low, high) if "device_id" in keys else default.device_id
-    return Switch(grpc, device)
+    program = keys["program"].choice(PROGRAMS) if "program" in keys else default.program
+    return Switch(grpc, device, program)
 
 
 def _control(item: Item | None) -> Control:

@@ -42,8 +42,9 @@ async def run(config: Config) -> None:
     Raises `UserError` if it cannot start, or if it loses the switch.
     """
     settings = store.load(config.control.state, config.settings)
+    program = shipped(config.switch.program)
     try:
-        too_much = overflow(all_entries(settings), shipped())
+        too_much = overflow(all_entries(settings), program)
     except TargetError as error:
         raise UserError(str(error)) from None
     if too_much:
@@ -56,7 +57,7 @@ async def run(config: Config) -> None:
     logging.getLogger("finsy").setLevel(logging.CRITICAL + 1)
     try:
         where = (config.switch.grpc, config.switch.device_id)
-        async with connect(*where, shipped(), meters(settings)) as target:
+        async with connect(*where, program, meters(settings)) as target:
             app = App(config, engine, target)
             for problem in registry.catalogue().problems:
                 app.record(LogRecord(logging.WARNING, problem))

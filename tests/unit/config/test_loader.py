@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p4alg.alg.registry import algs
+from p4alg.artifacts import PROGRAMS, shipped
 from p4alg.config import loader
 from p4alg.config.errors import ConfigError
 from p4alg.config.source import parse
@@ -199,8 +200,14 @@ def test_without_a_section_the_switch_and_the_socket_are_those_of_the_machine(
         monkeypatch.delenv(name, raising=False)
     lines = [line for line in TEXT.splitlines() if not line.startswith("switch:")]
     config = loader.from_item(parse("\n".join(lines), "c.yaml"))
-    assert config.switch == loader.Switch("127.0.0.1:9559", 1)
+    assert config.switch == loader.Switch("127.0.0.1:9559", 1, "standard")
     assert config.control.socket == loader.default_socket() == Path("/run/p4alg/control.sock")
     assert config.control.state == Path("/var/lib/p4alg/state.json")
     monkeypatch.setenv(loader.SOCKET_VARIABLE, "/run/lab.sock")
     assert loader.default_socket() == Path("/run/lab.sock")
+
+
+def test_each_variant_of_the_program_has_its_place() -> None:
+    assert set(loader.PROGRAMS) == set(PROGRAMS)
+    for name in loader.PROGRAMS:
+        shipped(name).verify()
