@@ -28,6 +28,8 @@ TCP_ROLES = ("tcp-sink", "ftp-server", "pptp-server")
 COUNT_PORT = 5004
 _FLOW_SECONDS = 2.0
 """So long that the standard arrays are not full of new flows, on the fastest target."""
+HELD_FLOWS = (1_000, 50_000, 1_000_000)
+_HELD_RATE, _HELD_SECONDS = 15_000, 20.0
 _BUSY_RATE = 10_000
 _BUSY_SECONDS = 8.0
 # A thousand calls of one host have more pinholes than a host usually has.
@@ -364,23 +366,46 @@ MEMORY = "memory"
 """The name of what needs no lab: `memory`."""
 
 
-def memory(checkout: Checkout) -> list[tuple[int, float, float]]:
-    """Mappings, resident MB of the controller with them, and bytes for each.
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the processes take with so many plain flows; resident MB."""
 
-    By the checkout's own program, which looks into its own engine.
-    """
-    found = []
-    for count in (1000, 50000):
-        done = subprocess.run(
-            [checkout.python, str(checkout.folder / "benchmarks" / "memory.py"), str(count)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise UserError(f"memory of {checkout.folder}: {why}")
-        sizes = json.loads(done.stdout)
-        grown = sizes["after"] - sizes["before"]
-        found.append((count, sizes["after"] / 1e6, grown / count))
-    return found
+    flows: int
+    controller: float
+    switch: float
+
+
+def memory(checkout: Checkout) -> list[Held]:
+    """The embedded switch with the large program, and its controller, as plain flows begin."""
+    text = checkout.config.read_text().replace("switch: {", "switch: {program: large, ")
+    runner.sweep()
+    try:
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
+            config.write(text)
+            config.flush()
+            topo = topology.read(topology.find("nat"))
+            runner.up(topo, "embedded", Path(config.name), checkout.python)
+        serve("rx-count", COUNT_PORT)
+        found = [Held(0, *_resident())]
+        begun = 0.0
+        for count in HELD_FLOWS:
+            print(f"  embedded: {count} flows ...", file=sys.stderr, flush=True)
+            while begun < count:
+                seconds = min((count - begun) / _HELD_RATE, _HELD_SECONDS) + 0.05
+                args = (SERVER, COUNT_PORT, _HELD_RATE, seconds)
+                rates = traffic("inside1", "busy-flows", *args)
+                begun += rates["packets_per_second"] * seconds
+            found.append(Held(count, *_resident()))
+        return found
+    finally:
+        runner.sweep()
+
+
+def _resident() -> tuple[float, float]:
+    """Resident MB of the controller and of the switch."""
+    sizes = {}
+    for process in runner.current().processes:
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        sizes[process.name] = int(line.split()[1]) / 1000
+    return sizes[runner.CONTROLLER], sizes[topology.SWITCH]

@@ -177,10 +177,10 @@ def compare(args: argparse.Namespace) -> int:
     if MEMORY in args.only:
         for checkout in checkouts:
             name = "" if checkout is ours else ", other"
-            for count, total, each in measure.memory(checkout):
+            for held in measure.memory(checkout):
                 print(
-                    f"controller memory with {count} mappings{name}: {total:.0f} MB, "
-                    f"{each:.0f} bytes each"
+                    f"embedded{name}, {held.flows} plain flows: controller "
+                    f"{held.controller:.0f} MB, switch {held.switch:.0f} MB"
                 )
     missed = floors(results.get(("embedded", False), {}))
     for line in missed:

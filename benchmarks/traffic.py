@@ -115,16 +115,16 @@ def busy_flows(addr: str, count_port: int, rate: int, seconds: float) -> dict[st
 def _frames(addr: str, *, known: bool) -> str:
     """Datagrams of 16 addresses that are no host's, each to a port of its own unless `known`.
 
-    In bytes: trafgen counts bytes only. The periods of 16, 61 and 251 have no common
-    divisor, so that a flow comes again after 244976 others.
+    In bytes: trafgen counts bytes only. The periods of 16, 61, 67 and 251 have no common
+    divisor, so that a flow comes again after 16 million others.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
         link.connect((addr, 9))
         own = socket.inet_aton(link.getsockname()[0])
     head = struct.pack("!BBHHHBB", 0x45, 0, 46, 0, 0, 64, socket.IPPROTO_UDP)
     parts = [_bytes(head), "csumip(14, 33)", _bytes(own[:3]), "dinc(64, 79)"]
-    own_port, port = ("0", "0") if known else ("dinc(0, 60)", "dinc(0, 250)")
-    parts += [_bytes(socket.inet_aton(addr)), f"20, {own_port}, 27, {port}", _bytes(b"\0\x1a\0\0")]
+    own_port, port = ("0", "27, 0") if known else ("dinc(0, 60)", "dinc(27, 93), dinc(0, 250)")
+    parts += [_bytes(socket.inet_aton(addr)), f"20, {own_port}, {port}", _bytes(b"\0\x1a\0\0")]
     return ", ".join([*parts, "fill(0, 18)"])
 
 
