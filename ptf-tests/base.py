@@ -169,6 +169,12 @@ class GatewayTest(BaseTest):
         """Send a packet into a port of the switch."""
         testutils.send_packet(self, port, bytes(packet))
 
+    def send_at_once(self, port, packets):
+        """Send packets so fast after each other that several are in the switch at a time."""
+        frames = [bytes(packet) for packet in packets]
+        for frame in frames:
+            testutils.send_packet(self, port, frame)
+
     def expect(self, port, packet):
         """Require exactly this packet out of a port."""
         testutils.verify_packet(self, bytes(packet), port, timeout=WAIT)

@@ -11,7 +11,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable
 
-from program import SESSION_BITS, SLOT_BITS, WINDOW_BITS
+from program import FRAGMENT_BITS, SESSION_BITS, SLOT_BITS, WINDOW_BITS
 
 CLASSES = {6: 1, 17: 2, 1: 3}
 """Protocol -> its class in a cell."""
@@ -47,6 +47,13 @@ def session_indices(key: int) -> list[int]:
         way << SESSION_BITS | (window >> 8 * way << WINDOW_BITS) & cells | one & reach
         for way, one in enumerate(hashes)
     ]
+
+
+def fragment_index(src: str, dst: str, proto: int, ident: int, organisation: int = 0) -> int:
+    """Index of the first of the two cells of a datagram in `fragment_cell`."""
+    addresses = (int(ipaddress.IPv4Address(address)) for address in (src, dst))
+    key = struct.pack(">BIIBH", organisation, *addresses, proto, ident)
+    return zlib.crc32(key) & ((1 << FRAGMENT_BITS) - 1)
 
 
 def same_indices(index: Callable[[int], int], bits: Iterable[int]) -> list[int]:

@@ -14,6 +14,7 @@ _spec.loader.exec_module(_numbers)
 CALL_FLAG = _numbers.CALL_FLAG
 CLAIM_METER_BITS = _numbers.CLAIM_METER_BITS
 CPU_PORT = _numbers.CPU_PORT
+FRAGMENT_BITS = _numbers.FRAGMENT_BITS
 GRACE_TICKS = _numbers.GRACE_TICKS
 PUNT_CLASSES = _numbers.PUNT_CLASSES
 SESSION_BITS = _numbers.SESSION_BITS

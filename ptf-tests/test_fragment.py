@@ -24,6 +24,7 @@ from base import (
     outward,
     outward_translated,
 )
+from cells import fragment_index, same_indices
 from plain import BASE, PlainTest, until_over
 
 _idents = itertools.count(4711)
@@ -114,6 +115,28 @@ class OfADroppedFirstFragmentNothingIsLearned(_Fragments):
         self.expect_drop(Drop.NO_MAPPING, OUTSIDE, inward(head, **self.first))
         packet = inward(TAIL, **self.later)
         self.expect_asked(Punt.FRAGMENT, packet, port=OUTSIDE)
+
+
+class N4787_14_TwoDatagramsMayShareTheirCellsAThirdIsTheControllers(_Fragments):
+    """What is remembered is bounded, and a collision neither evicts nor mixes datagrams."""
+
+    def runTest(self):
+        first, second, third = self.colliding(3)
+        for self.first["id"] in (first, second, third):
+            self.head_out()
+        for ident in (first, second):
+            self.later["id"] = ident
+            self.tail_out()
+        self.expect_asked(Punt.FRAGMENT, outward(TAIL, **{**self.later, "id": third}))
+
+    def colliding(self, count):
+        """Identifications of datagrams to the server that have the same cells."""
+
+        def index(ident):
+            return fragment_index(CLIENT_IP, SERVER_IP, 17, ident)
+
+        differences = same_indices(index, range(16))
+        return [0x8000 ^ difference for difference in (0, *differences)][:count]
 
 
 class AFragmentToNobodysAddressCostsNothing(_Fragments):

@@ -167,9 +167,9 @@ class ABurstForTheSameCellsLosesNoFlow(_Collision):
 
     def runTest(self):
         self.passes_out(UDP(sport=5000, dport=1), BASE)
-        for address, port in self.peers[:4] * 5:
-            self.send(INSIDE, outward(UDP(sport=5000, dport=port), dst=address))
-        for address, port in self.peers[:4] * 5:
+        burst = [outward(UDP(sport=5000, dport=port), dst=addr) for addr, port in self.peers[:4]]
+        self.send_at_once(INSIDE, [packet for packet in burst for _ in range(5)])
+        for address, port in [peer for peer in self.peers[:4] for _ in range(5)]:
             self.expect(OUTSIDE, outward_translated(UDP(sport=BASE, dport=port), dst=address))
         for peer in range(4):
             self.hear_from(peer)

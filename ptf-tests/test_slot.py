@@ -68,8 +68,7 @@ class N4787_1_ABurstOfANewEndpointGetsOneMapping(_Slot):
 
     def runTest(self):
         peers = range(1000, 1000 + PEERS)
-        for port in peers:
-            self.send(INSIDE, outward(UDP(sport=5000, dport=port)))
+        self.send_at_once(INSIDE, [outward(UDP(sport=5000, dport=port)) for port in peers])
         for port in peers:
             self.expect(OUTSIDE, outward_translated(UDP(sport=BASE, dport=port)))
         for port in (1000, 1000 + PEERS - 1):
@@ -82,9 +81,8 @@ class N4787_3_ABurstOfManyEndpointsSharesNoPort(_Slot):
     def runTest(self):
         before = self.punted(Punt.OVERFLOW)
         endpoints = range(5000, 5016, 2)
-        for sport in endpoints:
-            for port in (53, 54):
-                self.send(INSIDE, outward(UDP(sport=sport, dport=port)))
+        flows = [UDP(sport=sport, dport=port) for sport in endpoints for port in (53, 54)]
+        self.send_at_once(INSIDE, [outward(flow) for flow in flows])
         asked = {self.next_asked_for() for _ in range(10)}
         assert len(asked) == 5
         mapped = [sport for sport in endpoints if sport not in asked]
@@ -146,14 +144,15 @@ class ATcpPortIsFreeWhenItsConnectionHasEnded(_Slot):
 
 class N6888_8_AFreedPortRestsBeforeAnotherGetsIt(_Slot):
     def runTest(self):
-        rest = 10
+        rest = 8
         self.set_gateway(rest=rest)
         self.fill()
-        self.reset_tcp(5002, BASE + 2)
-        until_over(0)
-        self.expect_overflow(TCP(sport=5006, dport=80, flags="S"))
-        until_over(rest)
-        self.passes_out(TCP(sport=5006, dport=80, flags="S"), BASE + 2)
+        for way, sport in enumerate((5000, 5002, 5004)):
+            self.reset_tcp(sport, BASE + 2 * way)
+            until_over(0)
+            self.expect_overflow(TCP(sport=5006 + sport, dport=80, flags="S"))
+            until_over(rest)
+            self.passes_out(TCP(sport=5006 + sport, dport=80, flags="S"), BASE + 2 * way)
 
 
 class WhoHadARestingPortMayHaveItAgain(_Slot):
@@ -180,6 +179,24 @@ class AMappingLivesAsLongAsAnySessionOnIt(_Slot):
         self.expect_overflow(TCP(sport=5006, dport=80, flags="S"))
         self.passes_in(TCP(sport=443, dport=BASE, flags="A"), 5000)
         self.reset_tcp(5000, BASE, dport=443)
+        until_over(0)
+        self.passes_out(TCP(sport=5006, dport=80, flags="S"), BASE)
+
+
+class AConnectionThatLapsedIsNotCountedAsOpenAgain(_Slot):
+    """The port of a mapping that lapsed, and came back, is free when its last one ends."""
+
+    def runTest(self):
+        for way, sport in enumerate((5000, 5002, 5004)):
+            self.open_tcp(sport, BASE + 2 * way)
+        self.reset_tcp(5000, BASE)
+        until_over(0)
+        short = self.add_timer(2, priority=3, proto=6, server_id=80)
+        self.open_tcp(5000, BASE)
+        until_over(2)
+        self.remove(short)
+        self.open_tcp(5000, BASE)
+        self.reset_tcp(5000, BASE)
         until_over(0)
         self.passes_out(TCP(sport=5006, dport=80, flags="S"), BASE)
 

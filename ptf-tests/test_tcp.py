@@ -132,6 +132,30 @@ class N7857_2_AResetFromOutsideCountsByItsExactNumberOnly(_Tcp):
         self.expect_phases(*[ESTABLISHED] * 6, ESTABLISHED | RESET)
 
 
+class N7857_2_AResetOfAnOpenerOutsideIsNoneBeforeItsAnswer(_Tcp):
+    """Nobody has acknowledged anything: 0 is nothing that the inside host has said."""
+
+    def runTest(self):
+        self.set_gateway(filter_mode=FilterMode.ENDPOINT_INDEPENDENT)
+        self.passes_out(TCP(sport=5000, dport=443, flags="S"), BASE)
+        self.watch(OUTSIDE_SYN, OUTSIDE_SYN | RESET)
+        self.server("S")
+        self.server("R", seq=0)
+        self.expect_phases(OUTSIDE_SYN, OUTSIDE_SYN)
+
+
+class N7857_2_OnlyASegmentWithAckAcknowledges(_Tcp):
+    """The field is in every header, and means nothing without the flag (RFC 9293 3.1)."""
+
+    def runTest(self):
+        self.handshake()
+        self.watch(ESTABLISHED, ESTABLISHED | RESET)
+        self.client("S", ack=77)
+        self.server("R", seq=77)
+        self.server("R", seq=9001)
+        self.expect_phases(ESTABLISHED, ESTABLISHED, ESTABLISHED | RESET)
+
+
 class N7857_2_WhoGoesOnAfterAResetWasNotReset(_Tcp):
     def runTest(self):
         self.handshake()
@@ -165,10 +189,27 @@ class ASynBeginsAnewOnlyWhatIsOver(_Tcp):
         self.expect_phases(ESTABLISHED, ESTABLISHED)
         self.client("R")
         self.client("S")
+        self.server("R", seq=9001)
         self.server("SA")
         self.client("A", ack=1)
+        # The number of the connection before counts for nothing.
+        self.server("R", seq=9001)
         seen = (ESTABLISHED, ESTABLISHED, ESTABLISHED | RESET)
-        self.expect_phases(*seen, INSIDE_SYN, ANSWERED, ESTABLISHED)
+        self.expect_phases(*seen, INSIDE_SYN, INSIDE_SYN, ANSWERED, ESTABLISHED, ESTABLISHED)
+
+
+class FromOutsideASynBeginsNothingAnewThatTheFilterRefuses(_Tcp):
+    def runTest(self):
+        closed = ESTABLISHED | IN_FIN | OUT_FIN
+        self.handshake()
+        self.client("FA", ack=9001)
+        self.server("FA")
+        self.watch(closed, OUTSIDE_SYN)
+        self.server("S")
+        self.expect_phases(closed)
+        self.set_gateway(filter_mode=FilterMode.ENDPOINT_INDEPENDENT)
+        self.server("S")
+        self.expect_phases(closed, OUTSIDE_SYN)
 
 
 class AClosedConnectionIsBegunAnewByASyn(_Tcp):
@@ -298,8 +339,7 @@ class ANewConnectionOnTheSamePortsAfterItsEnd(_Timed):
 
 class AFirstSegmentThatIsSentAgainIsNoNewFlow(_Tcp):
     def runTest(self):
-        for _ in range(3):
-            self.send(INSIDE, outward(TCP(sport=5000, dport=80, flags="S")))
+        self.send_at_once(INSIDE, [outward(TCP(sport=5000, dport=80, flags="S"))] * 3)
         for _ in range(3):
             self.expect(OUTSIDE, outward_translated(TCP(sport=BASE, dport=80, flags="S")))
         self.server("SA")
