@@ -16,6 +16,7 @@ from base import (
     UDP,
     Drop,
     Ether,
+    Out,
     Punt,
     Side,
     fresh,
@@ -184,9 +185,10 @@ class AFragmentOfAFirstPacketOfAFlowClaims(_Fragments):
 
 class TheControllersFragmentWithoutAFirstOneIsDropped(_Fragments):
     def runTest(self):
-        before = self.dropped(Drop.FRAGMENT)
-        self.packet_out(outward(TAIL, **self.later))
-        self.wait_for_drop(Drop.FRAGMENT, before)
+        for flags in (Out.PIPELINE, Out.PIPELINE | Out.BEGIN):
+            before = self.dropped(Drop.FRAGMENT)
+            self.packet_out(outward(TAIL, **self.later), flags=flags)
+            self.wait_for_drop(Drop.FRAGMENT, before)
 
 
 class FragmentsOfTwoTenantsAreKeptApart(_Fragments):

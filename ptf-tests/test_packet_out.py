@@ -150,6 +150,15 @@ class LeaveToBeginAsksNobodyAgain(_Refused):
         self.expect_refused(Drop.NO_SESSION, packet, flags=Out.PIPELINE | Out.BEGIN)
 
 
+class LeaveToBeginIsNoneForAMappingOfTheControllers(PlainTest, _Refused):
+    """It writes the session first: with `managed` nothing begins by the registers."""
+
+    def runTest(self):
+        self.add_mapping(17, 5000, 40000)
+        packet = outward(UDP(sport=5000, dport=53))
+        self.expect_refused(Drop.NO_SESSION, packet, flags=Out.PIPELINE | Out.BEGIN)
+
+
 class LeaveToBeginIsNoneForAStraySegment(PlainTest, _Refused):
     def runTest(self):
         packet = outward(TCP(sport=5000, dport=80, flags="A"))

@@ -67,6 +67,8 @@ class TwoSubscribersNeverShareAPort(PlainTest):
 
 
 class WithoutABlockOnlyStaticMappingsPass(GatewayTest):
+    """A host that has a static mapping gets its block when it needs one."""
+
     def runTest(self):
         self.add("subscriber", {"inside_addr": CLIENT_IP}, "no_block")
         self.add_mapping(17, 5000, 40000, managed=0, filter_mode=FilterMode.ENDPOINT_INDEPENDENT)
@@ -74,7 +76,7 @@ class WithoutABlockOnlyStaticMappingsPass(GatewayTest):
         self.expect(OUTSIDE, outward_translated(UDP(sport=40000, dport=53)))
         packet = outward(UDP(sport=5001, dport=53))
         self.send(INSIDE, packet)
-        self.expect_punt(Punt.OVERFLOW, packet)
+        self.expect_punt(Punt.SUBSCRIBER, packet)
 
 
 class WhatCannotBeginAFlowAsksForNobody(GatewayTest):
