@@ -3,6 +3,7 @@
 from base import (
     CLIENT_IP,
     OUTSIDE,
+    POOL_IP,
     TCP,
     UDP,
     Drop,
@@ -10,6 +11,7 @@ from base import (
     inward,
 )
 from plain import BASE, SIZE, PlainTest
+from program import Phase
 
 OTHER_IP = "10.0.0.3"
 
@@ -90,3 +92,21 @@ class AnIdleBlockIsTold(PlainTest):
         entry.idle_timeout_ns = 300_000_000
         entry.modify()
         self.expect_idle(entry)
+
+
+class AForwardOnAPortOfABlockIsOfItsOwnHost(PlainTest):
+    """Its sessions are those of the host that it leads to, not of the block's holder."""
+
+    def runTest(self):
+        number = self.subscribe(OTHER_IP, base=4096).number
+        whose = {"subscriber": number, "managed": 0}
+        self.add("map_in", {"proto": 17, "outside_addr": POOL_IP, "outside_id": BASE + 6},
+                 "set_inside", inside_addr=OTHER_IP, inside_id=80,
+                 filter_mode=FilterMode.ENDPOINT_INDEPENDENT, **whose)  # fmt: skip
+        self.add("map_out", {"proto": 17, "inside_addr": OTHER_IP, "inside_id": 80},
+                 "set_outside", outside_addr=POOL_IP, outside_id=BASE + 6, **whose)  # fmt: skip
+        first = self.add_timer(1000, proto=17, phase=Phase.OUTSIDE_SYN)
+        both = self.add_timer(1000, proto=17, phase=Phase.OUTSIDE_SYN | Phase.INSIDE_SYN)
+        self.passes_in(UDP(sport=53, dport=BASE + 6), 80, to=OTHER_IP)
+        self.passes_out(UDP(sport=80, dport=53), BASE + 6, src=OTHER_IP)
+        assert (self.hits(first), self.hits(both)) == (1, 1)

@@ -90,3 +90,14 @@ class AnotherRemotePortIsFilteredWhenNamed(_Pinhole):
         self.open(remote_id="20&&&0xffffffff")
         packet = inward(TCP(sport=21, dport=40000, flags="S"))
         self.expect_drop(Drop.FILTERED, OUTSIDE, packet)
+
+
+class AnAwaitedFlowFromInsideIsAskedForWithoutAMappingToo(GatewayTest):
+    """A host that opens what its server announced may do it from any port."""
+
+    def runTest(self):
+        match = {"proto": "6&&&0xff", "remote_id": "20&&&0xffffffff"}
+        self.add("pinhole", match, "inspect", priority=10, pinhole_id=9, alg_id=5)
+        packet = outward(TCP(sport=5000, dport=20, flags="S"))
+        self.send(INSIDE, packet)
+        self.expect_punt(Punt.NEW_FLOW, packet, alg_id=5)
