@@ -19,8 +19,8 @@ P4_DIR = Path(__file__).parent / "p4"
 SECOND = 1_000_000_000
 
 
-def program_text() -> str:
-    return (P4_DIR / "l2switch.json").read_text()
+def program_text(name: str = "l2switch") -> str:
+    return (P4_DIR / f"{name}.json").read_text()
 
 
 @cache
@@ -32,10 +32,10 @@ def executor() -> V1ModelExecutor:
     return V1ModelExecutor(l2switch(), Options(seed=1))
 
 
-def config(cookie: int | None = None) -> Any:
+def config(cookie: int | None = None, name: str = "l2switch") -> Any:
     message = p4r.ForwardingPipelineConfig()
-    text_format.Parse((P4_DIR / "l2switch.p4info.txtpb").read_text(), message.p4info)
-    message.p4_device_config = program_text().encode()
+    text_format.Parse((P4_DIR / f"{name}.p4info.txtpb").read_text(), message.p4info)
+    message.p4_device_config = program_text(name).encode()
     if cookie is not None:
         message.cookie.cookie = cookie
     return message

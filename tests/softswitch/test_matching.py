@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from p4softswitch.errors import Reason, StateError
 from p4softswitch.program.model import FieldRef, KeyField, MatchKind, Table
+from p4softswitch.state import matching
 from p4softswitch.state.entry import Entry, Exact, Masked, Match, Prefix, Range
 from p4softswitch.state.tables import TableStore
 from tests.conftest import examples
@@ -120,7 +121,11 @@ def test_lookup_agrees_with_comparing_every_entry(
     model: list[Entry] = []
     rows = st.tuples(*(STRATEGY[k](w) for k, w in zip(kinds, WIDTHS, strict=True)))
     priorities = st.integers(1, 4) if store.needs_priority else st.just(0)
+    again = [data.draw(st.tuples(*(value(w) for w in WIDTHS))) for _ in range(5)]
     for _ in range(data.draw(st.integers(0, 25))):
+        # What was found before an entry came or went must not be remembered.
+        for key in again:
+            assert store.index.lookup(store.layout.pack(key)) is naive(model, key)
         if model and data.draw(st.integers(0, 3)) == 0:
             gone = data.draw(st.sampled_from(model))
             model.remove(gone)
@@ -136,6 +141,20 @@ def test_lookup_agrees_with_comparing_every_entry(
     for _ in range(20):
         key = data.draw(st.tuples(*(value(w) for w in WIDTHS)))
         assert store.index.lookup(store.layout.pack(key)) is naive(model, key)
+
+
+def test_a_table_remembers_no_more_keys_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matching, "MAX_REMEMBERED", 3)
+    asked: list[int] = []
+
+    def search(key: int) -> None:
+        asked.append(key)
+
+    memo = matching.Memo(search)
+    for key in (1, 2, 2, 3, 1, 4, 1):
+        assert memo[key] is None
+        assert len(memo) <= 3
+    assert asked == [1, 2, 3, 4, 1]
 
 
 EXACT = SHAPES[0]

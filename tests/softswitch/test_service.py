@@ -44,13 +44,13 @@ class Client:
         answer = await self.stream.read()
         return int(answer.arbitration.status.code)
 
-    async def push(self) -> None:
+    async def push(self, message: Any = None) -> None:
         await self.stub.SetForwardingPipelineConfig(
             p4r.SetForwardingPipelineConfigRequest(
                 device_id=1,
                 election_id=EID,
                 action=p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT,
-                config=config(),
+                config=config() if message is None else message,
             )
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -76,6 +77,39 @@ def test_registers_cut_values_to_their_width() -> None:
     register.write(1, 0x1FF)
     register.write(2, 1)
     assert (register.read(1), register.read(0), register.read(2)) == (0xFF, 0, None)
+
+
+@pytest.mark.parametrize("width", [1, 8, 9, 16, 32, 48, 63, 64, 65, 72, 80, 128, 129, 200])
+def test_a_register_of_any_width_keeps_every_bit(width: int) -> None:
+    register = RegisterStore("r", 4, width)
+    values = [0, (1 << width) - 1, 1 << (width - 1), (1 << width) // 3]
+    for index, value in enumerate(values):
+        register.write(index, value | 1 << width)
+    assert [register.read(index) for index in range(4)] == values == register.values(0, 4)
+    assert register.values(1, 3) == values[1:3]
+    register.fill(values[3] | 1 << width)
+    assert register.values(0, 4) == [values[3]] * 4
+
+
+def test_a_register_takes_no_more_memory_when_it_is_full() -> None:
+    cells = 1 << 20
+    register = RegisterStore("r", cells, 80)
+    arrays = register.words
+    register.fill((1 << 80) - 1)
+    assert register.words is arrays
+    assert sum(sys.getsizeof(words) for words in arrays) < 11 * cells
+
+
+@pytest.mark.parametrize(
+    ("index", "code"), [(-1, Reason.INVALID_ARGUMENT), (2, Reason.OUT_OF_RANGE)]
+)
+def test_a_cell_that_does_not_exist_has_no_value(index: int, code: Reason) -> None:
+    register = RegisterStore("r", 2, 80)
+    register.write(index, 7)
+    assert (register.read(index), register.values(0, 2)) == (None, [0, 0])
+    with pytest.raises(StateError) as refused:
+        register.check_index(index)
+    assert reason(refused) is code
 
 
 def test_an_array_of_absurd_size_is_refused() -> None:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
 from p4softswitch.errors import ProgramError
-from p4softswitch.executor.exprgen import ExprGen, fit
+from p4softswitch.executor.exprgen import Code, ExprGen, fit
 from p4softswitch.executor.layout import Layout
 from p4softswitch.program import model as m
+from p4softswitch.state.arrays import word_widths
 
 _IGNORED = {"no_op", "log_msg"}
 _JUMPS = {"_jump", "_jump_if_zero"}
+_MAX_DEPTH = 40  # of conditions in each other; Python takes no more than 100 levels
+
+_T = TypeVar("_T")
+
+
+class _Unstructured(Exception):
+    """The jumps of an action are not those of nested conditions."""
 
 
 @dataclass(slots=True)
@@ -21,8 +29,10 @@ class Names:
 
     counters: dict[str, str] = field(default_factory=dict)
     meters: dict[str, str] = field(default_factory=dict)
-    registers: dict[str, str] = field(default_factory=dict)
-    calculations: dict[str, str] = field(default_factory=dict)
+    registers: dict[str, tuple[str, m.RegisterArray]] = field(default_factory=dict)
+    """A register, and what the names of the arrays of its words begin with."""
+    calculations: dict[str, Code] = field(default_factory=dict)
+    """The source of a calculation, which reads the packet `p`."""
 
 
 class ActionGen:
@@ -50,6 +60,47 @@ class ActionGen:
         return [f"    {line}" for line in lines] or ["    pass"]
 
     def _with_jumps(self, calls: tuple[m.Call, ...], gen: ExprGen) -> list[str]:
+        try:
+            lines = self._block(calls, 0, len(calls), gen, 0)
+        except _Unstructured:
+            return self._with_positions(calls, gen)
+        return [f"    {line}" for line in lines]
+
+    def _block(
+        self, calls: tuple[m.Call, ...], first: int, end: int, gen: ExprGen, depth: int
+    ) -> list[str]:
+        """Calls `first` to `end` with their jumps as `if` and `else`, as p4c compiled them from.
+
+        Raises `_Unstructured` if they are something else.
+        """
+        if depth > _MAX_DEPTH:
+            raise _Unstructured
+        lines: list[str] = []
+        at = first
+        while at < end:
+            call = calls[at]
+            if call.op not in _JUMPS:
+                lines += self.call(call, gen)
+                at += 1
+                continue
+            otherwise = after = _target(call)
+            if call.op == "_jump" or not at < otherwise <= end:
+                raise _Unstructured
+            then_end = otherwise
+            if otherwise - 1 > at and calls[otherwise - 1].op == "_jump":
+                then_end, after = otherwise - 1, _target(calls[otherwise - 1])
+                if not otherwise <= after <= end:
+                    raise _Unstructured
+            then = self._block(calls, at + 1, then_end, gen, depth + 1)
+            rest = self._block(calls, otherwise, after, gen, depth + 1)
+            lines.append(f"if {gen.condition(call.args[0])}:")
+            lines += [f"    {line}" for line in then or ["pass"]]
+            if rest:
+                lines += ["else:", *(f"    {line}" for line in rest)]
+            at = after
+        return lines
+
+    def _with_positions(self, calls: tuple[m.Call, ...], gen: ExprGen) -> list[str]:
         """Forward jumps: each block runs unless control has jumped past its start."""
         targets = {_target(c) for c in calls if c.op in _JUMPS}
         starts = {0} | {i + 1 for i, c in enumerate(calls) if c.op in _JUMPS} | targets
@@ -84,7 +135,7 @@ class ActionGen:
 
     # --- assignments -----------------------------------------------------------------------
 
-    def _store(self, gen: ExprGen, dst: m.Expr, code: Any) -> list[str]:
+    def _store(self, gen: ExprGen, dst: m.Expr, code: Code) -> list[str]:
         if isinstance(dst, m.FieldRef):
             f = self.layout.field(dst)
             slot = self.layout.slot(dst.header, dst.field)
@@ -230,7 +281,7 @@ class ActionGen:
     # --- externs ---------------------------------------------------------------------------
 
     @staticmethod
-    def _ref(expr: m.Expr, names: dict[str, str]) -> str:
+    def _ref(expr: m.Expr, names: dict[str, _T]) -> _T:
         if not isinstance(expr, m.NamedRef) or expr.name not in names:
             raise ProgramError(f"program names an object that does not exist: {expr}")
         return names[expr.name]
@@ -244,30 +295,46 @@ class ActionGen:
     ) -> list[str]:
         name = self._ref(meter, self.names.meters)
         lines = [f"colour = {name}({gen.value(index).text}, p.ingress_length, p.now)"]
-        store = self._store(gen, dst, _Temporary("colour"))
+        store = self._store(gen, dst, Code("colour", 2))
         return [*lines, "if colour is not None:", *(f"    {line}" for line in store)]
 
     def _op_register_read(
         self, gen: ExprGen, dst: m.Expr, register: m.Expr, index: m.Expr
     ) -> list[str]:
-        name = self._ref(register, self.names.registers)
-        store = self._store(gen, dst, _Temporary("cell"))
-        return [
-            f"cell = {name}.read({gen.value(index).text})",
-            "if cell is not None:",
-            *(f"    {line}" for line in store),
-        ]
+        name, array = self._ref(register, self.names.registers)
+        count = len(word_widths(array.width))
+
+        def read(at: str) -> list[str]:
+            text = f"{name}_0[{at}]"
+            for k in range(1, count):
+                text = f"({text} << 64 | {name}_{k}[{at}])"
+            return self._store(gen, dst, Code(text, array.width))
+
+        return _at_cell(array, gen.value(index), count, read)
 
     def _op_register_write(
         self, gen: ExprGen, register: m.Expr, index: m.Expr, value: m.Expr
     ) -> list[str]:
-        name = self._ref(register, self.names.registers)
-        return [f"{name}.write({gen.value(index).text}, {gen.value(value).text})"]
+        name, array = self._ref(register, self.names.registers)
+        count = len(word_widths(array.width))
+        text = gen.fitted(value, array.width)
+
+        def write(at: str) -> list[str]:
+            if count == 1:
+                return [f"{name}_0[{at}] = {text}"]
+            lines = [f"cell = {text}", f"{name}_0[{at}] = cell >> {64 * (count - 1)}"]
+            for k in range(1, count):
+                shift = 64 * (count - 1 - k)
+                part = f"cell >> {shift}" if shift else "cell"
+                lines.append(f"{name}_{k}[{at}] = {part} & 0xffffffffffffffff")
+            return lines
+
+        return _at_cell(array, gen.value(index), count, write)
 
     def _op_modify_field_rng_uniform(
         self, gen: ExprGen, dst: m.Expr, low: m.Expr, high: m.Expr
     ) -> list[str]:
-        store = self._store(gen, dst, _Temporary("randint(low, high)"))
+        store = self._store(gen, dst, Code("randint(low, high)", None))
         return [
             f"low = {gen.value(low).text}; high = {gen.value(high).text}",
             "if low <= high:",
@@ -277,17 +344,35 @@ class ActionGen:
     def _op_modify_field_with_hash_based_offset(
         self, gen: ExprGen, dst: m.Expr, base: m.Expr, calculation: m.Expr, size: m.Expr
     ) -> list[str]:
-        name = self._ref(calculation, self.names.calculations)
-        text = f"({name}(p) % ({gen.value(size).text} or 1) + {gen.value(base).text})"
-        return self._store(gen, dst, _Temporary(text))
+        call = self._ref(calculation, self.names.calculations)
+        return self._store(gen, dst, _in_range(call, gen.value(base), gen.value(size)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Temporary:
-    """A value in generated code of which only the source is known."""
+def _in_range(hashed: Code, base: Code, size: Code) -> Code:
+    """base + hash % size, or base alone for size 0; what cannot change the result is left out."""
+    if not size.text.isdigit():
+        reduced = Code(f"{hashed.text} % ({size.text} or 1)", hashed.bits)
+    elif hashed.bits is not None and int(size.text) >> hashed.bits:
+        reduced = hashed
+    else:
+        most = max(int(size.text) - 1, 0)
+        reduced = Code(f"{hashed.text} % {most + 1}", most.bit_length())
+    if base.text == "0":
+        return reduced
+    bits = [code.bits for code in (reduced, base) if code.bits is not None]
+    return Code(f"({reduced.text} + {base.text})", max(bits) + 1 if len(bits) == 2 else None)
 
-    text: str
-    bits: int | None = None
+
+def _at_cell(
+    array: m.RegisterArray, index: Code, uses: int, access: Callable[[str], list[str]]
+) -> list[str]:
+    """The lines of `access` to the cell at an index; nothing happens out of bounds, as in BMv2."""
+    if index.bits is not None and 1 << index.bits <= array.size:
+        if uses == 1 or index.text.isidentifier():
+            return access(index.text)
+        return [f"where = {index.text}", *access("where")]
+    test = f"where < {array.size}" if index.bits is not None else f"0 <= where < {array.size}"
+    return [f"where = {index.text}", f"if {test}:", *(f"    {x}" for x in access("where"))]
 
 
 def _target(call: m.Call) -> int:

@@ -4,6 +4,9 @@ The Internet checksum is computed most often, so it has a fast form. A sum of 16
 computed modulo 65535, where 2**16 equals 1: each field is shifted to its place within a 16-bit word
 and added, and no bytes are built. This needs headers that may be absent, and variable-length
 fields, to be a whole number of words long. Otherwise the generated code gathers the bytes first.
+
+A hash of metadata only, which is what p4c makes of the arguments of `hash`, is generated where it
+is used: its bytes are one number, of shifted fields, in the order of the network.
 """
 
 from __future__ import annotations
@@ -11,9 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from p4softswitch.errors import ProgramError
+from p4softswitch.executor.exprgen import Code
 from p4softswitch.executor.layout import Layout
-from p4softswitch.executor.support import HASHES
+from p4softswitch.executor.support import HASH_BITS, HASHES
 from p4softswitch.program import model as m
+
+_DIRECT = {"crc32": "crc32", "crc32_custom": "crc32", "crc16": "crc16", "crc16_custom": "crc16"}
+"""Names in generated code of the hashes that are worth it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,34 @@ class CalcGen:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.names = {name: f"calc_{i}" for i, name in enumerate(layout.program.calculations)}
+
+    def calls(self) -> dict[str, Code]:
+        """How each calculation is made in generated code that has a packet `p`."""
+        return {
+            calc.name: Code(
+                self._inline(calc) or f"{self.names[calc.name]}(p)", HASH_BITS[calc.algo]
+            )
+            for calc in self.layout.program.calculations.values()
+        }
+
+    def _inline(self, calc: m.Calculation) -> str | None:
+        """A hash of fields that are always there, as one expression; None for others."""
+        function = _DIRECT.get(calc.algo)
+        items = self._items(calc)
+        if function is None or calc.with_payload:
+            return None
+        terms, left = [], sum(item.width or 0 for item in items)
+        nbytes = (left + 7) // 8
+        left += -left % 8
+        for item in items:
+            if item.header or item.width is None or item.signed:
+                return None
+            left -= item.width
+            text = f"p.{item.slot}" if isinstance(item.slot, str) else str(item.slot)
+            terms.append(f"{text} << {left}" if left else text)
+        if not nbytes:
+            return None
+        return f"{function}(({' | '.join(terms)}).to_bytes({nbytes}, 'big'))"
 
     def source(self) -> list[str]:
         """Source lines of all calculations."""

@@ -67,15 +67,15 @@ def compile_program(
         names.meters[name] = f"meter_{i}"
         space[f"meter_{i}"] = meter.execute
     for i, (name, register) in enumerate(state.registers.items()):
-        names.registers[name] = f"register_{i}"
-        space[f"register_{i}"] = register
+        names.registers[name] = f"register_{i}", program.registers[name]
+        space.update({f"register_{i}_{k}": word for k, word in enumerate(register.words)})
     tables: dict[str, str] = {}
     for i, (name, table) in enumerate(state.tables.items()):
         tables[name] = f"table_{i}"
         space[f"table_{i}_lookup"] = table.index.lookup
         space[f"table_{i}_default"] = table.default
     calculations = CalcGen(layout)
-    names.calculations = calculations.names
+    names.calculations = calculations.calls()
     actions = ActionGen(layout, names, options.drop_port)
     wire = WireGen(layout)
     parser = ParseGen(layout, actions, wire)

@@ -149,8 +149,10 @@ class ControlGen:
 
     def _lookup(self, table: m.Table) -> list[str]:
         name = self.tables[table.name]
+        if not table.keys:
+            return [f"run, following = {name}_default.bound", f"run(p, {name}_default.args)"]
         lines = [
-            f"entry = {name}_lookup({self._key(table)})" if table.keys else "entry = None",
+            f"entry = {name}_lookup({self._key(table)})",
             "if entry is None:",
             f"    entry = {name}_default",
         ]
@@ -168,7 +170,7 @@ class ControlGen:
                     "meter = entry.meter",
                     f"p.{slot} = 0 if meter is None else meter.execute({amount}, p.now)",
                 ]
-        if table.keys and hit:
+        if hit:
             lines += ["else:", *(f"    {line}" for line in hit)]
         return [*lines, "run, following = entry.bound", "run(p, entry.args)"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from p4softswitch.program.model import Program
-from p4softswitch.state.arrays import CounterStore
+from p4softswitch.state.arrays import CounterStore, RegisterStore
 from p4softswitch.state.digests import DigestStore
 from p4softswitch.state.meters import MeterStore
 from p4softswitch.state.replication import ReplicationStore
@@ -57,6 +57,10 @@ class StateView(Protocol):
     @property
     def meters(self) -> Mapping[str, MeterStore]:
         """Indirect meters by name."""
+
+    @property
+    def registers(self) -> Mapping[str, RegisterStore]:
+        """Register arrays by name."""
 
     @property
     def digests(self) -> Mapping[int, DigestStore]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+from binascii import crc32
 from typing import Any
 
 _MAX_SHIFT = 2048
@@ -183,11 +184,16 @@ def identity(data: bytes) -> int:
 HASHES = {
     "crc16": crc16,
     "crc16_custom": crc16,
-    "crc32": binascii.crc32,
-    "crc32_custom": binascii.crc32,
+    "crc32": crc32,
+    "crc32_custom": crc32,
     "crcCCITT": crc_ccitt,
     "csum16": csum16,
     "cksum16": csum16,
     "xor16": xor16,
     "identity": identity,
 }
+
+HASH_BITS = {
+    name: {"identity": 64, "crc32": 32, "crc32_custom": 32}.get(name, 16) for name in HASHES
+}
+"""The bits that the result of a hash fits in."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from p4softswitch.executor.interface import Executor
 from p4softswitch.p4rt import bytestring, entries
@@ -13,6 +13,11 @@ from p4softswitch.p4rt.schema import Schema, TableInfo
 from p4softswitch.state.entry import Entry
 from p4softswitch.state.replication import Replica
 from p4softswitch.state.tables import TableStore
+
+_CELLS = 256
+"""Cells of a register that are taken out of the array at once."""
+
+_T = TypeVar("_T")
 
 
 class Reader:
@@ -36,6 +41,8 @@ class Reader:
                 return self._counters(request.counter_entry)
             case "meter_entry":
                 return self._meters(request.meter_entry)
+            case "register_entry":
+                return self._registers(request.register_entry)
             case "packet_replication_engine_entry":
                 return self._replication(request.packet_replication_engine_entry)
             case "digest_entry":
@@ -165,6 +172,28 @@ class Reader:
                     entries.write_meter(config, part.config)
                 yield entity
 
+    def _registers(self, request: Any) -> Iterator[Any]:
+        """Cells are read when their turn comes: packets are forwarded in between."""
+        wanted = request.register_id
+        for _, info in _chosen(self.schema.registers, wanted, "register"):
+            if not info.is_bits:
+                if wanted:
+                    raise RpcError(UNIMPLEMENTED, f"cells of register {info.name} are not bit<W>")
+                continue
+            store = self.state.registers[info.name]
+            start, stop = 0, store.size
+            if request.HasField("index"):
+                store.check_index(request.index.index)
+                start, stop = request.index.index, request.index.index + 1
+            for first in range(start, stop, _CELLS):
+                values = store.values(first, min(first + _CELLS, stop))
+                for index, value in enumerate(values, first):
+                    entity = p4r.Entity()
+                    part = entity.register_entry
+                    part.register_id, part.index.index = info.id, index
+                    part.data.bitstring = bytestring.encode(value)
+                    yield entity
+
     # --- replication and digests -----------------------------------------------------------
 
     def _replication(self, request: Any) -> Iterator[Any]:
@@ -214,12 +243,12 @@ class Reader:
             yield entity
 
 
-def _chosen(names: dict[int, str], wanted: int, what: str) -> list[tuple[int, str]]:
+def _chosen(objects: Mapping[int, _T], wanted: int, what: str) -> list[tuple[int, _T]]:
     if wanted == 0:
-        return list(names.items())
-    if wanted not in names:
+        return list(objects.items())
+    if wanted not in objects:
         raise RpcError(NOT_FOUND, f"there is no {what} with id {wanted:#x}")
-    return [(wanted, names[wanted])]
+    return [(wanted, objects[wanted])]
 
 
 def _indices(request: Any, size: int) -> Iterable[int]:

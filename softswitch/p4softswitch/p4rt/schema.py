@@ -70,6 +70,16 @@ class DigestInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class RegisterInfo:
+    """A register array: the width of its cells in bits, and whether they are `bit<width>`."""
+
+    id: int
+    name: str
+    width: int
+    is_bits: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Schema:
     """All objects of a P4Info by id."""
 
@@ -79,7 +89,7 @@ class Schema:
     actions_by_program_id: dict[int, ActionInfo]
     counters: dict[int, str]
     meters: dict[int, str]
-    registers: dict[int, str]
+    registers: dict[int, RegisterInfo]
     digests: dict[int, DigestInfo]
     packet_in: tuple[tuple[int, int], ...] | None
     packet_out: tuple[tuple[int, int], ...] | None
@@ -109,7 +119,7 @@ def bind(p4info: Any, program: Program) -> Schema:
         actions_by_program_id=_by_program_id(actions, program),
         counters=_names(p4info.counters, program.counters, "counter"),
         meters=_names(p4info.meters, program.meters, "meter"),
-        registers=_names(p4info.registers, program.registers, "register"),
+        registers=_registers(p4info, program),
         digests=_digests(p4info, program),
         packet_in=_packet_metadata(headers.get("packet_in")),
         packet_out=_packet_metadata(headers.get("packet_out")),
@@ -124,6 +134,20 @@ def _names(infos: Iterable[Any], known: dict[str, Any], what: str) -> dict[int, 
             raise ProgramError(f"P4Info has {what} {name}, the program has not")
         names[info.preamble.id] = name
     return names
+
+
+def _registers(p4info: Any, program: Program) -> dict[int, RegisterInfo]:
+    names = _names(p4info.registers, program.registers, "register")
+    return {r.preamble.id: _register(r, names[r.preamble.id], program) for r in p4info.registers}
+
+
+def _register(register: Any, name: str, program: Program) -> RegisterInfo:
+    array, spec = program.registers[name], register.type_spec
+    is_bits = spec.WhichOneof("type_spec") == "bitstring" and spec.bitstring.HasField("bit")
+    width = spec.bitstring.bit.bitwidth if is_bits else array.width
+    if (register.size, width) != (array.size, array.width):
+        raise ProgramError(f"register {name} differs in P4Info and program")
+    return RegisterInfo(register.preamble.id, name, width, is_bits)
 
 
 def _actions(p4info: Any, program: Program) -> dict[int, ActionInfo]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from p4softswitch.errors import Reason, StateError
 from p4softswitch.executor.interface import Executor
-from p4softswitch.p4rt import entries
+from p4softswitch.p4rt import bytestring, entries
 from p4softswitch.p4rt.codes import INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED, RpcError
 from p4softswitch.p4rt.proto import p4r
 from p4softswitch.p4rt.schema import Schema, TableInfo
@@ -42,6 +42,8 @@ class Writer:
                     self._counter(update.type, update.entity.counter_entry)
                 case "meter_entry":
                     self._meter(update.type, update.entity.meter_entry, now)
+                case "register_entry":
+                    self._register(update.type, update.entity.register_entry)
                 case "packet_replication_engine_entry":
                     self._replication(update.type, update.entity.packet_replication_engine_entry)
                 case "digest_entry":
@@ -184,6 +186,24 @@ class Writer:
             raise RpcError(UNIMPLEMENTED, "a meter is written cell by cell")
         config = entries.read_meter(message.config) if message.HasField("config") else None
         self.state.meters[name].configure(message.index.index, config, now)
+
+    def _register(self, kind: int, message: Any) -> None:
+        info = self.schema.registers.get(message.register_id)
+        if info is None:
+            raise RpcError(NOT_FOUND, f"there is no register with id {message.register_id:#x}")
+        if kind != MODIFY:
+            raise RpcError(INVALID_ARGUMENT, "registers can be modified only")
+        if not info.is_bits:
+            raise RpcError(UNIMPLEMENTED, f"cells of register {info.name} are not bit<W>")
+        if message.data.WhichOneof("data") != "bitstring":
+            raise RpcError(INVALID_ARGUMENT, f"register {info.name}: data is not a bitstring")
+        value = bytestring.decode(message.data.bitstring, info.width, f"register {info.name}")
+        store = self.state.registers[info.name]
+        if not message.HasField("index"):
+            store.fill(value)
+            return
+        store.check_index(message.index.index)
+        store.write(message.index.index, value)
 
     # --- replication and digests -----------------------------------------------------------
 

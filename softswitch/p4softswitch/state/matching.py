@@ -17,6 +17,9 @@ from p4softswitch.state.entry import Entry
 
 Lookup = Callable[[int], Entry | None]
 
+MAX_REMEMBERED = 8192
+"""The most keys of which a table remembers what they hit."""
+
 
 class Index(Protocol):
     """Finds the entry that a packed key hits."""
@@ -46,16 +49,36 @@ class ExactIndex:
         del self._entries[entry.packed]
 
 
+class Memo(dict[int, Entry | None]):
+    """What an index has found for keys lately; a key that is not known is looked up.
+
+    Used by its `__getitem__`, which costs no more than that of a dictionary for a known key. It
+    begins anew when it is full, and must be cleared when an entry comes or goes.
+    """
+
+    def __init__(self, search: Lookup) -> None:
+        super().__init__()
+        self._search = search
+
+    def __missing__(self, key: int) -> Entry | None:
+        if len(self) >= MAX_REMEMBERED:
+            self.clear()
+        found = self[key] = self._search(key)
+        return found
+
+
 class LpmIndex:
     """Longest prefix first: one dictionary per prefix length present."""
 
     def __init__(self) -> None:
         self._levels: dict[int, dict[int, Entry]] = {}
         self._order: list[tuple[int, dict[int, Entry]]] = []
-        self.lookup: Lookup = self._lookup
+        self._known = Memo(self._lookup)
+        self.lookup: Lookup = self._known.__getitem__
 
     def add(self, entry: Entry) -> None:
         """Add an entry."""
+        self._known.clear()
         level = self._levels.get(entry.mask)
         if level is None:
             level = self._levels[entry.mask] = {}
@@ -64,6 +87,7 @@ class LpmIndex:
 
     def remove(self, entry: Entry) -> None:
         """Remove an entry."""
+        self._known.clear()
         level = self._levels[entry.mask]
         del level[entry.packed]
         if not level:
@@ -123,10 +147,12 @@ class TernaryIndex:
     def __init__(self) -> None:
         self._groups: dict[int, _Group] = {}
         self._order: list[_Group] = []
-        self.lookup: Lookup = self._lookup
+        self._known = Memo(self._lookup)
+        self.lookup: Lookup = self._known.__getitem__
 
     def add(self, entry: Entry) -> None:
         """Add an entry."""
+        self._known.clear()
         group = self._groups.get(entry.mask)
         if group is None:
             group = self._groups[entry.mask] = _Group(entry.mask)
@@ -140,6 +166,7 @@ class TernaryIndex:
 
     def remove(self, entry: Entry) -> None:
         """Remove an entry."""
+        self._known.clear()
         group = self._groups[entry.mask]
         top = group.top
         group.remove(entry)

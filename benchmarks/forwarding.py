@@ -1,0 +1,129 @@
+"""How fast the embedded switch forwards, without interfaces: ``python forwarding.py [SECONDS]``.
+
+A controller in the same process sets the switch up, over P4Runtime, and answers what is punted;
+then the switch is given 64-byte frames of known flows, by function calls. Prints one JSON object:
+packets a second for one flow and for a thousand, best of three. Unlike the figures of `make bench`
+it does not depend on the kernel, so that a change of the executor shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import struct
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from p4alg.artifacts import shipped
+from p4alg.config import loader
+from p4alg.driver.p4runtime.connection import connect
+from p4alg.driver.shell import Shell
+from p4alg.engine.engine import Engine
+from p4alg.packet.arp import arp_reply, parse_arp
+from p4alg.packet.errors import PacketError
+from p4alg.packet.ipv4 import build_ipv4
+from p4softswitch.server import Server, Settings
+
+CONFIG = Path(__file__).resolve().parents[1] / "topologies" / "nat.config.yaml"
+INSIDE, OUTSIDE = 1, 3
+HOST, HOST_MAC = 0x0A00000B, 0x020000000011
+SERVER, SERVER_MAC = 0xC633640B, 0x020000000033
+GATEWAY_MAC = 0x020000010001
+SMALL = 60
+"""Bytes of a 64-byte frame without its checksum."""
+ROUND = 500
+FLOWS = 1000
+
+
+def frame(flow: int) -> bytes:
+    """A datagram of an inside host."""
+    body = struct.pack("!HHHH", 20000 + flow, 9000, 26, 0) + bytes(18)
+    return build_ipv4((GATEWAY_MAC, HOST_MAC), 0, HOST, SERVER, 17, body).ljust(SMALL, b"\0")
+
+
+class Bench:
+    """A switch whose ports end here."""
+
+    def __init__(self) -> None:
+        self.server = Server(Settings([], "127.0.0.1:0"))
+        self.forwarded = 0
+        self.server.switch.add_port(INSIDE, lambda data: None)
+        self.server.switch.add_port(OUTSIDE, self._sent)
+        self._replies: list[bytes] = []
+
+    def _sent(self, data: bytes) -> None:
+        try:
+            request = parse_arp(data)
+        except PacketError:
+            self.forwarded += 1
+            return
+        self._replies.append(arp_reply(request, SERVER_MAC))
+
+    def receive(self, data: bytes, port: int = INSIDE) -> None:
+        """Let a frame come in."""
+        self.server.switch.receive(port, data, self.server.clock())
+
+    async def until_forwarded(self, data: bytes) -> None:
+        """Send a frame until the switch forwards it by itself."""
+        for _ in range(500):
+            await asyncio.sleep(0.01)
+            while self._replies:
+                self.receive(self._replies.pop(), OUTSIDE)
+            before = self.forwarded
+            self.receive(data)
+            if self.forwarded > before:
+                return
+        raise SystemExit("the switch does not forward")
+
+    def rate(self, next_frame: Callable[[int], bytes], seconds: float) -> float:
+        """Packets a second; the best of three."""
+        best = 0.0
+        for _ in range(3):
+            begin, count, before = time.perf_counter(), 0, self.forwarded
+            while time.perf_counter() - begin < seconds / 3:
+                for n in range(count, count + ROUND):
+                    self.receive(next_frame(n))
+                count += ROUND
+            best = max(best, count / (time.perf_counter() - begin))
+            if self.forwarded - before != count:
+                raise SystemExit(f"{self.forwarded - before} of {count} packets were forwarded")
+        return best
+
+
+async def measure(seconds: float) -> dict[str, float]:
+    """Set up, measure, and take down."""
+    bench = Bench()
+    await bench.server.start()
+    settings = loader.read(CONFIG).settings
+    engine = Engine(settings, random.Random(1))
+    try:
+        async with connect(f"127.0.0.1:{bench.server.grpc_port}", 1, shipped()) as target:
+            shell = Shell(engine, target, time.monotonic, lambda record: None)
+            shell.perform(engine.start(await target.read_entries(), time.monotonic()))
+            await shell.drain()
+            serving = asyncio.create_task(shell.run(target.events()))
+            frames = [frame(flow) for flow in range(FLOWS)]
+            for data in frames:
+                await bench.until_forwarded(data)
+            values = {
+                "one_flow": bench.rate(lambda n: frames[0], seconds),
+                "thousand_flows": bench.rate(lambda n: frames[n % FLOWS], seconds),
+            }
+            shell.stop()
+            await serving
+            return values
+    finally:
+        await bench.server.stop()
+
+
+def main() -> None:
+    """Measure and print."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 6.0
+    print(json.dumps(asyncio.run(measure(seconds))))
+
+
+if __name__ == "__main__":
+    main()
