@@ -72,6 +72,7 @@ def compile_program(
     tables: dict[str, str] = {}
     for i, (name, table) in enumerate(state.tables.items()):
         tables[name] = f"table_{i}"
+        space[f"table_{i}_index"] = table.index
         space[f"table_{i}_lookup"] = table.index.lookup
         space[f"table_{i}_default"] = table.default
     calculations = CalcGen(layout)
