@@ -19,6 +19,7 @@ from pathlib import Path
 
 from p4alg.artifacts import shipped
 from p4alg.config import loader
+from p4alg.driver.gauges import meters
 from p4alg.driver.p4runtime.connection import connect
 from p4alg.driver.shell import Shell
 from p4alg.engine.engine import Engine
@@ -98,7 +99,8 @@ async def measure(seconds: float) -> dict[str, float]:
     settings = loader.read(CONFIG).settings
     engine = Engine(settings, random.Random(1))
     try:
-        async with connect(f"127.0.0.1:{bench.server.grpc_port}", 1, shipped()) as target:
+        where = (f"127.0.0.1:{bench.server.grpc_port}", 1, shipped(), meters(settings))
+        async with connect(*where) as target:
             shell = Shell(engine, target, time.monotonic, lambda record: None)
             shell.perform(engine.start(await target.read_entries(), time.monotonic()))
             await shell.drain()
