@@ -19,11 +19,11 @@ from pathlib import Path
 
 from p4alg.artifacts import shipped
 from p4alg.config import loader
+from p4alg.driver.gauges import meters
 from p4alg.driver.p4runtime.connection import connect
 from p4alg.driver.shell import Shell
 from p4alg.engine.engine import Engine
 from p4alg.packet.arp import arp_reply, parse_arp
-from p4alg.packet.errors import PacketError
 from p4alg.packet.ipv4 import build_ipv4
 from p4softswitch.server import Server, Settings
 
@@ -34,6 +34,7 @@ SERVER, SERVER_MAC = 0xC633640B, 0x020000000033
 GATEWAY_MAC = 0x020000010001
 SMALL = 60
 """Bytes of a 64-byte frame without its checksum."""
+ARP = b"\x08\x06"
 ROUND = 500
 FLOWS = 1000
 
@@ -55,12 +56,10 @@ class Bench:
         self._replies: list[bytes] = []
 
     def _sent(self, data: bytes) -> None:
-        try:
-            request = parse_arp(data)
-        except PacketError:
+        if data[12:14] == ARP:
+            self._replies.append(arp_reply(parse_arp(data), SERVER_MAC))
+        else:
             self.forwarded += 1
-            return
-        self._replies.append(arp_reply(request, SERVER_MAC))
 
     def receive(self, data: bytes, port: int = INSIDE) -> None:
         """Let a frame come in."""
@@ -100,7 +99,8 @@ async def measure(seconds: float) -> dict[str, float]:
     settings = loader.read(CONFIG).settings
     engine = Engine(settings, random.Random(1))
     try:
-        async with connect(f"127.0.0.1:{bench.server.grpc_port}", 1, shipped()) as target:
+        where = (f"127.0.0.1:{bench.server.grpc_port}", 1, shipped(), meters(settings))
+        async with connect(*where) as target:
             shell = Shell(engine, target, time.monotonic, lambda record: None)
             shell.perform(engine.start(await target.read_entries(), time.monotonic()))
             await shell.drain()

@@ -14,7 +14,7 @@ from typing import Protocol
 from p4softswitch.executor.factory import make_executor
 from p4softswitch.executor.interface import Executor, Options
 from p4softswitch.program.model import Program
-from p4softswitch.state.digests import DigestList
+from p4softswitch.state.digests import DigestList, DigestStore
 from p4softswitch.state.entry import Entry
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ class Switch:
         self.no_program = 0
         self.faults = 0
         self._transmit: dict[int, Transmit] = {}
+        self._digests: tuple[DigestStore, ...] = ()
 
     def add_port(self, port: int, transmit: Transmit) -> None:
         """Attach a port; frames that leave by it are handed to `transmit`."""
@@ -73,6 +74,7 @@ class Switch:
     def activate(self, executor: Executor | None) -> None:
         """Use another executor from the next packet on."""
         self.executor = executor
+        self._digests = () if executor is None else tuple(executor.state.digests.values())
 
     def receive(self, port: int, frame: bytes, now: int) -> None:
         """Run a frame that came in by `port` at `now` (ns) and send what comes of it."""
@@ -106,8 +108,10 @@ class Switch:
             out.tx_packets += 1
             out.tx_bytes += len(data)
             transmit(data)
-        if executor.state.digests:
-            self.flush_digests(now)
+        for store in self._digests:
+            if store.is_busy:
+                self.flush_digests(now)
+                break
 
     def flush_digests(self, now: int) -> None:
         """Hand over digest lists that are full or have waited long enough."""

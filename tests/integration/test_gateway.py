@@ -44,6 +44,12 @@ class Lab(BareLab):
         self.alternate = ftp.serve("outside1", SIZE, port=2121)
 
 
+PLAIN = ("sessions", "bindings", "subscribers")
+"""Views that plain flows belong to."""
+PLAIN_PORT = 23456
+OUTSIDE_ADDR = "198.51.100.11"
+
+
 def wait_until(what: str, check: Any, seconds: float = 10.0) -> None:
     until = time.monotonic() + seconds
     while not check():
@@ -233,13 +239,40 @@ def cli(*args: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_commands_print_for_people_and_for_programs(lab: Lab) -> None:
     for what in ("algs", "sessions", "bindings", "pinholes", "counters", "subscribers", "switch"):
-        shown = cli("show", what)
-        assert (shown.returncode, shown.stderr) == (0, "")
+        shown, told = cli("show", what), json.loads(cli("show", what, "--json").stdout)
+        lacks = "" if what not in PLAIN else told.get("note", "")
+        assert (shown.returncode, shown.stderr) == (0, f"p4alg: {lacks}\n" if lacks else "")
         assert shown.stdout.strip()
-        json.loads(cli("show", what, "--json").stdout)
     assert cli("alg", "list").stdout.splitlines()[1].split()[:2] == ["ftp", "yes"]
     assert cli("alg", "services", "ftp").stdout.startswith("ftp is on, services: ftp ftp-alt")
     assert cli("alg", "disable", "nosuch").returncode == 2
+
+
+def test_a_plain_flow_is_shown_where_the_switch_lets_registers_be_read(
+    lab: Lab, request: pytest.FixtureRequest
+) -> None:
+    datagram = (
+        "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
+        f"s.bind(('', {PLAIN_PORT})); s.sendto(b'x', ('{OUTSIDE_ADDR}', 9))"
+    )
+    lab.background("inside1", sys.executable, "-c", datagram).wait(10)
+    inside = f"10.0.0.11:{PLAIN_PORT}"
+
+    def rows(what: str) -> list[dict[str, Any]]:
+        told = json.loads(cli("show", what, "--json").stdout)
+        found: list[dict[str, Any]] = told["rows"]
+        assert told["plain_flows"] is (request.node.callspec.params["nat_lab"] == "embedded")
+        return [row for row in found if row.get("inside") == inside]
+
+    if request.node.callspec.params["nat_lab"] != "embedded":
+        assert rows("sessions") == rows("bindings") == []
+        return
+    wait_until("the flow is shown", lambda: rows("sessions"))
+    (session,), (binding,) = rows("sessions"), rows("bindings")
+    assert session["outside"] == binding["outside"]
+    assert session["remote"] == f"{OUTSIDE_ADDR}:9"
+    assert (session["kept_by"], binding["kind"], binding["sessions"]) == ("switch", "plain", 1)
+    assert 250 < session["expires_in"] <= 301
 
 
 def test_a_second_controller_is_told_that_there_is_one(lab: Lab, tmp_path: Path) -> None:

@@ -102,6 +102,8 @@ def test_a_packet_goes_round_with_the_fields_of_its_list(
 ) -> None:
     got = ask(ROUND, index=1, number=10)
     assert got["number"] == 13  # three rounds more
+    # Only the first pass knows when the packet came in.
+    assert got["cell"] == 0b0111
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from p4alg.alg import registry
@@ -55,6 +56,8 @@ _COLUMNS: dict[str, dict[str, str]] = {
 _STATE = 5
 """The letters of a session's state that are shown, so that a row fits 80 columns."""
 _OWN_VIEWS = (*_COLUMNS, "counters", "switch")
+PLAIN_VIEWS = ("sessions", "bindings", "subscribers")
+"""The views that plain flows belong to: their results are objects with the rows in it."""
 
 
 def views() -> dict[str, View | None]:
@@ -75,13 +78,20 @@ def register(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    result = client(args).call("show", what=args.what)
+    result = client(args).call("show", what=args.what, plain=True)
     if args.as_json:
         print(json.dumps(result, indent=2))
     else:
-        for line in lines(args.what, result):
+        for line in lines(args.what, _rows(args.what, result)):
             print(line)
+    if args.what in PLAIN_VIEWS and not result["plain_flows"]:
+        print(f"p4alg: {result['note']}", file=sys.stderr)
     return 0
+
+
+def _rows(what: str, result: Any) -> Any:
+    """What is in a result for `lines`: for views with plain flows the rows alone."""
+    return result["rows"] if what in PLAIN_VIEWS else result
 
 
 def lines(what: str, result: Any) -> list[str]:
@@ -104,6 +114,7 @@ def lines(what: str, result: Any) -> list[str]:
             "what": _what(row),
             "short_state": str(row.get("state"))[:_STATE],
             "ports": _ports(row),
+            **_totals(row),
         }
         for row in result
     ]
@@ -114,6 +125,17 @@ def _what(row: Row) -> str:
     """The ALG of a session, and the label that it gave the session."""
     alg, label = str(row.get("alg") or ""), str(row.get("label") or "")
     return label if label.startswith(alg) else f"{alg} {label}"
+
+
+def _totals(row: Row) -> dict[str, int]:
+    """Bindings and sessions of a subscriber, plain ones counted; nothing for other rows."""
+    plain = {"bindings": row.get("plain_bindings"), "sessions": row.get("plain_sessions")}
+    own = {name: row.get(name) for name in plain}
+    return {
+        name: count + own_count
+        for name, count in plain.items()
+        if isinstance(count, int) and isinstance(own_count := own[name], int)
+    }
 
 
 def _ports(row: Row) -> str:

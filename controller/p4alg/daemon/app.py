@@ -21,8 +21,9 @@ from p4alg.artifacts import shipped
 from p4alg.config.errors import UsageError, UserError
 from p4alg.config.loader import Config
 from p4alg.daemon import server, store
+from p4alg.daemon.plain import VIEWS, PlainViews
 from p4alg.daemon.protocol import failure, success
-from p4alg.driver.capacity import overflow
+from p4alg.driver.capacity import array_shortage, overflow
 from p4alg.driver.gauges import meters
 from p4alg.driver.p4runtime.connection import connect
 from p4alg.driver.shell import Shell
@@ -58,6 +59,9 @@ async def run(config: Config) -> None:
     try:
         where = (config.switch.grpc, config.switch.device_id)
         async with connect(*where, program, meters(settings)) as target:
+            shortage = array_shortage(target.arrays, settings.blocks.size)
+            if shortage:
+                raise UsageError(f"{config.switch.grpc}: the switch's program {shortage}")
             app = App(config, engine, target)
             for problem in registry.catalogue().problems:
                 app.record(LogRecord(logging.WARNING, problem))
@@ -76,6 +80,7 @@ class App:
         self._target = target
         self._shell = Shell(engine, target, time.monotonic, self.record)
         self._events: deque[dict[str, object]] = deque(maxlen=MAX_EVENTS)
+        self._plain = PlainViews(target, config.settings.timers, engine.known_hosts, time.monotonic)
         self.traces = server.Traces()
 
     async def run(self) -> None:
@@ -156,7 +161,8 @@ class App:
         try:
             match request.get("command"):
                 case "show":
-                    return success(await self._show(str(request.get("what"))))
+                    what = str(request.get("what"))
+                    return success(await self._show(what, bool(request.get("plain"))))
                 case "enable":
                     return self._set_enabled(str(request.get("name")), True)
                 case "disable":
@@ -182,7 +188,8 @@ class App:
             self.record(LogRecord(logging.ERROR, text))
             return failure("that failed inside the controller: see 'p4alg show events'", 1)
 
-    async def _show(self, what: str) -> Any:
+    async def _show(self, what: str, plain: bool) -> Any:
+        """A view; with `plain`, one that plain flows belong to is as `PlainViews.add` says."""
         if what == "events":
             return list(self._events)
         if what == "switch":
@@ -195,8 +202,12 @@ class App:
             raise UserError(f"nothing to show under '{what}'") from None
         if what == "counters" and isinstance(rows, dict):
             return {**rows, **await self._target.counters()}
-        if what == "subscribers" and isinstance(rows, list):
-            return await self._with_traffic(rows)
+        if not isinstance(rows, list):
+            return rows
+        if what == "subscribers":
+            rows = await self._with_traffic(rows)
+        if plain and what in VIEWS:
+            return await self._plain.add(what, rows)
         return rows
 
     async def _with_traffic(self, rows: list[dict[str, object]]) -> list[dict[str, object]]:

@@ -8,10 +8,14 @@ server sends an object for each control message instead, until the client closes
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 MAX_REQUEST = 65536
 """The most bytes of a request."""
+
+
+_ROWS = 500
 
 
 class ProtocolError(ValueError):
@@ -21,6 +25,25 @@ class ProtocolError(ValueError):
 def encode(message: dict[str, Any]) -> bytes:
     """Make a line of a message."""
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+def pieces(message: dict[str, Any]) -> Iterator[bytes]:
+    """The line of a message in pieces, so that making a long one does not take long at once.
+
+    Only a result with many `rows` is cut.
+    """
+    result = message.get("result")
+    rows = result.get("rows") if isinstance(result, dict) else None
+    if not isinstance(result, dict) or not isinstance(rows, list) or len(rows) <= _ROWS:
+        yield encode(message)
+        return
+    whole = encode({**message, "result": {**result, "rows": []}})
+    head, _, tail = whole.rpartition(b'"rows":[')
+    yield head + b'"rows":['
+    for start in range(0, len(rows), _ROWS):
+        part = json.dumps(rows[start : start + _ROWS], separators=(",", ":")).encode()
+        yield (b"," if start else b"") + part[1:-1]
+    yield tail
 
 
 def decode(line: bytes) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from p4alg.config.errors import UserError
-from p4alg.daemon.protocol import MAX_REQUEST, ProtocolError, decode, encode, failure
+from p4alg.daemon.protocol import MAX_REQUEST, ProtocolError, decode, encode, failure, pieces
 
 MAX_CLIENTS = 32
 """The most connections at the same time."""
@@ -119,8 +119,10 @@ async def _converse(
         if request.get("command") == "trace":
             await _trace(reader, writer, traces)
             return
-        writer.write(encode(await handler(request)))
-        await writer.drain()
+        for piece in pieces(await handler(request)):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
 
 
 async def _trace(

@@ -6,7 +6,7 @@ is a field of `Capabilities`, and the code asks that. docs/targets.md says how t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,7 +34,7 @@ class Capabilities:
     direct_counters: bool
     """It counts packets and bytes of each entry of `subscriber` and `block`."""
     registers: bool
-    """The controller can read and write registers of the program. Nothing needs it so far."""
+    """The controller can read registers of the program."""
     update_outcomes: bool
     """If some updates of a write are refused, it makes the others, and tells which were refused."""
     max_batch: int
@@ -103,6 +103,21 @@ class Target(Protocol):
 
     async def state(self) -> dict[str, object]:
         """`program`: its name; `tables`: for each table by name its `entries` and `size`."""
+        ...
+
+    @property
+    def arrays(self) -> Mapping[str, int]:
+        """The register arrays of the program: how many cells each has, by name."""
+        ...
+
+    def read_registers(
+        self, name: str, cells: Sequence[int] | None = None
+    ) -> AsyncIterator[Mapping[int, int]]:
+        """The cells of a register array that do not hold 0: index to value, some at a time.
+
+        All cells, or those in `cells`, which exist. Packets change cells in the meantime, so that
+        what is read is of several moments. Needs the capability `registers`.
+        """
         ...
 
     async def lost(self) -> str:

@@ -39,6 +39,7 @@ from p4alg.engine.neighbours import Neighbours
 from p4alg.engine.network import Network
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.pinholes import Pinholes
+from p4alg.engine.plain import Known
 from p4alg.engine.reconcile import reconcile
 from p4alg.engine.safety import Safety
 from p4alg.engine.secret import secret
@@ -223,6 +224,10 @@ class Engine:
             now,
         )
         return views.show(what, context)
+
+    def known_hosts(self) -> Known:
+        """What is known of the inside hosts that have plain flows."""
+        return views.known_hosts(self._flows)
 
     def set_alg_enabled(self, name: str, enabled: bool, now: float) -> Sequence[Action]:
         """Switch an ALG on or off (G1). Raises KeyError for an unknown ALG."""

@@ -13,6 +13,7 @@ from p4alg.engine.flow_table import Flows
 from p4alg.engine.flows import number_of
 from p4alg.engine.pinhole import Stage
 from p4alg.engine.pinholes import Pinholes
+from p4alg.engine.plain import Known, Owner
 from p4alg.engine.settings import AlgSettings, Settings
 from p4alg.protocols import proto_name
 
@@ -72,6 +73,8 @@ def _sessions(context: Context) -> Rows:
             "opened_by": flow.opened_by.name.lower(),
             "age": _seconds(context.now - flow.created),
             "idle_timeout": flow.idle_timeout,
+            "kept_by": "controller",
+            "expires_in": None,
         }
         for flow in context.flows.all()
     ]
@@ -86,6 +89,8 @@ def _bindings(context: Context) -> Rows:
             "kind": binding.kind.value,
             "sessions": binding.sessions,
             "age": _seconds(context.now - binding.created),
+            "kept_by": "controller",
+            "expires_in": None,
         }
         for binding in context.flows.mappings.bindings
     ]
@@ -99,6 +104,8 @@ def _bindings(context: Context) -> Rows:
                 "kind": "address",
                 "sessions": sum(1 for f in flows if f.key.inside_addr == pair.inside_addr),
                 "age": 0,
+                "kept_by": "controller",
+                "expires_in": None,
             }
         )
     return rows
@@ -152,9 +159,31 @@ def _subscribers(context: Context) -> Rows:
                 "sessions": sessions[addr],
                 "pinholes": context.pinholes.count_of(addr),
                 "controls": context.sessions.count_of(addr),
+                "plain_bindings": None,
+                "plain_sessions": None,
             }
         )
     return rows
+
+
+def known_hosts(flows: Flows) -> Known:
+    """What is known of the inside hosts that have plain flows."""
+    mappings = flows.mappings
+
+    def static(proto: int, inside_addr: int, inside_id: int) -> tuple[int, int] | None:
+        binding = mappings.bindings.outbound(proto, inside_addr, inside_id)
+        if binding is not None:
+            return binding.outside_addr, binding.outside_id
+        whole = mappings.outside_of(inside_addr)
+        return None if whole is None else (whole, inside_id)
+
+    return Known(
+        owners={
+            found.number: Owner(found.inside_addr, found.own.outside_addr if found.own else None)
+            for found in mappings.subscribers.blocks
+        },
+        static=static,
+    )
 
 
 def _seconds(value: float) -> float:

@@ -243,9 +243,7 @@ class ActionGen:
     # --- fate of the packet ----------------------------------------------------------------
 
     def _op_mark_to_drop(self, gen: ExprGen, *_: m.Expr) -> list[str]:
-        lines = [f"p.{self.layout.standard('egress_spec')} = {self.drop_port}"]
-        group = self.layout.standard("mcast_grp")
-        return lines if group is None else [*lines, f"p.{group} = 0"]
+        return [f"p.egress_spec = {self.drop_port}", "p.mcast_grp = 0"]
 
     _op_drop = _op_mark_to_drop
 

@@ -52,7 +52,7 @@ def compile_program(
     """Generate and execute the source of a program, bound to `state`."""
     layout = Layout(program)
     for name in ("ingress_port", "egress_spec", "egress_port", "packet_length", "instance_type"):
-        if layout.standard(name) is None:
+        if not layout.has_standard(name):
             raise ProgramError(f"program has no standard_metadata.{name}")
     space: dict[str, Any] = {
         name: getattr(support, name) for name in dir(support) if not name.startswith("_")
@@ -72,6 +72,7 @@ def compile_program(
     tables: dict[str, str] = {}
     for i, (name, table) in enumerate(state.tables.items()):
         tables[name] = f"table_{i}"
+        space[f"table_{i}_index"] = table.index
         space[f"table_{i}_lookup"] = table.index.lookup
         space[f"table_{i}_default"] = table.default
     calculations = CalcGen(layout)

@@ -151,8 +151,11 @@ class ControlGen:
         name = self.tables[table.name]
         if not table.keys:
             return [f"run, following = {name}_default.bound", f"run(p, {name}_default.args)"]
+        key = self._key(table)
+        if table.kind is not m.MatchKind.EXACT:
+            key = f"({key}) & {name}_index.cares"
         lines = [
-            f"entry = {name}_lookup({self._key(table)})",
+            f"entry = {name}_lookup({key})",
             "if entry is None:",
             f"    entry = {name}_default",
         ]

@@ -28,8 +28,24 @@ INTERNAL = {
     "resubmit": "0",
     "recirculate": "0",
     "now": "0",
-    "out_port": "0",
 }
+
+# Standard metadata that `v1model` sets and reads: a field that has one of these names in BMv2 has
+# it as its slot, and a program without that field has the slot all the same.
+STANDARD = (
+    "ingress_port",
+    "egress_spec",
+    "egress_port",
+    "packet_length",
+    "instance_type",
+    "mcast_grp",
+    "egress_rid",
+    "standard_parser_error",
+    "standard_checksum_error",
+    "ingress_global_timestamp",
+    "egress_global_timestamp",
+    "enq_timestamp",
+)
 
 
 class Layout:
@@ -38,11 +54,16 @@ class Layout:
     def __init__(self, program: m.Program) -> None:
         self.program = program
         self._slots: dict[tuple[str, str], str] = {}
-        self._used: set[str] = set(INTERNAL)
+        self._used: set[str] = {*INTERNAL, *STANDARD}
         self.next_slot: dict[str, str] = {}
+        for name in STANDARD:
+            ref = self._standard(name.removeprefix("standard_"))
+            if ref is not None:
+                self._slots[ref.header, ref.field] = name
         for header in program.headers.values():
             for f in header.type.fields:
-                self._slots[header.name, f.name] = self._unique(f"{header.name}__{f.name}")
+                if (header.name, f.name) not in self._slots:
+                    self._slots[header.name, f.name] = self._unique(f"{header.name}__{f.name}")
             if not header.metadata:
                 self._slots[header.name, "$valid$"] = self._unique(f"{header.name}__valid")
         for stack in program.stacks:
@@ -84,13 +105,18 @@ class Layout:
         """Slot of a validity bit, None for metadata, which is always valid."""
         return self._slots.get((header, "$valid$"))
 
-    def standard(self, name: str) -> str | None:
-        """Slot of a standard metadata field by the name BMv2 has for it, None if absent."""
+    def has_standard(self, name: str) -> bool:
+        """Whether the program has the standard metadata field that BMv2 calls `name`."""
+        return self._standard(name) is not None
+
+    def _standard(self, name: str) -> m.FieldRef | None:
         for prefix in ("standard_metadata", "intrinsic_metadata", "queueing_metadata"):
             ref = self.program.aliases.get(f"{prefix}.{name}")
             if ref is not None:
-                return self._slots.get((ref.header, ref.field))
-        return self._slots.get(("standard_metadata", name))
+                return ref
+        header = self.program.headers["standard_metadata"]
+        known = any(f.name == name for f in header.type.fields)
+        return m.FieldRef(header.name, name) if known else None
 
     def source(self) -> str:
         """Source of the packet class and of `reset`, `reset_metadata` and `copy`."""
@@ -105,6 +131,7 @@ class Layout:
             if valid is not None:
                 wire.append(valid)
         wire += self.next_slot.values()
+        metadata += [name for name in STANDARD if name not in metadata]
         slots = [*INTERNAL, *metadata, *wire, *varbit]
         lines = ["class Packet:", '    """Fields of one packet."""', "", "    __slots__ = ("]
         lines += [f"        {slot!r}," for slot in slots] + ["    )", ""]

@@ -7,7 +7,6 @@ clone at egress carries it as it leaves.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 from p4softswitch.executor.compiler import compile_program
@@ -31,19 +30,6 @@ class V1ModelExecutor:
         self._c = compile_program(program, self.state, self.options, self.stats)
         self._free = self._c.packet()
         self._origin: int | None = None
-        slot = self._c.layout.standard
-        self._ingress_port = slot("ingress_port") or ""
-        self._packet_length = slot("packet_length") or ""
-        self._egress_spec = slot("egress_spec") or ""
-        self._egress_port = slot("egress_port") or ""
-        self._instance_type = slot("instance_type") or ""
-        self._mcast_grp = slot("mcast_grp")
-        self._egress_rid = slot("egress_rid")
-        self._parser_error = slot("parser_error")
-        self._checksum_error = slot("checksum_error")
-        self._ingress_ts = slot("ingress_global_timestamp")
-        self._egress_ts = slot("egress_global_timestamp")
-        self._enq_ts = slot("enq_timestamp")
         self._no_error = program.errors.get("NoError", 0)
 
     @property
@@ -58,37 +44,33 @@ class V1ModelExecutor:
         self.stats.packets += 1
         p = self._free
         self._c.reset(p)
-        setattr(p, self._ingress_port, port)
-        setattr(p, self._packet_length, len(frame))
+        p.ingress_port = port
         p.frame = frame
-        p.length = p.ingress_length = len(frame)
+        p.packet_length = p.length = p.ingress_length = len(frame)
         p.now = now
-        if self._ingress_ts:
-            setattr(p, self._ingress_ts, (now - self._origin) // _US & 0xFFFFFFFFFFFF)
+        p.ingress_global_timestamp = (now - self._origin) // _US & 0xFFFFFFFFFFFF
         outputs: list[Output] = []
-        waiting = self._ingress(p, outputs)
+        waiting: list[Any] = []
+        self._ingress(p, outputs, waiting)
         passes = 1
         while waiting:
             passes += 1
             if passes > self.options.max_passes:
                 self.stats.loop_limit += len(waiting)
                 break
-            waiting.extend(self._ingress(waiting.popleft(), outputs))
+            self._ingress(waiting.pop(0), outputs, waiting)
         return outputs
 
     # --- ingress ---------------------------------------------------------------------------
 
-    def _ingress(self, p: Any, outputs: list[Output]) -> deque[Any]:
-        """One pass; returns packets that go back to ingress."""
+    def _ingress(self, p: Any, outputs: list[Output], again: list[Any]) -> None:
+        """One pass; packets that go back to ingress are added to `again`."""
         c = self._c
-        again: deque[Any] = deque()
         c.parse(p, p.frame)
         if p.parser_error != self._no_error:
             self.stats.parser_errors += 1
-        if self._parser_error:
-            setattr(p, self._parser_error, p.parser_error)
-        if self._checksum_error:
-            setattr(p, self._checksum_error, p.checksum_error)
+        p.standard_parser_error = p.parser_error
+        p.standard_checksum_error = p.checksum_error
         received_length = p.length
         c.ingress(p)
         if p.clone:
@@ -99,23 +81,20 @@ class V1ModelExecutor:
                 store.add(c.samples[p.digest](p), p.now)
         if p.resubmit:
             again.append(self._resubmitted(p, received_length))
-            return again
-        group = getattr(p, self._mcast_grp) if self._mcast_grp else 0
-        if group:
-            setattr(p, self._instance_type, REPLICATED)
-            for replica in self.state.replication.copies(group):
+            return
+        if p.mcast_grp:
+            p.instance_type = REPLICATED
+            for replica in self.state.replication.copies(p.mcast_grp):
                 self._copy_to(p, replica, outputs, again)
-            return again
-        egress_spec = getattr(p, self._egress_spec)
-        if egress_spec == self.options.drop_port:
+            return
+        if p.egress_spec == self.options.drop_port:
             self.stats.dropped_ingress += 1
-            return again
-        setattr(p, self._instance_type, NORMAL)
-        self._egress(p, egress_spec, outputs, again)
-        return again
+            return
+        p.instance_type = NORMAL
+        self._egress(p, p.egress_spec, outputs, again)
 
     def _clone_at_ingress(
-        self, p: Any, received_length: int, outputs: list[Output], again: deque[Any]
+        self, p: Any, received_length: int, outputs: list[Output], again: list[Any]
     ) -> None:
         session, fields = p.clone & 0x7FFF, p.clone_list
         p.clone = p.clone_list = 0
@@ -123,11 +102,11 @@ class V1ModelExecutor:
         if not copies:
             return
         q = self._fresh(p, received_length)
-        setattr(q, self._ingress_port, getattr(p, self._ingress_port))
+        q.ingress_port = p.ingress_port
         self._c.parse(q, q.frame)
         self._c.reset_metadata(q)
         self._keep(q, p, fields)
-        setattr(q, self._instance_type, INGRESS_CLONE)
+        q.instance_type = INGRESS_CLONE
         limit = self._limit(session)
         for replica in copies:
             self._copy_to(q, replica, outputs, again, limit)
@@ -135,8 +114,8 @@ class V1ModelExecutor:
     def _resubmitted(self, p: Any, received_length: int) -> Any:
         q = self._fresh(p, received_length)
         self._keep(q, p, p.resubmit)
-        setattr(q, self._instance_type, RESUBMITTED)
-        setattr(q, self._packet_length, received_length)
+        q.instance_type = RESUBMITTED
+        q.packet_length = received_length
         return q
 
     def _fresh(self, p: Any, length: int) -> Any:
@@ -163,7 +142,7 @@ class V1ModelExecutor:
         p: Any,
         replica: Replica,
         outputs: list[Output],
-        again: deque[Any],
+        again: list[Any],
         limit: int = 0,
     ) -> None:
         """Send a copy, truncated as its own session says and not as the original is."""
@@ -173,27 +152,24 @@ class V1ModelExecutor:
         q = self._c.copy(p)
         q.clone = q.clone_list = q.digest = q.resubmit = q.recirculate = 0
         q.truncate_to = limit
-        if self._egress_rid:
-            setattr(q, self._egress_rid, replica.instance)
+        q.egress_rid = replica.instance
         self._egress(q, replica.port, outputs, again)
 
     # --- egress ----------------------------------------------------------------------------
 
-    def _egress(self, p: Any, port: int, outputs: list[Output], again: deque[Any]) -> None:
+    def _egress(self, p: Any, port: int, outputs: list[Output], again: list[Any]) -> None:
         c = self._c
         timestamp = (p.now - (self._origin or 0)) // _US
-        if self._enq_ts:
-            setattr(p, self._enq_ts, timestamp & 0xFFFFFFFF)
-        if self._egress_ts:
-            setattr(p, self._egress_ts, timestamp & 0xFFFFFFFFFFFF)
+        p.enq_timestamp = timestamp & 0xFFFFFFFF
+        p.egress_global_timestamp = timestamp & 0xFFFFFFFFFFFF
         drop = self.options.drop_port
-        setattr(p, self._egress_port, port)
-        setattr(p, self._egress_spec, (drop + 1) & 0x1FF)
-        setattr(p, self._packet_length, p.length & 0xFFFFFFFF)
+        p.egress_port = port
+        p.egress_spec = (drop + 1) & 0x1FF
+        p.packet_length = p.length & 0xFFFFFFFF
         c.egress(p)
         if p.clone:
             self._clone_at_egress(p, outputs, again)
-        if getattr(p, self._egress_spec) == drop:
+        if p.egress_spec == drop:
             self.stats.dropped_egress += 1
             return
         cut_off = b""
@@ -206,15 +182,15 @@ class V1ModelExecutor:
             q = self._c.packet()
             self._c.reset(q)
             self._keep(q, p, p.recirculate)
-            setattr(q, self._instance_type, RECIRCULATED)
-            setattr(q, self._packet_length, len(frame))
+            q.instance_type = RECIRCULATED
+            q.packet_length = len(frame)
             q.frame, q.now = frame, p.now
             q.length = q.ingress_length = len(frame)
             again.append(q)
             return
         outputs.append((port, frame[: p.truncate_to] if p.truncate_to else frame))
 
-    def _clone_at_egress(self, p: Any, outputs: list[Output], again: deque[Any]) -> None:
+    def _clone_at_egress(self, p: Any, outputs: list[Output], again: list[Any]) -> None:
         session, fields = p.clone & 0x7FFF, p.clone_list
         p.clone = p.clone_list = 0
         copies = self.state.replication.clone_copies(session)
@@ -223,7 +199,7 @@ class V1ModelExecutor:
         q = self._c.copy(p)
         self._c.reset_metadata(q)
         self._keep(q, p, fields)
-        setattr(q, self._instance_type, EGRESS_CLONE)
+        q.instance_type = EGRESS_CLONE
         limit = self._limit(session)
         for replica in copies:
             self._copy_to(q, replica, outputs, again, limit)

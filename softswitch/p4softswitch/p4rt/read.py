@@ -17,6 +17,8 @@ from p4softswitch.state.tables import TableStore
 _CELLS = 256
 """Cells of a register that are taken out of the array at once."""
 
+_ZERO = bytestring.encode(0)
+
 _T = TypeVar("_T")
 
 
@@ -191,7 +193,7 @@ class Reader:
                     entity = p4r.Entity()
                     part = entity.register_entry
                     part.register_id, part.index.index = info.id, index
-                    part.data.bitstring = bytestring.encode(value)
+                    part.data.bitstring = bytestring.encode(value) if value else _ZERO
                     yield entity
 
     # --- replication and digests -----------------------------------------------------------

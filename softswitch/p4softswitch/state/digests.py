@@ -100,6 +100,11 @@ class DigestStore:
             self._since = now
         return lists
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether `due` may have something to do, now or later."""
+        return bool(self._waiting or self._unacked)
+
     def ack(self, list_id: int) -> None:
         """Acknowledge a list, so that its samples may be sent again; unknown lists are ignored."""
         _, samples = self._unacked.pop(list_id, (0, ()))

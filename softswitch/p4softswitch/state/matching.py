@@ -10,6 +10,8 @@ from __future__ import annotations
 from bisect import insort
 from collections import Counter
 from collections.abc import Callable
+from functools import reduce
+from operator import or_
 from typing import Protocol
 
 from p4softswitch.program.model import MatchKind
@@ -25,6 +27,11 @@ class Index(Protocol):
     """Finds the entry that a packed key hits."""
 
     lookup: Lookup
+    cares: int | None
+    """The bits of a key that any entry looks at; None if all of them count.
+
+    With the others cut off, `lookup` finds the same, and is likelier to know the key already.
+    """
 
     def add(self, entry: Entry) -> None:
         """Add an entry whose identity is not in the index yet."""
@@ -35,6 +42,8 @@ class Index(Protocol):
 
 class ExactIndex:
     """Every bit of the key counts: one dictionary."""
+
+    cares: int | None = None
 
     def __init__(self) -> None:
         self._entries: dict[int, Entry] = {}
@@ -73,6 +82,7 @@ class LpmIndex:
     def __init__(self) -> None:
         self._levels: dict[int, dict[int, Entry]] = {}
         self._order: list[tuple[int, dict[int, Entry]]] = []
+        self.cares: int | None = 0
         self._known = Memo(self._lookup)
         self.lookup: Lookup = self._known.__getitem__
 
@@ -97,6 +107,7 @@ class LpmIndex:
     def _reorder(self) -> None:
         # All masks are prefixes of the same packed key, so the larger number is the longer one.
         self._order = sorted(self._levels.items(), key=lambda item: -item[0])
+        self.cares = reduce(or_, self._levels, 0)
 
     def _lookup(self, key: int) -> Entry | None:
         for mask, level in self._order:
@@ -147,12 +158,16 @@ class TernaryIndex:
     def __init__(self) -> None:
         self._groups: dict[int, _Group] = {}
         self._order: list[_Group] = []
+        self._ranges: Counter[int] = Counter()  # masks of fields, by entries with ranges of them
+        self.cares: int | None = 0
         self._known = Memo(self._lookup)
         self.lookup: Lookup = self._known.__getitem__
 
     def add(self, entry: Entry) -> None:
         """Add an entry."""
         self._known.clear()
+        for shift, full, _, _ in entry.ranges:
+            self._ranges[full << shift] += 1
         group = self._groups.get(entry.mask)
         if group is None:
             group = self._groups[entry.mask] = _Group(entry.mask)
@@ -161,23 +176,26 @@ class TernaryIndex:
             return
         top = group.top
         group.add(entry)
-        if group.top != top:
+        if group.top != top or entry.ranges:
             self._reorder()
 
     def remove(self, entry: Entry) -> None:
         """Remove an entry."""
         self._known.clear()
+        for shift, full, _, _ in entry.ranges:
+            self._ranges[full << shift] -= 1
         group = self._groups[entry.mask]
         top = group.top
         group.remove(entry)
         if not group.buckets:
             del self._groups[entry.mask]
             self._reorder()
-        elif group.top != top:
+        elif group.top != top or entry.ranges:
             self._reorder()
 
     def _reorder(self) -> None:
         self._order = sorted(self._groups.values(), key=lambda g: -g.top)
+        self.cares = reduce(or_, [*self._groups, *+self._ranges], 0)
 
     def _lookup(self, key: int) -> Entry | None:
         best: Entry | None = None

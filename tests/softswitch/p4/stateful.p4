@@ -293,6 +293,8 @@ control StateEgress(inout headers_t hdr, inout metadata_t meta,
                 poke();
             } else if (hdr.request.op == ROUND) {
                 poke();
+                /* A packet that goes round has no time of arrival but the first. */
+                hdr.request.cell = hdr.request.cell[46:0] ++ (meta.now == 0 ? 1w1 : 1w0);
                 if (meta.round < 3) {
                     meta.round = meta.round + 1;
                     meta.carried = (bit<32>) std.egress_port;

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from p4alg.alg.descriptor import Column, View
-from p4alg.cli import show
+from p4alg.cli import main, show
+from p4alg.daemon.protocol import encode, success
 from tests.unit.cli.conftest import Command
+from tests.unit.daemon.peers import answering
 
 KEYS = {
     "algs": {"name", "description", "enabled", "services", "ports", "sessions", "counters"},
-    "bindings": {"proto", "inside", "outside", "kind", "sessions", "age"},
+    "bindings": {"proto", "inside", "outside", "kind", "sessions", "age", "kept_by", "expires_in"},
     "subscribers": {
         *("address", "outside", "blocks", "bindings", "sessions", "pinholes", "controls"),
     },
@@ -26,6 +28,9 @@ KEYS = {
 @pytest.mark.parametrize("what", list(show.views()))
 def test_every_view_is_json_for_programs(what: str, socket: Path, command: Command) -> None:
     result = json.loads(command("show", what, "--json", "--socket", str(socket)))
+    if what in show.PLAIN_VIEWS:
+        assert result["plain_flows"] is True
+        result = result["rows"]
     assert isinstance(result, dict if what in ("counters", "switch") else list)
     rows = [result] if isinstance(result, dict) else result
     for row in rows:
@@ -107,6 +112,29 @@ def test_of_a_subscriber_the_first_block_is_shown_and_how_many_more_it_has() -> 
     ):
         line = show.lines("subscribers", [{**row, "blocks": blocks}])[1]
         assert line.split("203.0.113.115  ")[1].startswith(shown)
+
+
+def test_a_subscriber_is_shown_with_its_plain_flows_counted() -> None:
+    plain = {**WIDE["subscribers"], "bindings": 1, "sessions": 2}
+    plain |= {"plain_bindings": 30, "plain_sessions": 40}
+    (_, line) = show.lines("subscribers", [plain])
+    assert line.split()[-3:] == ["31", "42", "1024"]
+    plain |= {"plain_bindings": None, "plain_sessions": None}
+    (_, line) = show.lines("subscribers", [plain])
+    assert line.split()[-3:] == ["1", "2", "1024"]
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_what_cannot_be_shown_is_said_on_stderr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    told = {"plain_flows": False, "note": "plain flows are not shown: why", "rows": []}
+    path = tmp_path / "control.sock"
+    with answering(path, encode(success(told))):
+        assert main(["show", "sessions", *options, "--socket", str(path)]) == 0
+    said = capsys.readouterr()
+    assert said.err == "p4alg: plain flows are not shown: why\n"
+    assert (json.loads(said.out) == told) if options else (said.out == "no sessions\n")
 
 
 def test_counters_are_aligned_and_none_are_told() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p4alg.daemon.protocol import ProtocolError, decode, encode, failure, success
+from p4alg.daemon.protocol import ProtocolError, decode, encode, failure, pieces, success
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(),
@@ -60,3 +60,17 @@ def test_bytes_never_raise_anything_else(line: bytes) -> None:
 def test_replies_have_the_documented_keys() -> None:
     assert success([1]) == {"ok": True, "result": [1]}
     assert failure("no", 2) == {"ok": False, "error": "no", "status": 2}
+
+
+@pytest.mark.parametrize("count", [0, 1, 500, 501, 1000, 1234])
+def test_a_long_reply_is_the_same_line_in_pieces(count: int) -> None:
+    rows = [{"n": n, "text": '"rows":['} for n in range(count)]
+    reply = success({"plain_flows": True, "note": '"rows":[', "rows": rows})
+    parts = list(pieces(reply))
+    assert b"".join(parts) == encode(reply)
+    assert max(map(len, parts)) < 30_000
+
+
+@given(st.dictionaries(st.text(), VALUES))
+def test_any_other_message_is_one_piece(message: dict[str, Any]) -> None:
+    assert list(pieces(message)) == [encode(message)]

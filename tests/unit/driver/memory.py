@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 
 from p4alg.driver.target import Capabilities, TargetError, Traffic
+from p4alg.engine import cells as program_cells
 from p4alg.engine import events as ev
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.declaration import Form, MatchField, Parameter, declarations
@@ -26,12 +27,14 @@ ABLE = Capabilities(
     punt_meters=True,
     counters=True,
     direct_counters=True,
-    registers=False,
+    registers=True,
     update_outcomes=True,
     max_batch=100,
 )
 """What a `MemoryTarget` can do unless a test takes something away."""
 
+_CELLS = 3
+"""Cells of a register that are read at a time."""
 _DIGESTS = (ev.TcpEvent, ev.PinholeHit)
 _IDLE = (ev.SessionIdle, ev.PinholeIdle, ev.SubscriberIdle, ev.BlockIdle)
 
@@ -45,12 +48,19 @@ class MemoryTarget:
         *,
         lacks: Sequence[str] = (),
         sizes: dict[str, int] | None = None,
+        arrays: dict[str, int] | None = None,
         max_batch: int = ABLE.max_batch,
     ) -> None:
-        """Hold `present`; `sizes` (by table) replaces the declared sizes of tables."""
+        """Hold `present`; `sizes` (by table) replaces the declared sizes of tables.
+
+        `arrays` (by name) replaces the sizes of the program's register arrays.
+        """
         self._capabilities = replace(ABLE, max_batch=max_batch, **dict.fromkeys(lacks, False))
         self._sizes = {name: declared.size for name, declared in declarations().items()}
         self._sizes |= sizes or {}
+        self.arrays = {a.name: a.cells for a in program_cells.ARRAYS} if arrays is None else arrays
+        self.cells: dict[str, dict[int, int]] = {name: {} for name in self.arrays}
+        """What a test has put into registers: value by index, by name of the array."""
         self.entries: dict[EntryKey, Entry] = {entry_key(entry): entry for entry in present}
         self.sent: list[PacketOut] = []
         self.writes: list[list[Update]] = []
@@ -105,6 +115,20 @@ class MemoryTarget:
     def events(self) -> Sequence[AsyncIterator[ev.Event]]:
         """See `Target`."""
         return [self._stream()]
+
+    async def read_registers(
+        self, name: str, cells: Sequence[int] | None = None
+    ) -> AsyncIterator[Mapping[int, int]]:
+        """See `Target`."""
+        assert self._capabilities.registers
+        await self._answer()
+        size, held = self.arrays[name], self.cells[name]
+        assert cells is None or all(0 <= index < size for index in cells)
+        wanted = sorted(held) if cells is None else cells
+        for start in range(0, len(wanted), _CELLS):
+            part = wanted[start : start + _CELLS]
+            await asyncio.sleep(0)
+            yield {index: held[index] for index in part if held.get(index)}
 
     async def counters(self) -> dict[str, int]:
         """See `Target`: what the test put into `counted`."""

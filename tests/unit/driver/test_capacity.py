@@ -1,7 +1,10 @@
-"""A configuration that needs more than the program's tables hold is told so."""
+"""A configuration that needs more than the program's tables and registers hold is told so."""
+
+import pytest
 
 from p4alg.artifacts import shipped
-from p4alg.driver.capacity import overflow
+from p4alg.driver.capacity import array_shortage, overflow
+from p4alg.engine import cells
 from p4alg.engine import tables as t
 
 
@@ -15,3 +18,35 @@ def test_one_more_is_told_with_its_table() -> None:
     told = overflow(pools, shipped())
     assert told is not None
     assert told.startswith("needs 65 entries of table 'pool', which holds 64: ")
+
+
+ARRAYS = {array.name: array.cells for array in cells.ARRAYS}
+
+
+def test_the_shipped_arrays_hold_the_largest_block() -> None:
+    assert array_shortage(ARRAYS, 16384) is None
+
+
+@pytest.mark.parametrize("array", cells.ARRAYS, ids=lambda array: array.name)
+def test_an_array_that_is_too_small_is_told_in_one_line(array: cells.Array) -> None:
+    told = array_shortage({**ARRAYS, array.name: array.cells - 1}, 64)
+    assert told is not None
+    assert f"has {array.cells - 1} cells in register array '{array.name}'" in told
+    assert "\n" not in told
+
+
+def test_a_program_without_registers_is_told_in_one_line() -> None:
+    told = array_shortage({}, 64)
+    assert told == "has no register array 'slot_cell': run the program of this p4alg"
+
+
+def test_a_block_with_more_ports_than_cells_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As compiled with ways of 128 cells.
+    tiny = cells.Array("slot_cell", 48, 3 * 128)
+    monkeypatch.setattr(cells, "SLOT_CELL", tiny)
+    monkeypatch.setattr(cells, "ARRAYS", (tiny,))
+    arrays = {"slot_cell": tiny.cells}
+    assert array_shortage(arrays, 512) is None
+    told = array_shortage(arrays, 1024)
+    assert told is not None
+    assert "a block of 1024 ports needs 768: choose a smaller nat.blocks.size" in told

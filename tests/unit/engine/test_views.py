@@ -63,6 +63,8 @@ def test_a_session_is_shown_by_its_three_ends(busy: Bench) -> None:
         "opened_by": "inside",
         "age": 2.0,
         "idle_timeout": 240.0,
+        "kept_by": "controller",
+        "expires_in": None,
     }
     addr, port = busy.outside_of(UDP, INSIDE2, 5000)
     assert plain["outside"].endswith(f".{addr & 255}:{port}")

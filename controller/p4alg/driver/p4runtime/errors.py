@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 import finsy as fy
+import grpc
 
 from p4alg.driver.target import TargetError
 
@@ -40,6 +41,11 @@ def is_unimplemented(error: fy.P4ClientError) -> bool:
 def raise_unusable(error: fy.P4ClientError) -> NoReturn:
     """Raise the `TargetError` for a request that does not fail on a switch in order."""
     raise TargetError(_GONE.get(error.code) or first_line(error.message)) from None
+
+
+def status_text(code: grpc.StatusCode, details: str | None) -> str:
+    """What is to be said of a request that ended with this gRPC status."""
+    return _GONE.get(fy.GRPCStatusCode(code.value[0])) or first_line(details or "")
 
 
 def first_line(text: str) -> str:

@@ -53,8 +53,7 @@ def promised(info: fy.P4Schema) -> Capabilities:
             info.tables[kind.declaration.table].direct_counter is not None
             for kind in (Subscriber, Block)
         ),
-        # The P4Runtime server of BMv2 gives no access to registers.
-        registers=False,
+        registers=bool(info.registers),
         update_outcomes=True,
         max_batch=_MAX_BATCH,
     )

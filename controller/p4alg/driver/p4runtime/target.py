@@ -6,7 +6,7 @@ It writes, reads and reports, and decides nothing about traffic.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -14,7 +14,7 @@ import finsy as fy
 from finsy.switch import SwitchEvent
 
 from p4alg.driver.gauges import DROPS, PUNTS, Meter
-from p4alg.driver.p4runtime import codec, messages
+from p4alg.driver.p4runtime import codec, messages, registers
 from p4alg.driver.p4runtime.errors import (
     BROKEN,
     DISPLACED,
@@ -84,6 +84,7 @@ class P4RuntimeTarget:
             self._capabilities,
             digests=await self._configure(DIGESTS),
             punt_meters=await self._configure(entries, exist=True),
+            registers=await self._offers_registers(),
         )
 
     def close(self) -> None:
@@ -272,6 +273,29 @@ class P4RuntimeTarget:
             return ev.BlockIdle(outside_addr, outside_id)
         pinhole_id = self._pinhole_ids.get(key)
         return None if pinhole_id is None else ev.PinholeIdle(pinhole_id)
+
+    # Registers
+
+    @property
+    def arrays(self) -> Mapping[str, int]:
+        """See `Target`."""
+        return {register.alias: register.size for register in self._switch.p4info.registers}
+
+    async def read_registers(
+        self, name: str, cells: Sequence[int] | None = None
+    ) -> AsyncIterator[Mapping[int, int]]:
+        """See `Target`."""
+        self._check_open()
+        register_id = self._switch.p4info.registers[name].id
+        where = (self._switch.address, self._switch.device_id)
+        async for part in registers.read(*where, register_id, cells):
+            yield part
+
+    async def _offers_registers(self) -> bool:
+        for register in self._switch.p4info.registers:
+            where = (self._switch.address, self._switch.device_id)
+            return await registers.is_offered(*where, register.id)
+        return False
 
     # Counters and state
 

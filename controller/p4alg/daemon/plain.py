@@ -1,0 +1,115 @@
+"""Adds the plain flows that the switch keeps by itself to what `p4alg show` tells.
+
+They are read from the switch when somebody asks, in parts, and between any two parts the
+controller does its other work. Who asks while they are being read gets what is read then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from p4alg.driver.target import Target, TargetError
+from p4alg.engine import cells
+from p4alg.engine.plain import Known, PlainFlows, Row, SwitchClock
+from p4alg.engine.settings import Timers
+
+VIEWS = ("sessions", "bindings", "subscribers")
+"""The views that plain flows belong to."""
+READ_SECONDS = 12.0
+"""The most seconds for reading the registers. Clients wait for twenty."""
+_AT_ONCE = 200
+"""Rows that are made before others have their turn."""
+_FRESH = 1.0
+"""For so many seconds, what was read is shown again."""
+UNREADABLE = "plain flows are not shown: this switch does not let registers be read"
+
+_T = TypeVar("_T")
+
+
+class PlainViews:
+    """The plain flows of a switch, for views. `known` tells whose the cells are."""
+
+    def __init__(
+        self, target: Target, timers: Timers, known: Callable[[], Known], clock: Callable[[], float]
+    ) -> None:
+        self._target = target
+        self._timers = timers
+        self._known = known
+        self._clock = clock
+        self._switch_clock = SwitchClock()
+        self._reading = asyncio.Lock()
+        self._last: tuple[float, PlainFlows] | None = None
+
+    async def add(self, what: str, rows: list[Row]) -> dict[str, Any]:
+        """A view of `VIEWS` with its plain flows: `rows`, `plain_flows` (whether they are in it).
+
+        If they are not, `note` says why in one line, and the rows are those of the controller.
+        """
+        try:
+            flows = await self._read()
+        except TargetError as error:
+            return {
+                "plain_flows": False,
+                "note": f"plain flows are not shown: {error}",
+                "rows": rows,
+            }
+        if flows is None:
+            return {"plain_flows": False, "note": UNREADABLE, "rows": rows}
+        known, now = self._known(), self._clock()
+        if what == "sessions":
+            found = [*rows, *await _slowly(flows.sessions(known, now))]
+            return {"plain_flows": True, "rows": found}
+        used = Counter(await _slowly(flows.endpoints(known, now)))
+        if what == "bindings":
+            found = [*rows, *await _slowly(flows.bindings(used, known, now))]
+        else:
+            found = await _slowly(flows.subscribers(rows, used, known, now))
+        return {"plain_flows": True, "rows": found}
+
+    async def _read(self) -> PlainFlows | None:
+        """All cells; None if the switch does not tell them. `TargetError` if that fails."""
+        if not self._target.capabilities.registers:
+            return None
+        async with self._reading:
+            if self._last is not None and self._clock() - self._last[0] < _FRESH:
+                return self._last[1]
+            try:
+                async with asyncio.timeout(READ_SECONDS):
+                    flows = await self._read_all()
+            except TimeoutError:
+                text = f"the switch did not tell its registers in {READ_SECONDS:g} s"
+                raise TargetError(text) from None
+            self._last = self._clock(), flows
+            asyncio.get_running_loop().call_later(_FRESH, self._forget)
+            return flows
+
+    def _forget(self) -> None:
+        self._last = None
+
+    async def _read_all(self) -> PlainFlows:
+        flows = PlainFlows(self._timers, self._switch_clock)
+        read = self._target.read_registers
+        # Cells first: most are empty, and have no state that anybody needs.
+        async for part in read(cells.SESSION_CELL.name):
+            flows.take_sessions(part)
+        async for part in read(cells.SESSION_STATE.name, flows.session_cells):
+            flows.take_session_states(part, self._clock())
+        async for part in read(cells.SLOT_CELL.name):
+            flows.take_slots(part)
+        async for part in read(cells.SLOT_STATE.name, flows.slot_cells):
+            flows.take_slot_states(part)
+        return flows
+
+
+async def _slowly(items: Iterable[_T]) -> list[_T]:
+    """All items; others have their turn in between."""
+    found: list[_T] = []
+    source: Iterator[_T] = iter(items)
+    for item in source:
+        found.append(item)
+        if len(found) % _AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return found

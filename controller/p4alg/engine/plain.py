@@ -1,0 +1,251 @@
+"""The plain flows of the switch for `p4alg show`: from cells of registers to rows.
+
+The switch sets up plain flows by itself and tells nobody. What is in its registers is read on
+demand, in parts, and each part is `take`n here. Then there are rows for those flows that are alive.
+Rows come one by one, so that whoever asks for them may do something else in between.
+
+The switch does not tell its time either. But a session's end is never further away than its
+timer, so each end says how late it is at least (`SwitchClock`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from p4alg.alg.contract import format_addr
+from p4alg.engine import cells
+from p4alg.engine.cells import Session, SessionState, Slot
+from p4alg.engine.settings import Timers
+from p4alg.p4constants import GRACE_TICKS, Class, Phase
+from p4alg.protocols import proto_name
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose the cells with a subscriber's number are; `outside_addr` is that of its block."""
+
+    inside_addr: int
+    outside_addr: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the controller knows of the inside hosts that have plain flows."""
+
+    owners: Mapping[int, Owner]
+    """By the number of the subscriber."""
+    static: Callable[[int, int, int], tuple[int, int] | None]
+    """Outside address and id of an inside endpoint (protocol, address, id) by a static mapping."""
+
+
+class SwitchClock:
+    """What time it is in the switch, at least, in ticks of its clock.
+
+    It is right as soon as one flow has been seen just after a packet, and goes on with our clock
+    from then on. Where nothing was seen, it is behind, and flows that have ended are shown as
+    alive. After a timer has been shortened, it may be ahead until older flows have ended.
+    """
+
+    def __init__(self) -> None:
+        self._origin: float | None = None
+
+    def observe(self, tick: int, now: float) -> None:
+        """At `now` (seconds of our clock) it is `tick` in the switch, or later."""
+        origin = now - cells.seconds(tick)
+        if self._origin is None or origin < self._origin:
+            self._origin = origin
+
+    def ticks(self, now: float) -> int:
+        """The time in the switch at `now`; 0 if nothing was seen yet."""
+        return 0 if self._origin is None else int((now - self._origin) / cells.TICK_SECONDS)
+
+
+class PlainFlows:
+    """All that was read of the registers, and what it means.
+
+    Cells are kept as they were read, and decoded for the rows: there may be some 100 000.
+    """
+
+    def __init__(self, timers: Timers, clock: SwitchClock) -> None:
+        self._clock = clock
+        self._longest = {
+            Class.TCP: max(cells.ticks(timers.tcp_transitory), GRACE_TICKS),
+            Class.UDP: max(cells.ticks(max(timers.udp, timers.udp_dns)), GRACE_TICKS),
+            Class.ICMP: max(cells.ticks(timers.icmp), GRACE_TICKS),
+        }
+        self._longest_open = max(cells.ticks(timers.tcp_established), GRACE_TICKS)
+        self._sessions: dict[int, int] = {}
+        self._slots: dict[int, int] = {}
+        self._session_states: list[tuple[int, int]] = []
+        self._slot_ends: list[tuple[int, int]] = []
+        self._outside: dict[int, tuple[int, int]] = {}
+
+    # What is read
+
+    def take_sessions(self, part: Mapping[int, int]) -> None:
+        """Cells of `session_cell`, by index."""
+        self._sessions.update(part)
+
+    def take_slots(self, part: Mapping[int, int]) -> None:
+        """Cells of `slot_cell`, by index."""
+        self._slots.update(part)
+
+    @property
+    def session_cells(self) -> list[int]:
+        """The cells of `session_state` that are needed."""
+        return list(self._sessions)
+
+    @property
+    def slot_cells(self) -> list[int]:
+        """The cells of `slot_state` that are needed."""
+        return list(self._slots)
+
+    def take_session_states(self, part: Mapping[int, int], now: float) -> None:
+        """Cells of `session_state`, which were read at `now` (seconds of our clock)."""
+        latest = 0
+        for index, value in part.items():
+            self._session_states.append((index, value))
+            latest = max(latest, self._least_time(self._sessions[index], value))
+        self._clock.observe(latest, now)
+
+    def take_slot_states(self, part: Mapping[int, int]) -> None:
+        """Cells of `slot_state`."""
+        for index, value in part.items():
+            end = cells.decode_slot_state(value).end
+            self._slot_ends.append((index, end))
+            cell = self._slots[index]
+            endpoint = cells.endpoint_of_slot(cell)
+            # An endpoint that comes back after a while may have got another port.
+            known = self._outside.get(endpoint)
+            if known is None or known[0] < end:
+                self._outside[endpoint] = end, cells.outside_id_of(index, cell)
+
+    def _least_time(self, cell: int, state: int) -> int:
+        """How late it is in the switch at least, as it has let a session live so long."""
+        session, timed = cells.decode_session(cell), cells.decode_session_state(state)
+        if session is None:
+            return 0
+        is_open = session.kind is Class.TCP and timed.phase & Phase.ESTABLISHED
+        return timed.end - (self._longest_open if is_open else self._longest[session.kind])
+
+    # What is shown
+
+    def sessions(self, known: Known, now: float) -> Iterator[Row]:
+        """A row for each session that is alive at `now`."""
+        for index, value in self._session_states:
+            session, state = (
+                cells.decode_session(self._sessions[index]),
+                cells.decode_session_state(value),
+            )
+            owner = None if session is None else known.owners.get(session.subscriber)
+            left = state.end - self._clock.ticks(now)
+            if session is None or owner is None or left < 0:
+                continue
+            proto = cells.PROTOCOLS[session.kind]
+            outside = known.static(proto, owner.inside_addr, session.inside_id)
+            if outside is None:
+                outside = self._outside_of(session, owner)
+            yield {
+                "proto": proto_name(proto),
+                "inside": _end(owner.inside_addr, session.inside_id),
+                "outside": "" if outside is None else _end(*outside),
+                "remote": _end(session.remote_addr, session.remote_id),
+                "state": _state(session.kind, state),
+                "alg": "",
+                "label": "",
+                "opened_by": None,
+                "age": None,
+                "idle_timeout": None,
+                "kept_by": "switch",
+                "expires_in": _seconds(left),
+            }
+
+    def endpoints(self, known: Known, now: float) -> Iterator[int]:
+        """The inside endpoint of each session that is alive at `now`, once for each session."""
+        tick = self._clock.ticks(now)
+        for index, value in self._session_states:
+            endpoint = cells.endpoint_of_session(self._sessions[index])
+            is_alive = cells.decode_session_state(value).end >= tick
+            if is_alive and cells.subscriber_of(endpoint) in known.owners:
+                yield endpoint
+
+    def bindings(self, used: Counter[int], known: Known, now: float) -> Iterator[Row]:
+        """A row for each mapping that is alive at `now`. `used` counts `endpoints`."""
+        for slot, left, owner in self._alive(known, now):
+            assert owner.outside_addr is not None
+            yield {
+                "proto": proto_name(cells.PROTOCOLS[slot.kind]),
+                "inside": _end(owner.inside_addr, slot.inside_id),
+                "outside": _end(owner.outside_addr, slot.outside_id),
+                "kind": "plain",
+                "sessions": used[cells.endpoint(slot.kind, slot.subscriber, slot.inside_id)],
+                "age": None,
+                "kept_by": "switch",
+                "expires_in": _seconds(left),
+            }
+
+    def subscribers(
+        self, rows: Iterable[Row], used: Counter[int], known: Known, now: float
+    ) -> Iterator[Row]:
+        """The rows of the controller's view of subscribers with the plain flows of each counted.
+
+        `used` counts `endpoints`. Every subscriber has a row there.
+        """
+        sessions: Counter[object] = Counter()
+        bindings: Counter[object] = Counter()
+        for endpoint, count in used.items():
+            owner = known.owners[cells.subscriber_of(endpoint)]
+            sessions[format_addr(owner.inside_addr)] += count
+        for _, _, owner in self._alive(known, now):
+            bindings[format_addr(owner.inside_addr)] += 1
+        for row in rows:
+            address = row["address"]
+            yield {
+                **row,
+                "plain_bindings": bindings[address],
+                "plain_sessions": sessions[address],
+            }
+
+    def _alive(self, known: Known, now: float) -> Iterator[tuple[Slot, int, Owner]]:
+        """The mappings that are alive, how many ticks they have left, and whose they are."""
+        for index, end in self._slot_ends:
+            slot = cells.decode_slot(index, self._slots[index])
+            owner = None if slot is None else known.owners.get(slot.subscriber)
+            left = end - self._clock.ticks(now)
+            if slot is None or owner is None or owner.outside_addr is None or left < 0:
+                continue
+            yield slot, left, owner
+
+    def _outside_of(self, session: Session, owner: Owner) -> tuple[int, int] | None:
+        endpoint = cells.endpoint(session.kind, session.subscriber, session.inside_id)
+        found = self._outside.get(endpoint)
+        if found is None or owner.outside_addr is None:
+            return None
+        return owner.outside_addr, found[1]
+
+
+@lru_cache(maxsize=4096)
+def _addr(addr: int) -> str:
+    return format_addr(addr)
+
+
+def _end(addr: int, number: int) -> str:
+    return f"{_addr(addr)}:{number}"
+
+
+def _state(kind: Class, state: SessionState) -> str:
+    """As for the sessions of the controller: see `flows.Phase`."""
+    if kind is not Class.TCP:
+        return "active"
+    if state.is_over or state.phase & (Phase.INSIDE_FIN | Phase.OUTSIDE_FIN):
+        return "closing"
+    return "established" if state.phase & Phase.ESTABLISHED else "opening"
+
+
+def _seconds(ticks: int) -> float:
+    return round(cells.seconds(ticks), 1)

@@ -1,0 +1,111 @@
+"""Plain flows are added to views where the switch tells them, and it is said where it does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from p4alg.daemon import plain
+from p4alg.daemon.plain import PlainViews
+from p4alg.engine.plain import Known, Owner
+from p4alg.engine.settings import Timers
+from tests.unit.driver.memory import MemoryTarget
+from tests.unit.engine.test_plain import FRESH, HOST, OUTSIDE, UDP_FLOW, UDP_SLOT, Registers
+
+OWN: list[dict[str, object]] = [{"address": "10.0.0.11", "inside": "own"}]
+KNOWN = Known({7: Owner(HOST, OUTSIDE)}, lambda *_: None)
+
+
+class Bench:
+    """Views on a target in memory that holds one plain flow, with a clock of its own."""
+
+    def __init__(self, **options: Any) -> None:
+        self.now = 5000.0
+        self.target = MemoryTarget(**options)
+        registers = Registers()
+        registers.session(UDP_FLOW, FRESH)
+        registers.slot(UDP_SLOT, FRESH)
+        self.target.cells |= {
+            "session_cell": registers.sessions,
+            "session_state": registers.session_states,
+            "slot_cell": registers.slots,
+            "slot_state": registers.slot_states,
+        }
+        self.views = PlainViews(self.target, Timers(), lambda: KNOWN, lambda: self.now)
+
+
+def run(body: Callable[[Bench], Awaitable[None]], **options: Any) -> None:
+    async def whole() -> None:
+        await body(Bench(**options))
+
+    asyncio.run(asyncio.wait_for(whole(), 10))
+
+
+def test_plain_flows_come_behind_those_of_the_controller() -> None:
+    async def body(bench: Bench) -> None:
+        told = await bench.views.add("sessions", OWN)
+        assert told["plain_flows"] is True
+        assert [row["inside"] for row in told["rows"]] == ["own", "10.0.0.11:5001"]
+        told = await bench.views.add("bindings", OWN)
+        assert [row["inside"] for row in told["rows"]] == ["own", "10.0.0.11:5001"]
+        assert told["rows"][1]["sessions"] == 1
+        told = await bench.views.add("subscribers", OWN)
+        assert told["rows"] == [{**OWN[0], "plain_bindings": 1, "plain_sessions": 1}]
+
+    run(body)
+
+
+@pytest.mark.parametrize("what", plain.VIEWS)
+def test_a_switch_without_registers_shows_what_the_controller_knows(what: str) -> None:
+    async def body(bench: Bench) -> None:
+        told = await bench.views.add(what, OWN)
+        assert told == {"plain_flows": False, "note": plain.UNREADABLE, "rows": OWN}
+
+    run(body, lacks=["registers"])
+
+
+def test_a_switch_that_fails_shows_what_the_controller_knows() -> None:
+    async def body(bench: Bench) -> None:
+        bench.target.lose("the connection broke")
+        told = await bench.views.add("sessions", OWN)
+        assert told == {
+            "plain_flows": False,
+            "note": "plain flows are not shown: the connection broke",
+            "rows": OWN,
+        }
+
+    run(body)
+
+
+def test_a_switch_that_takes_too_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain, "READ_SECONDS", 0.05)
+
+    async def body(bench: Bench) -> None:
+        bench.target.answers.clear()
+        told = await bench.views.add("sessions", OWN)
+        assert told["note"] == (
+            "plain flows are not shown: the switch did not tell its registers in 0.05 s"
+        )
+        bench.target.answers.set()
+        assert (await bench.views.add("sessions", OWN))["plain_flows"] is True
+
+    run(body)
+
+
+def test_those_who_ask_at_once_are_told_what_was_read_once() -> None:
+    async def body(bench: Bench) -> None:
+        bench.target.answers.clear()
+        asked = [asyncio.create_task(bench.views.add(what, OWN)) for what in plain.VIEWS]
+        await asyncio.sleep(0)
+        bench.target.answers.set()
+        assert all(told["plain_flows"] for told in await asyncio.gather(*asked))
+        # What was read a moment ago is not read again, and later on it is.
+        bench.target.cells["session_cell"] = {}
+        assert len((await bench.views.add("sessions", []))["rows"]) == 1
+        bench.now += 2
+        assert (await bench.views.add("sessions", []))["rows"] == []
+
+    run(body)
