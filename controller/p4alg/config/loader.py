@@ -70,10 +70,10 @@ def from_item(root: Item, algs: Algs | None = None) -> Config:
     nat = read_nat(top["nat"], zones, routes)
     services = read_services(top.get("services"), known)
     limits = read_limits(top.get("limits"))
-    statics = len({f.inside_addr for f in (*nat.forwards, *nat.address_forwards)})
-    if statics > limits.subscribers:
+    hosts = {f.inside_addr for f in nat.forwards} | {f.inside_addr for f in nat.address_forwards}
+    if len(hosts) > limits.subscribers:
         raise top.get("limits", top["nat"]).error(
-            f"static mappings lead to {statics} hosts, and subscribers is {limits.subscribers}"
+            f"static mappings lead to {len(hosts)} hosts, and subscribers is {limits.subscribers}"
         )
     settings = Settings(
         zones=zones,
