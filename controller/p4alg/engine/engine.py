@@ -11,6 +11,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from p4alg import p4constants
 from p4alg.engine import events as ev
@@ -337,7 +338,9 @@ class Engine:
     def _packet(self, event: ev.PacketIn, now: float) -> None:
         if event.reason is ev.Reason.ARP:
             self._neighbours.arp(event.port, event.frame, now)
-            self._strangers.heard(lambda held: self._packet(held, now))
+            for held in self._strangers.heard():
+                # By itself, so that a fault does not undo that its host was heard of.
+                self._attempt(held, partial(self._decide, held), now)
             return
         try:
             packet = parse_ipv4(event.frame)

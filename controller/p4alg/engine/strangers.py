@@ -8,7 +8,6 @@ they have answered an ARP request. Hosts behind a router cannot be asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from p4alg.engine import events as ev
@@ -69,13 +68,14 @@ class Strangers:
         else:
             self._counters.count("subscribers.unheard")
 
-    def heard(self, decide: Callable[[ev.PacketIn], None]) -> None:
-        """Somebody has spoken ARP: `decide` about the packets of hosts that are known now."""
+    def heard(self) -> list[ev.PacketIn]:
+        """Somebody has spoken ARP: returns the packets of hosts that are known now."""
+        packets: list[ev.PacketIn] = []
         for host, stranger in list(self._asked.items()):
             if self._neighbours.is_at(host, stranger.port):
                 self._forget(host)
-                for event in stranger.held:
-                    decide(event)
+                packets += stranger.held
+        return packets
 
     def expire(self, now: float) -> None:
         """Forget the hosts that have not answered."""

@@ -111,3 +111,21 @@ def test_what_comes_from_outside_is_not_asked() -> None:
     frame = segment(REMOTE, 40000, forward.outside_addr, forward.outside_id)
     assert bench.new(frame, OUT_PORT, 1) != []
     assert [key.proto for key in bench.sessions()] == [TCP]
+
+
+def test_rule_10_a_fault_about_a_held_packet_does_not_make_its_host_unheard_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = quiet()
+    frame = datagram(INSIDE2, 5000, REMOTE, 80)
+    bench.punt(SUBSCRIBER, frame)
+
+    def fail(*_: object, **__: object) -> str:
+        raise ValueError("boom")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.engine._subscribers, "arrived", fail)
+        assert answer(bench) == []
+    assert bench.counter("faults.PacketIn") == 1
+    assert len(bench.engine._strangers) == 0
+    assert bench.punt(SUBSCRIBER, frame) == [PacketOut(frame, IN_PORT, begin=True)]
