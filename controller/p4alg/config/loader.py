@@ -72,6 +72,12 @@ def from_item(root: Item, algs: Algs | None = None) -> Config:
     routes = read_routes(top.get("routes"), zones)
     nat = read_nat(top["nat"], zones, routes)
     services = read_services(top.get("services"), known)
+    limits = read_limits(top.get("limits"))
+    hosts = {f.inside_addr for f in nat.forwards} | {f.inside_addr for f in nat.address_forwards}
+    if len(hosts) > limits.subscribers:
+        raise top.get("limits", top["nat"]).error(
+            f"static mappings lead to {len(hosts)} hosts, and subscribers is {limits.subscribers}"
+        )
     settings = Settings(
         zones=zones,
         pools=nat.pools,
@@ -82,7 +88,7 @@ def from_item(root: Item, algs: Algs | None = None) -> Config:
         filter_mode=nat.filter_mode,
         blocks=nat.blocks,
         timers=read_timers(top.get("timers")),
-        limits=read_limits(top.get("limits")),
+        limits=limits,
         services=services,
         algs=read_algs(top.get("algs"), services, known),
         refuse=_refuse(top.get("refuse")),

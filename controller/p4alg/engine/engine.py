@@ -11,6 +11,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from p4alg import p4constants
 from p4alg.engine import events as ev
@@ -44,6 +45,7 @@ from p4alg.engine.reconcile import reconcile
 from p4alg.engine.safety import Safety
 from p4alg.engine.secret import secret
 from p4alg.engine.settings import Settings
+from p4alg.engine.strangers import Strangers
 from p4alg.engine.subscribers import NO_BLOCK, Subscribers
 from p4alg.engine.switching import AlgSwitching, SetUpWritten
 from p4alg.engine.tables import FlowKey, Side
@@ -57,6 +59,9 @@ from p4alg.packet.ipv4 import Ipv4, parse_ipv4
 from p4alg.packet.tcp import ACK, FIN, RST, SYN, parse_tcp
 from p4alg.protocols import ICMP, TCP, UDP
 from p4alg.undo import UndoLog
+
+_BEGIN = (ev.Reason.NEW_FLOW, ev.Reason.SUBSCRIBER, ev.Reason.OVERFLOW, ev.Reason.ESP)
+"""Why packets are punted that would give their sender ports outside."""
 
 
 def make_bindings(settings: Settings, rng: random.Random, log: UndoLog) -> Bindings:
@@ -115,6 +120,7 @@ class Engine:
         network = Network(settings)
         sighting = self._sighting = Sighting(network, flows)
         self._neighbours = Neighbours(settings, network, outbox, counters, log)
+        self._strangers = Strangers(network, self._neighbours, counters, log)
         self._fragments = Fragments(outbox, counters, log)
         self._exceptional = Exceptional(
             network, sighting, flows, sessions, self._fragments, self._neighbours
@@ -299,6 +305,7 @@ class Engine:
             self._fragments.retry,
             self._exceptional.tick,
             self._subscribers.expire,
+            self._strangers.expire,
         ]
 
     def _expire_shared(self, now: float) -> None:
@@ -336,9 +343,15 @@ class Engine:
     def _packet(self, event: ev.PacketIn, now: float) -> None:
         if event.reason is ev.Reason.ARP:
             self._neighbours.arp(event.port, event.frame, now)
+            for held in self._strangers.heard():
+                # By itself, so that a fault does not undo that its host was heard of.
+                self._attempt(held, partial(self._decide, held), now)
             return
         try:
             packet = parse_ipv4(event.frame)
+            if self._is_stranger(event, packet):
+                self._strangers.hold(event, packet.src, packet.eth.vlan_id, now)
+                return
             match event.reason:
                 case ev.Reason.NEW_FLOW | ev.Reason.ESP:
                     self._new_flow(event, packet, now)
@@ -358,6 +371,13 @@ class Engine:
                     self._exceptional.unresolved(event, packet)
         except PacketError:
             self._counters.count("packets.malformed")
+
+    def _is_stranger(self, event: ev.PacketIn, packet: Ipv4) -> bool:
+        """Whether a flow begins whose host may not exist (see `strangers`)."""
+        begins = event.reason in _BEGIN and self._sighting.side(event, packet) is Side.INSIDE
+        if not begins or self._subscribers.number_of(packet.src):
+            return False
+        return self._strangers.is_one(packet.src, event.port, packet.eth.vlan_id)
 
     def _not_mapped(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
         """A plain flow begins that the switch cannot set up by itself.

@@ -110,6 +110,15 @@ class Neighbours:
         else:
             self._counters.count("arp.dropped")
 
+    def is_at(self, addr: int, port: int) -> bool:
+        """Whether a neighbour is known, and behind this port of the switch."""
+        known = self._known.get(addr)
+        return known is not None and known.port == port
+
+    def ask(self, addr: int, zone: Zone, port: int) -> None:
+        """Ask once for a host that should be behind this port; its answer makes it known."""
+        self._send_question(zone, (port,), addr)
+
     def tick(self, now: float) -> list[PacketOut]:
         """Repeat requests that are due. Returns the packets whose next hop did not answer any."""
         lost: list[PacketOut] = []

@@ -182,6 +182,14 @@ def test_what_can_be_chosen_of_single_algs_is_read() -> None:
     assert options["ftp"] == {}
 
 
+def test_there_must_be_room_for_the_hosts_of_static_mappings() -> None:
+    ours = '    - {protocol: tcp, outside: "203.0.113.5:21", inside: "10.0.0.11:21"}\n'
+    two = TEXT.replace(ours, ours + "    - {outside: 192.0.2.9, inside: 10.0.0.12}\n")
+    assert loader.from_item(parse(two + "limits: {subscribers: 2}\n", "c.yaml"))
+    message = refusal(two + "limits: {subscribers: 1}\n")
+    assert message == "c.yaml:18: static mappings lead to 2 hosts, and subscribers is 1"
+
+
 def test_an_unknown_way_with_candidates_is_refused() -> None:
     wrong = TEXT.replace("  ftp: {services", "  sip: {candidates: keep}\n  ftp: {services")
     assert "'keep' is not one of remove, rewrite" in refusal(wrong)

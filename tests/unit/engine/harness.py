@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Callable, Hashable, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from p4alg.alg.registry import algs
@@ -29,8 +30,9 @@ from p4alg.engine.settings import (
 from p4alg.engine.tables import Op, Side
 from p4alg.packet.arp import arp_request, parse_arp
 from p4alg.packet.checksum import transport_checksum
+from p4alg.packet.errors import PacketError
 from p4alg.packet.ethernet import ETH_ARP, build_ethernet, parse_ethernet
-from p4alg.packet.ipv4 import build_ipv4
+from p4alg.packet.ipv4 import build_ipv4, parse_ipv4
 from p4alg.packet.tcp import ACK, FIN, RST, SYN
 
 IN_MAC, OUT_MAC = 0x020000010001, 0x020000010002
@@ -41,6 +43,7 @@ POOL, SERVER = 0xCB007100, 0xCB007105
 WHOLE, WHOLE_OUT = 0x0A000014, 0xC0000214
 TCP, UDP, ICMP = 6, 17, 1
 IN_PORT, OUT_PORT = 1, 3
+BEGIN = (ev.Reason.NEW_FLOW, ev.Reason.SUBSCRIBER, ev.Reason.OVERFLOW)
 _MACS = (IN_MAC, HOST_MAC)
 
 _E = TypeVar("_E", bound=t.Entry)
@@ -83,6 +86,9 @@ class Bench:
         self.logs: list[LogRecord] = []
         self.traces: list[TraceRecord] = []
         self.reminders: list[float] = []
+        self.introduces = True
+        """Whether hosts speak ARP before they send, as they do."""
+        self._known: set[tuple[int, int]] = set()
         self.refuses: Callable[[t.Update], bool] = lambda update: False
         self.engine = engine or Engine(settings(**changes), random.Random(1))
         self.perform(self.engine.start(list(self.entries.values()), self.now))
@@ -142,7 +148,17 @@ class Bench:
         hairpin: bool = False,
         mapped_id: int = 0,
     ) -> list[PacketOut]:
+        if reason in BEGIN and port in (1, 2) and not hairpin and self.introduces:
+            with suppress(PacketError):
+                self.introduce(parse_ipv4(frame).src, port)
         return self.event(ev.PacketIn(port, reason, alg_id, hairpin, frame, mapped_id))
+
+    def introduce(self, source: int, port: int = IN_PORT) -> None:
+        """A host of the inside zone asks for the gateway, as hosts do before they send to it."""
+        if source >> 8 == GATEWAY >> 8 and (source, port) not in self._known:
+            self._known.add((source, port))
+            question = who_has(HOST_MAC, source, GATEWAY)
+            self.event(ev.PacketIn(port, ev.Reason.ARP, 0, False, question))
 
     def new(
         self, frame: bytes, port: int = IN_PORT, alg_id: int = 0, hairpin: bool = False

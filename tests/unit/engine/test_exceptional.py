@@ -176,6 +176,9 @@ def test_N6888_11_a_fragmented_flow_that_may_not_be_is_dropped() -> None:
 def test_a_packet_from_outside_waits_for_the_host_that_it_is_for() -> None:
     bench = Bench()
     bench.new(datagram(INSIDE2, 5000, REMOTE, 80))
+    # It has been silent for so long that it is no known neighbour any more.
+    for _ in range(70):
+        bench.tick(1.0)
     back = datagram(REMOTE, 80, *bench.outside_of(UDP, INSIDE2, 5000))
     asked = {parse_arp(out.frame).target_addr for out in bench.punt(ev.Reason.NEIGHBOUR, back, 3)}
     assert asked == {INSIDE2}

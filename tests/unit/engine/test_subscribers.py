@@ -99,6 +99,7 @@ def test_the_entries_are_acknowledged_before_the_packet_leaves() -> None:
 
 def test_packets_that_come_meanwhile_follow_and_are_bounded() -> None:
     bench = Bench()
+    bench.introduce(INSIDE2)
     frames = [segment(INSIDE2, 40000 + n, REMOTE, 80) for n in range(MAX_WAITING + 5)]
     actions = [
         action
@@ -239,6 +240,7 @@ def crowded(**more: Any) -> Bench:
 def test_N6888_11_without_a_free_block_the_new_is_told_counted_and_logged_once_a_minute() -> None:
     bench = crowded()
     bench.logs.clear()
+    bench.introduce(INSIDE2)
     before = dict(bench.entries)
     for seconds in (0.0, 1.0, 30.0, 29.0):
         bench.now += seconds
@@ -380,9 +382,12 @@ def test_a_packet_without_ports_of_a_new_host_goes_by_its_protocol() -> None:
 
 
 def test_addresses_of_the_switchs_own_mappings_are_known_by_their_block() -> None:
-    bench = Bench()
+    bench = Bench(routes=())
+    # Behind no router and not known any more: only the block says whose the packet is.
     bench.punt(SUBSCRIBER, datagram(INSIDE2, 5000, REMOTE, 80))
     block = block_of(bench)
+    for _ in range(70):
+        bench.tick(1.0)
     back = datagram(REMOTE, 80, block.outside_addr, block.outside_id + 8)
     outs = bench.punt(ev.Reason.NEIGHBOUR, back, OUT_PORT)
     # The gateway asks for the host on the ports of its zone.
@@ -406,6 +411,7 @@ def test_address_forwards_have_numbers_too() -> None:
 
 def test_updates_of_a_new_host_are_two_inserts() -> None:
     bench = Bench()
+    bench.introduce(INSIDE2)
     written: list[Update] = []
 
     def look(update: Update) -> bool:
