@@ -187,7 +187,6 @@ struct metadata_t {
     mac_t         router_mac;
     bit<8>        organisation;
 
-    bit<1>        is_fragment;
     bit<1>        is_icmp_error;
     bit<1>        has_ids;
     class_t       class;
@@ -228,7 +227,6 @@ struct metadata_t {
     bit<32>       session_cell;  // the cell found
     bit<2>        pinhole;       // PINHOLE_*
     bit<32>       pinhole_id;
-    bit<1>        peer_known;
     bit<8>        alg_id;
     bit<1>        served;        // an ALG serves what begins here
     bit<1>        for_alg;       // a packet of a session that its ALG reads

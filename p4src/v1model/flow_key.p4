@@ -38,9 +38,6 @@ control FlowKey(in headers_t hdr, inout metadata_t meta) {
         meta.key.proto = hdr.ipv4.protocol;
         meta.key.src_addr = hdr.ipv4.src_addr;
         meta.key.dst_addr = hdr.ipv4.dst_addr;
-        if (hdr.ipv4.more_fragments == 1 || hdr.ipv4.frag_offset != 0) {
-            meta.is_fragment = 1;
-        }
         if (hdr.tcp.isValid()) {
             meta.key.src_id = (flow_id_t)hdr.tcp.src_port;
             meta.key.dst_id = (flow_id_t)hdr.tcp.dst_port;

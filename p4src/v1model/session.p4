@@ -50,7 +50,7 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
     @id(0x01000012)
     action no_pinhole() { }
     @id(0x01000013)
-    action peer_known() { meta.peer_known = 1; }
+    action peer_known() { }
     @id(0x01000014)
     action peer_unknown() { }
     @id(0x01000015)

@@ -1,6 +1,23 @@
 // Verdict: what all stages before found out, turned into one decision. The first entry that
 // matches decides; a column that an entry does not name is not looked at.
 
+// The columns of the entries, by their letters: T translate, N needs ids, P to pool, S in the
+// session table, A for its ALG, E ICMP error, L live in the registers, O opening, D admitted,
+// V served by an ALG, C has a class, Z ESP, U has a number, B has a block, W low port,
+// F overflow.
+
+#define IN SIDE_INSIDE
+#define OUT SIDE_OUTSIDE
+#define WIRE ORIGIN_WIRE
+#define CPU ORIGIN_CPU
+#define BEGIN ORIGIN_BEGIN
+#define NONE MAPPING_NONE
+#define STATIC MAPPING_STATIC
+#define MANAGED MAPPING_MANAGED
+#define SLOT MAPPING_SLOT
+#define PERMIT PINHOLE_PERMIT
+#define INSPECT PINHOLE_INSPECT
+
 control Verdict(in headers_t hdr, inout metadata_t meta) {
     // New plain flows a second, by subscriber.
     @id(0x13000019)
@@ -58,73 +75,74 @@ control Verdict(in headers_t hdr, inout metadata_t meta) {
         const default_action = refuse(DROP_NO_SESSION);
         counters = verdict_counter;
         const entries = {
+            // T  side  origin  N  P  S  A  E  pinhole  L  mapping  O  D  V  C  Z  U  B  W  F
             // Exempt from translation by a rule (RFC 6888 REQ-6).
-            (0, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _)
+            ( 0, _,    _,      _, _, _, _, _, _,       _, _,       _, _, _, _, _, _, _, _, _ )
                 : forward();
             // A later fragment whose first one is not known. To nobody's address it costs nothing.
-            (_, _, ORIGIN_CPU, 1, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _)
+            ( _, _,    CPU,    1, _, _, _, _, _,       _, _,       _, _, _, _, _, _, _, _, _ )
                 : refuse(DROP_FRAGMENT);
-            (_, _, ORIGIN_BEGIN, 1, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _)
+            ( _, _,    BEGIN,  1, _, _, _, _, _,       _, _,       _, _, _, _, _, _, _, _, _ )
                 : refuse(DROP_FRAGMENT);
-            (_, SIDE_INSIDE, _, 1, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _)
+            ( _, IN,   _,      1, _, _, _, _, _,       _, _,       _, _, _, _, _, _, _, _, _ )
                 : to_controller(PUNT_FRAGMENT);
-            (_, _, _, 1, 1, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _)
+            ( _, _,    _,      1, 1, _, _, _, _,       _, _,       _, _, _, _, _, _, _, _, _ )
                 : to_controller(PUNT_FRAGMENT);
-            (_, _, _, 1, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _)
+            ( _, _,    _,      1, _, _, _, _, _,       _, _,       _, _, _, _, _, _, _, _, _ )
                 : refuse(DROP_NO_MAPPING);
             // A session of the table.
-            (_, _, ORIGIN_WIRE, _, _, 1, 1, _, _, _, _, _, _, _, _, _, _, _, _, _)
+            ( _, _,    WIRE,   _, _, 1, 1, _, _,       _, _,       _, _, _, _, _, _, _, _, _ )
                 : to_controller(PUNT_ALG);
-            (_, _, _, _, _, 1, _, _, _, _, _, _, _, _, _, _, _, _, _, _)
+            ( _, _,    _,      _, _, 1, _, _, _,       _, _,       _, _, _, _, _, _, _, _, _ )
                 : forward();
             // An ICMP error belongs to a session or to nobody (RFC 5508 REQ-4).
-            (_, _, _, _, _, _, _, 1, _, 1, _, _, _, _, _, _, _, _, _, _)
+            ( _, _,    _,      _, _, _, _, 1, _,       1, _,       _, _, _, _, _, _, _, _, _ )
                 : forward();
-            (_, _, _, _, _, _, _, 1, _, _, _, _, _, _, _, _, _, _, _, _)
+            ( _, _,    _,      _, _, _, _, 1, _,       _, _,       _, _, _, _, _, _, _, _, _ )
                 : refuse(DROP_NO_SESSION);
             // A pinhole.
-            (_, _, _, _, _, _, _, _, PINHOLE_PERMIT, _, _, _, _, _, _, _, _, _, _, _)
+            ( _, _,    _,      _, _, _, _, _, PERMIT,  _, _,       _, _, _, _, _, _, _, _, _ )
                 : forward_by_pinhole();
-            (_, _, ORIGIN_WIRE, _, _, _, _, _, PINHOLE_INSPECT, _, _, _, _, _, _, _, _, _, _, _)
+            ( _, _,    WIRE,   _, _, _, _, _, INSPECT, _, _,       _, _, _, _, _, _, _, _, _ )
                 : to_controller(PUNT_NEW_FLOW);
             // A plain flow.
-            (_, _, _, _, _, _, _, _, _, 1, _, _, _, _, _, _, _, _, _, _)
+            ( _, _,    _,      _, _, _, _, _, _,       1, _,       _, _, _, _, _, _, _, _, _ )
                 : forward();
             // What begins. Nobody announces an SPI where a NAT can read it: its ALG, if it is on,
             // learns whose it is from the first packet.
-            (_, SIDE_OUTSIDE, ORIGIN_WIRE, _, _, _, _, _, _, _, MAPPING_NONE, _, _, 1, _, 1, _, _, _, _)
+            ( _, OUT,  WIRE,   _, _, _, _, _, _,       _, NONE,    _, _, 1, _, 1, _, _, _, _ )
                 : to_controller(PUNT_ESP);
-            (_, SIDE_OUTSIDE, _, _, _, _, _, _, _, _, MAPPING_NONE, _, _, _, _, _, _, _, _, _)
+            ( _, OUT,  _,      _, _, _, _, _, _,       _, NONE,    _, _, _, _, _, _, _, _, _ )
                 : refuse(DROP_NO_MAPPING);
-            (_, _, ORIGIN_CPU, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _)
+            ( _, _,    CPU,    _, _, _, _, _, _,       _, _,       _, _, _, _, _, _, _, _, _ )
                 : refuse(DROP_NO_SESSION);
-            (_, _, _, _, _, _, _, _, _, _, _, 0, _, _, _, _, _, _, _, _)
+            ( _, _,    _,      _, _, _, _, _, _,       _, _,       0, _, _, _, _, _, _, _, _ )
                 : refuse(DROP_NO_SESSION);
-            (_, _, _, _, _, _, _, _, _, _, _, _, 0, _, _, _, _, _, _, _)
+            ( _, _,    _,      _, _, _, _, _, _,       _, _,       _, 0, _, _, _, _, _, _, _ )
                 : refuse(DROP_FILTERED);
-            (_, _, ORIGIN_WIRE, _, _, _, _, _, _, _, _, _, _, 1, _, _, _, _, _, _)
+            ( _, _,    WIRE,   _, _, _, _, _, _,       _, _,       _, _, 1, _, _, _, _, _, _ )
                 : to_controller(PUNT_NEW_FLOW);
             // Nothing but an ALG can begin a flow without ports.
-            (_, _, _, _, _, _, _, _, _, _, _, _, _, _, 0, _, _, _, _, _)
+            ( _, _,    _,      _, _, _, _, _, _,       _, _,       _, _, _, 0, _, _, _, _, _ )
                 : refuse(DROP_PROTOCOL);
-            (_, _, ORIGIN_WIRE, _, _, _, _, _, _, _, MAPPING_MANAGED, _, _, _, _, _, _, _, _, _)
+            ( _, _,    WIRE,   _, _, _, _, _, _,       _, MANAGED, _, _, _, _, _, _, _, _, _ )
                 : to_controller(PUNT_OVERFLOW);
-            (_, _, _, _, _, _, _, _, _, _, MAPPING_MANAGED, _, _, _, _, _, _, _, _, _)
+            ( _, _,    _,      _, _, _, _, _, _,       _, MANAGED, _, _, _, _, _, _, _, _, _ )
                 : refuse(DROP_NO_SESSION);
-            (_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, 1)
+            ( _, _,    _,      _, _, _, _, _, _,       _, _,       _, _, _, _, _, _, _, _, 1 )
                 : to_controller(PUNT_OVERFLOW);
-            (_, _, _, _, _, _, _, _, _, _, MAPPING_SLOT, _, _, _, _, _, _, _, _, _)
+            ( _, _,    _,      _, _, _, _, _, _,       _, SLOT,    _, _, _, _, _, _, _, _, _ )
                 : claim();
-            (_, _, _, _, _, _, _, _, _, _, MAPPING_STATIC, _, _, _, _, _, 1, _, _, _)
+            ( _, _,    _,      _, _, _, _, _, _,       _, STATIC,  _, _, _, _, _, 1, _, _, _ )
                 : claim();
-            (_, _, _, _, _, _, _, _, _, _, MAPPING_STATIC, _, _, _, _, _, _, _, _, _)
+            ( _, _,    _,      _, _, _, _, _, _,       _, STATIC,  _, _, _, _, _, _, _, _, _ )
                 : to_controller(PUNT_OVERFLOW);
-            (_, SIDE_INSIDE, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, 1, 0, _)
+            ( _, IN,   _,      _, _, _, _, _, _,       _, _,       _, _, _, _, _, _, 1, 0, _ )
                 : claim();
-            (_, SIDE_INSIDE, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, 1, _, _)
+            ( _, IN,   _,      _, _, _, _, _, _,       _, _,       _, _, _, _, _, _, 1, _, _ )
                 : to_controller(PUNT_OVERFLOW);
             // An address that has no block yet.
-            (_, SIDE_INSIDE, ORIGIN_WIRE, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _)
+            ( _, IN,   WIRE,   _, _, _, _, _, _,       _, _,       _, _, _, _, _, _, _, _, _ )
                 : to_controller(PUNT_SUBSCRIBER);
         }
     }
@@ -144,3 +162,15 @@ control Verdict(in headers_t hdr, inout metadata_t meta) {
         }
     }
 }
+
+#undef IN
+#undef OUT
+#undef WIRE
+#undef CPU
+#undef BEGIN
+#undef NONE
+#undef STATIC
+#undef MANAGED
+#undef SLOT
+#undef PERMIT
+#undef INSPECT
