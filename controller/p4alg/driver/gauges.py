@@ -45,7 +45,7 @@ class Meter:
 _INSIDE = {
     Punt.SUBSCRIBER: Rate(1000, 1000),
     Punt.NEW_FLOW: Rate(4000, 4000),
-    Punt.OVERFLOW: Rate(2000, 2000),
+    Punt.OVERFLOW: Rate(600, 600),
     Punt.ESP: Rate(500, 500),
     Punt.ALG: Rate(8000, 4000),
     Punt.ARP: Rate(500, 500),
@@ -55,7 +55,7 @@ _INSIDE = {
     Punt.MTU: Rate(500, 500),
     Punt.NEIGHBOUR: Rate(500, 500),
 }
-_OUTSIDE = {**_INSIDE, Punt.NEW_FLOW: Rate(2000, 2000), Punt.OVERFLOW: Rate(1000, 1000)}
+_OUTSIDE = {**_INSIDE, Punt.NEW_FLOW: Rate(2000, 2000), Punt.OVERFLOW: Rate(600, 600)}
 """The rate of packets of each class that either side may send to the controller.
 
 Each has its own, so that a flood of one does not keep the packets of another away.
@@ -66,7 +66,7 @@ _SHARED_BY_PORTS = (
 )
 """The classes of which one port of the switch may send no more than a part."""
 _PORT_PART = 2
-_ALG_TIMES = 12
+_ALG_TIMES = 24
 """Packets of ALG sessions of one source may be so many times as many as others of it: a proxy
 speaks for many calls."""
 

@@ -191,7 +191,7 @@ class Limits:
     """Inside hosts that have ports outside at the same time."""
     flows_per_second: int = 1000
     """New plain flows a second of one host."""
-    punts_per_source: int = 500
+    punts_per_source: int = 250
     """Packets a second that one source address may send to the controller, of any kind."""
     pinholes: int = 8192
     pinholes_per_subscriber: int = 4096
