@@ -5,9 +5,10 @@ PTFENV  = .venv-ptf
 PY      = $(VENV)/bin/python
 PIP     = 26.3
 TARGET ?= embedded
+TOPO   ?= nat
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup unit check test test-all coverage lint ptf bench p4 clean
+.PHONY: help demo mininet setup unit check test test-all coverage lint ptf bench p4 clean
 
 # Tests that need neither root nor a network, on all processors.
 UNIT    = $(PY) -m pytest tests/unit tests/softswitch tests/dataplane -n auto \
@@ -21,6 +22,13 @@ help: ## list the targets
 
 demo: setup ## real daemons through the gateway (TARGET=embedded|bmv2)
 	@$(PY) demo/run.py --target $(TARGET)
+
+mininet: setup ## a lab in Mininet, its prompt (TOPO=office ..., TARGET, TEST=1)
+ifdef TEST
+	@$(PY) demo/run.py --mininet --topology $(TOPO) --target $(TARGET)
+else
+	@$(PY) -m p4alg lab mininet $(TOPO) --target $(TARGET) $(OPTIONS)
+endif
 
 setup: $(VENV)/.ready $(PTFENV)/.ready ## Debian packages, virtual environments, Python packages
 
@@ -40,7 +48,7 @@ coverage: $(VENV)/.ready ## what of each module its own unit tests cover
 	$(UNIT) $(COVERED)
 	@$(REPORT)
 
-test-all: test ## and what takes long: PPTP and IKE with real daemons on BMv2 too
+test-all: test ## and what takes long: every scenario on BMv2 and in Mininet
 	$(PY) -m pytest -m slow
 
 lint: $(VENV)/.ready ## style, types, and which package may import which
@@ -68,9 +76,14 @@ PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp cur
   tftpd-hpa tftp-hpa atftp pptpd pptp-linux coturn \
   sip-tester kamailio baresip-core \
   gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good ffmpeg \
-  charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-standard-plugins
+  charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-standard-plugins \
+  mininet python3-yaml iputils-ping xterm
 # What Debian does not let us install beside one of those is unpacked only.
 UNPACKED = atftpd
+
+# Debian's Mininet is a package of the system's Python, and of Python only: a link shows it,
+# and nothing else of that Python, to ours.
+MININET = /usr/lib/python3/dist-packages/mininet
 
 .debian-ready: Makefile
 	@missing=""; for p in $(PACKAGES); do \
@@ -86,6 +99,7 @@ $(VENV)/.ready: pyproject.toml | .debian-ready
 	@$(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install -q --disable-pip-version-check pip==$(PIP)
 	@$(PY) -m pip install -q --disable-pip-version-check -e . --group dev
+	@ln -sfn $(MININET) $$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/mininet
 	@cd $(VENV) && for p in $(UNPACKED); do \
 	  apt-get -qq download $$p 2>/dev/null && dpkg-deb -x $${p}_*.deb debian && rm $${p}_*.deb; done
 	@touch $@

@@ -1,9 +1,10 @@
-"""`make demo`: real clients and servers on both sides of the gateway.
+"""`make demo`, `make mininet TEST=1`: real clients and servers on both sides of the gateway.
 
 Shows for each way to transfer by FTP what was announced, what it was rewritten to
 and which pinhole opened, and that active mode fails without the ALG; then one
-session of each other protocol. Exit status 0 only if all of it held. Everything
-is built for the demo and removed after it.
+session of each other protocol. That is in the lab `nat`; what it shows in other labs
+is in `demo/tours.py`. Exit status 0 only if all of it held. Everything is built for
+the demo and removed after it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +26,13 @@ os.environ["P4ALG_LAB_STATE"] = "/run/p4alg/demo"
 os.environ["P4ALG_LAB_PREFIX"] = "p4algdemo-"
 os.environ.pop("P4ALG_SOCKET", None)
 
+from demo import tours  # noqa: E402
+from demo.saying import done, say, step, verdict  # noqa: E402
 from p4alg.config.errors import UserError  # noqa: E402
 from p4alg.daemon.client import Client  # noqa: E402
 from p4alg.lab import plan, runner, topology  # noqa: E402
 from peers import ftp, ike, pptp, rtp, sip, tftp  # noqa: E402
 
-CONFIG = ROOT / "topologies" / "nat.config.yaml"
 SIZE = 5_000_000
 TFTP_SIZE = 500_000
 LIMIT = 60.0
@@ -64,20 +68,13 @@ class Watcher:
 
 
 class Demo:
-    """The story, and whether all of it held."""
+    """The story of the lab `nat`, and whether all of it held."""
 
-    def __init__(self, target: str) -> None:
-        self._target = target
+    def __init__(self) -> None:
         self._failed = 0
 
-    def run(self) -> bool:
-        """Tell the whole of it; True if all held."""
-        begin = time.monotonic()
-        say(f"Through a P4 gateway ({self._target} switch), ALGs in the controller")
-        say("")
-        step("building the lab and starting the controller")
-        runner.up(topology.read(topology.find("nat")), self._target, CONFIG)
-        done()
+    def run(self) -> int:
+        """Tell the whole of it; how many checks failed."""
         step(f"starting vsftpd in {OUTSIDE} and in {INSIDE}")
         outside = ftp.serve(OUTSIDE, SIZE)
         inside = ftp.serve(INSIDE, SIZE)
@@ -113,9 +110,7 @@ class Demo:
         self._ike(watcher)
         say("")
         self._left_open(client)
-        what = "all of it held" if not self._failed else f"{self._failed} checks FAILED"
-        say(f"{what}, {time.monotonic() - begin:.0f} s")
-        return not self._failed
+        return self._failed
 
     def _transfers(
         self, watcher: Watcher, host: str, server: ftp.Server, url: str, mode: str
@@ -217,35 +212,60 @@ class Demo:
                 say(f"    pinhole    {pinhole}")
 
     def _verdict(self, label: str, held: bool, good: str, said: str) -> None:
-        if not held:
-            self._failed += 1
-        why = "" if held else f"FAILED: {said}"
-        say(f"    {label:<20} {good if held else why}")
+        self._failed += not verdict(label, held, good, said)
 
     def _left_open(self, client: Client) -> None:
         left = client.call("show", what="pinholes")
         self._verdict("pinholes left open", not left, "none", str(left))
 
 
-def say(text: str) -> None:
-    """A line for the person who watches."""
-    print(text, flush=True)
+@contextmanager
+def built(name: str, target: str, in_mininet: bool, servers: bool) -> Iterator[None]:
+    """A lab with its controllers, while in the block."""
+    lab = topology.read(topology.find(name))
+    runner.sweep()
+    try:
+        if in_mininet:
+            # Only whoever wants it needs it installed.
+            try:
+                from p4alg.mininet import LabNet
+            except ImportError as error:
+                raise UserError(str(error)) from None
+            net = LabNet(lab, target, grpc_port=0, servers=servers)
+            net.start()
+            try:
+                yield
+            finally:
+                net.stop()
+        else:
+            configs = {n: path for n in lab.switches if (path := lab.config(n)) is not None}
+            runner.up(lab, target, configs, options=runner.Options(servers=servers))
+            yield
+    finally:
+        runner.sweep()
 
 
-def step(text: str) -> None:
-    """Something that takes a while begins."""
-    print(f"{text} ... ", end="", flush=True)
-
-
-def done() -> None:
-    """It ended."""
-    print("done", flush=True)
+def tell(name: str, target: str, in_mininet: bool) -> bool:
+    """Build a lab and tell its story; True if all of it held."""
+    begin = time.monotonic()
+    where = ", in Mininet" if in_mininet else ""
+    say(f"Through a P4 gateway ({target} switch{where}), ALGs in the controller")
+    say("")
+    step(f"building the lab '{name}' and starting the controller")
+    with built(name, target, in_mininet, servers=name in tours.TOURS):
+        done()
+        failed = tours.TOURS[name]() if name in tours.TOURS else Demo().run()
+    what = "all of it held" if not failed else f"{failed} checks FAILED"
+    say(f"{what}, {time.monotonic() - begin:.0f} s")
+    return not failed
 
 
 def main() -> int:
     """Run the demo; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--target", choices=plan.TARGETS, default=plan.TARGETS[0])
+    parser.add_argument("--mininet", action="store_true", help="build the lab in Mininet")
+    parser.add_argument("--topology", choices=topology.SHIPPED, default=topology.DEFAULT)
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
@@ -253,11 +273,7 @@ def main() -> int:
         tftp.require()
         pptp.require()
         sip.require()
-        runner.sweep()
-        try:
-            return 0 if Demo(args.target).run() else 1
-        finally:
-            runner.sweep()
+        return 0 if tell(args.topology, args.target, args.mininet) else 1
     except UserError as error:
         print(f"demo: {error}", file=sys.stderr)
         return error.status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -81,23 +82,47 @@ BMV2 = pytest.param(
 )
 
 
+NEEDS_MININET = pytest.mark.skipif(
+    importlib.util.find_spec("mininet") is None or shutil.which("mnexec") is None,
+    reason="needs Mininet (make setup)",
+)
+
+MININET = pytest.param("mininet", marks=[NEEDS_MININET, pytest.mark.slow])
+"""The lab in Mininet, on the embedded switch: every scenario once more, where that is asked for."""
+
+
 @contextmanager
 def up(target: str, config: Path = CONFIG) -> Iterator[Lab]:
-    """The lab `nat` with its controller on a target, while in the context."""
+    """The lab `nat` with its controller, while in the context.
+
+    `target` is one of `plan.TARGETS`, or ``mininet`` for the embedded switch in Mininet.
+    """
     patch = pytest.MonkeyPatch()
     patch.setenv("P4ALG_LAB_STATE", f"/run/p4alg/test-{os.getpid()}")
     patch.setenv("P4ALG_LAB_PREFIX", PREFIX)
     patch.delenv("P4ALG_SOCKET", raising=False)
+    nat = topology.read(topology.find("nat"))
     runner.sweep()
     try:
-        runner.up(topology.read(topology.find("nat")), target, config)
-        yield Lab()
+        if target == "mininet":
+            # Not every machine has it.
+            from p4alg.mininet import LabNet
+
+            net = LabNet(nat, configs={"switch": config}, grpc_port=0, servers=False)
+            net.start()
+            try:
+                yield Lab()
+            finally:
+                net.stop()
+        else:
+            runner.up(nat, target, config)
+            yield Lab()
     finally:
         runner.sweep()
         patch.undo()
 
 
-@pytest.fixture(scope="module", params=["embedded", BMV2])
+@pytest.fixture(scope="module", params=["embedded", BMV2, MININET])
 def nat_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """The lab, brought up for a module's tests and removed after them."""
     with up(request.param) as lab:

@@ -290,10 +290,12 @@ def test_a_second_controller_is_told_that_there_is_one(lab: Lab, tmp_path: Path)
 
 
 def run_at_switch(config: Path, socket: Path | None) -> subprocess.CompletedProcess[str]:
+    lab = runner.current()
     return subprocess.run(
         plan.inside(
-            runner.current().hosts["switch"],
+            lab.hosts["switch"],
             *(sys.executable, "-m", "p4alg", "run", "-c", str(config)),
+            *("--grpc", lab.switches["switch"].grpc),
         ),
         env={**os.environ, "P4ALG_SOCKET": str(socket)},
         capture_output=True,
@@ -309,7 +311,8 @@ def test_a_controller_that_loses_its_switch_says_so_and_ends(lab: Lab) -> None:
     os.kill(switch.pid, 9)
     wait_until("the controller's end", lambda: not controller.alive())
     said = runner.logs()["controller"].splitlines()[-1]
-    assert said.startswith("p4alg: 127.0.0.1:9559: lost the switch")
+    grpc = runner.current().switches["switch"].grpc
+    assert said.startswith(f"p4alg: {grpc}: lost the switch")
     unreachable = run_at_switch(CONFIG, Path("/run/p4alg/none.sock"))
     assert unreachable.returncode == 1
     assert "start it" in unreachable.stderr

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from p4alg.lab import runner, topology
+from p4alg.lab import runner
 from peers import ike
 from peers.esp_peer import (
     AH,
@@ -29,7 +29,7 @@ from peers.esp_peer import (
 )
 from peers.esp_peer import ike as ike_header
 from peers.ike import Association, Connection, Daemon
-from tests.integration.conftest import BMV2, CONFIG, PREFIX, Lab
+from tests.integration.conftest import BMV2, CONFIG, MININET, Lab, up
 
 GATEWAY, OTHER_GATEWAY = "198.51.100.11", "198.51.100.12"
 POOL = "203.0.113.5"
@@ -76,6 +76,7 @@ def on(variant: str) -> pytest.MarkDecorator:
         pytest.param(
             ("bmv2", variant), id=f"bmv2-{variant}", marks=[*BMV2.marks, pytest.mark.slow]
         ),
+        pytest.param(("mininet", variant), id=f"mininet-{variant}", marks=MININET.marks),
     ]
     return pytest.mark.parametrize("lab", params, indirect=True)
 
@@ -132,18 +133,9 @@ def lab(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[IkeLab]:
     target, variant = request.param
-    patch = pytest.MonkeyPatch()
-    patch.setenv("P4ALG_LAB_STATE", f"/run/p4alg/test-{os.getpid()}")
-    patch.setenv("P4ALG_LAB_PREFIX", PREFIX)
-    patch.delenv("P4ALG_SOCKET", raising=False)
-    runner.sweep()
-    try:
-        config = configuration(variant, tmp_path_factory.mktemp(variant))
-        runner.up(topology.read(topology.find("nat")), target, config)
+    config = configuration(variant, tmp_path_factory.mktemp(variant))
+    with up(target, config):
         yield IkeLab(config)
-    finally:
-        runner.sweep()
-        patch.undo()
 
 
 Start = Callable[..., Daemon]

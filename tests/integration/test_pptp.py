@@ -17,7 +17,7 @@ import pytest
 from p4alg.lab import runner
 from peers import pptp, pptp_peer
 from peers.pptp_peer import Call, Control, PeerError, Tunnel
-from tests.integration.conftest import BMV2, CONFIG, Lab, up
+from tests.integration.conftest import BMV2, CONFIG, MININET, Lab, up
 
 FRAMES = 200
 ADDRESSES = {
@@ -38,7 +38,7 @@ pytestmark = [
 
 @pytest.fixture(
     scope="module",
-    params=["embedded", pytest.param("bmv2", marks=[*BMV2.marks, pytest.mark.slow])],
+    params=["embedded", pytest.param("bmv2", marks=[*BMV2.marks, pytest.mark.slow]), MININET],
 )
 def nat_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """The lab; on BMv2 only if asked for, as the daemons take their time."""

@@ -21,7 +21,7 @@ from p4alg.lab import runner
 from peers import rtp, sip
 from peers.rtp import Count, Endpoint, Flow, Target
 from peers.sip import Message, Phone
-from tests.integration.conftest import BMV2, Lab, up
+from tests.integration.conftest import BMV2, MININET, Lab, up
 
 TRUNK, PROXY = "198.51.100.11", "198.51.100.12"
 PRIVATE = "10.0.0."
@@ -42,7 +42,7 @@ pytestmark = [
 
 @pytest.fixture(
     scope="module",
-    params=["embedded", pytest.param("bmv2", marks=[*BMV2.marks, pytest.mark.slow])],
+    params=["embedded", pytest.param("bmv2", marks=[*BMV2.marks, pytest.mark.slow]), MININET],
 )
 def nat_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """The lab; on BMv2 only if asked for, as calls take their time."""

@@ -2,60 +2,110 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from p4alg.config.errors import UsageError, UserError
-from p4alg.config.loader import SOCKET_VARIABLE, STATE_VARIABLE
-from p4alg.lab import plan, state
-from p4alg.lab.state import Process, State
-from p4alg.lab.topology import SWITCH, Topology
+from p4alg.lab import files, fit, plan, processes, state
+from p4alg.lab.processes import POLL, STOP_SECONDS, listens
+from p4alg.lab.running import current, logs, logs_folder, start, stop
+from p4alg.lab.services import (
+    CONTROLLER,
+    Options,
+    control_socket,
+    control_sockets,
+    restart,
+    start_controller,
+    start_servers,
+    start_switch,
+)
+from p4alg.lab.state import Process, Served, State
+from p4alg.lab.topology import Host, Topology
 
-START_SECONDS = 20.0
-"""Seconds that a switch may take until it serves P4Runtime."""
-STOP_SECONDS = 5.0
-"""Seconds that a process may take to end before it is killed."""
-CONTROLLER = "controller"
-_SOCKET = "control.sock"
-_POLL = 0.1
-_LISTENING = {"tcp": "0A", "udp": "07"}
-"""How the state of a socket that listens is written in /proc/net (proc(5)), by protocol."""
+# Whoever works with a lab finds all that it needs here.
+__all__ = [
+    "CONTROLLER",
+    "STOP_SECONDS",
+    "Options",
+    "call_at_switch",
+    "control_socket",
+    "control_sockets",
+    "current",
+    "describe",
+    "down",
+    "execute",
+    "listens",
+    "logs",
+    "logs_folder",
+    "restart",
+    "start",
+    "start_controller",
+    "stop",
+    "sweep",
+    "up",
+]
+
+OWNER_SECONDS = 20.0
+"""Seconds that Mininet may take to end its lab."""
+_ETC = Path("/etc/netns")
+"""Where `ip netns exec` looks for a namespace's own files of /etc (ip-netns(8))."""
 
 
 def up(
-    topology: Topology, target: str, config: Path | None = None, python: str = sys.executable
+    topology: Topology,
+    target: str,
+    config: Path | Mapping[str, Path] | None = None,
+    python: str = sys.executable,
+    options: Options | None = None,
 ) -> State:
-    """Build a lab and start its switch, and a controller on it if `config` is given.
+    """Build a lab and start its switches, and a controller for each that `config` names.
 
-    Both run with the interpreter `python`, which may have another p4alg installed than this one.
-    If a step fails, everything is removed again and `UserError` is raised.
+    A path is the configuration of the only switch. Switches and controllers run with the
+    interpreter `python`, which may have another p4alg installed than this one. If a step fails,
+    everything is removed again and `UserError` is raised.
     """
+    options = options or Options()
+    configs = {topology.switches[0]: config} if isinstance(config, Path) else config or {}
     folder, prefix = state.directory(), state.prefix()
-    _require(target)
-    if state.load(folder) is not None:
-        raise UserError("a lab is up already: run 'p4alg lab down' first")
-    names = [SWITCH, *(host.name for host in topology.hosts)]
+    require(target)
+    refuse_second()
+    if config is not None:
+        fit.check(topology, configs)
+    names = [*topology.switches, *(host.name for host in topology.hosts)]
     lab = State(topology.name, target, {n: plan.namespace(prefix, n) for n in names})
-    taken = sorted(set(lab.hosts.values()) & _existing())
+    lab.switches = {name: Served(plan.GRPC, plan.DEVICE_ID) for name in topology.switches}
+    lab.folder = "" if options.folder is None else str(options.folder.resolve())
+    taken = sorted(set(lab.hosts.values()) & processes.existing())
     if taken:
         raise UserError(f"namespace {taken[0]} exists and is not this lab's: remove it first")
     state.save(folder, lab)
     try:
+        describe(topology)
+        name_hosts(lab.hosts.values(), files.hosts_file(topology))
         for command in plan.build(prefix, topology):
-            _do(command)
-        switch = start(SWITCH, SWITCH, plan.switch_command(target, topology, python))
-        _wait_until_served(folder, switch)
-        if config is not None:
-            start_controller(config, python)
+            processes.do(command)
+        for host in topology.hosts:
+            if host.vlan:
+                _join_vlan(prefix, host, python)
+        for name in topology.switches:
+            switch = plan.switch(name, target, topology)
+            start_switch(switch, python, options)
+        for name, path in configs.items():
+            start_controller(path, python, name, options)
+        if options.servers:
+            start_servers(topology.hosts, topology.file)
     except BaseException:
         down()
         raise
-    return lab
+    return current()
 
 
 def down() -> bool:
@@ -66,70 +116,38 @@ def down() -> bool:
         return False
     if os.geteuid() != 0:
         raise UserError("only root can remove network namespaces: use sudo")
-    _end(lab.processes)
-    spaces = _existing() & set(lab.hosts.values())
-    # Other processes may run in the namespaces of the lab: those that `lab exec` started, and
-    # those that were not recorded because of a crash. All of them belong to the lab.
-    _end([p for space in spaces for p in _inhabitants(space)])
-    for space in spaces:
-        _do(["ip", "netns", "del", space])
+    if lab.owner is not None and lab.owner.pid != os.getpid() and lab.owner.alive():
+        _ask_owner(lab.owner)
+    processes.end(lab.processes)
+    _remove_spaces(processes.existing() & {*lab.hosts.values()} - {plan.MACHINE})
     shutil.rmtree(folder, ignore_errors=True)
     return True
 
 
-def start_controller(config: Path, python: str = sys.executable) -> Process:
-    """Run a controller on the switch of the lab that is up, and wait until it serves.
-
-    It keeps what commands change in the directory of the lab. So the changes survive a restart of
-    the controller, and are gone with the lab.
-    """
-    folder, lab = state.directory(), current()
-    if any(p.name == CONTROLLER and p.alive() for p in lab.processes):
-        raise UserError("a controller runs in the lab already: 'p4alg lab down' ends it")
-    lab.processes = [p for p in lab.processes if p.name != CONTROLLER]
-    environment = {
-        **os.environ,
-        SOCKET_VARIABLE: str(folder / _SOCKET),
-        STATE_VARIABLE: str(folder / "algs.json"),
-    }
-    command = plan.controller_command(config.resolve(), python)
-    state.save(folder, lab)
-    controller = start(CONTROLLER, SWITCH, command, environment)
-    until = time.monotonic() + START_SECONDS
-    while "p4alg: ready" not in _log(folder, CONTROLLER).read_text(errors="replace"):
-        if not controller.alive():
-            why = _last_line(folder, CONTROLLER).removeprefix("p4alg: ")
-            raise UserError(f"the controller ended: {why}")
-        if time.monotonic() > until:
-            raise UserError("the controller does not become ready: see 'p4alg lab logs'")
-        time.sleep(_POLL)
-    return controller
+def _ask_owner(owner: Process) -> None:
+    """Have Mininet end its lab. What it leaves is removed as after a crash."""
+    os.kill(owner.pid, signal.SIGTERM)
+    until = time.monotonic() + OWNER_SECONDS
+    while owner.alive() and time.monotonic() < until:
+        time.sleep(POLL)
+    processes.end([owner])
 
 
-def start(
-    name: str, host: str, command: list[str], environment: dict[str, str] | None = None
-) -> Process:
-    """Start a command in a host of the lab; it runs until the lab is removed.
+def _remove_spaces(spaces: set[str]) -> None:
+    """End all that runs in namespaces, and remove them with their files."""
+    # Other processes may run in the namespaces of the lab: those that `lab exec` started, and
+    # those that were not recorded because of a crash. All of them belong to the lab.
+    processes.end([p for space in spaces for p in processes.inhabitants(space)])
+    forget_spaces(spaces)
 
-    Its output goes to the logs of the lab. Raises `UserError` if it ends at once.
-    """
-    folder, lab = state.directory(), current()
-    with _log(folder, name).open("wb") as log:
-        child = subprocess.Popen(
-            plan.inside(lab.hosts[host], *command),
-            stdin=subprocess.DEVNULL,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    begun = state.start_time(child.pid)
-    if begun is None:
-        raise UserError(f"the {name} ended at once: {_last_line(folder, name)}")
-    process = Process(name, child.pid, begun)
-    lab.processes.append(process)
-    state.save(folder, lab)
-    return process
+
+def forget_spaces(spaces: Iterable[str]) -> None:
+    """Take the names of namespaces away. Without processes in them that is their end."""
+    for space in spaces:
+        processes.do(["ip", "netns", "del", space])
+        shutil.rmtree(_ETC / space, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        _ETC.rmdir()  # If no other lab has files there.
 
 
 def sweep() -> None:
@@ -138,68 +156,11 @@ def sweep() -> None:
     It cleans up after a run that was killed before it could record what it made.
     """
     down()
-    spaces = [space for space in _existing() if space.startswith(state.prefix())]
-    _end([process for space in spaces for process in _inhabitants(space)])
-    for space in spaces:
-        _do(["ip", "netns", "del", space])
+    _remove_spaces({s for s in processes.existing() if s.startswith(state.prefix())})
 
 
-def stop(name: str) -> None:
-    """End the process `name` of the lab, and wait until it has ended."""
-    _end([process for process in current().processes if process.name == name])
-
-
-def control_socket() -> Path | None:
-    """The control socket of the lab's controller; None if no lab with a controller is up."""
-    lab = state.load(state.directory())
-    if lab is None or not any(p.name == CONTROLLER for p in lab.processes):
-        return None
-    return state.directory() / _SOCKET
-
-
-def call_at_switch(command: list[str], socket: Path) -> int:
-    """Run a command where it reaches the switch of the controller that serves `socket`.
-
-    For the controller of the lab that is the namespace of the switch. Returns the exit status.
-    """
-    if socket != control_socket():
-        return subprocess.call(command)
-    return execute(SWITCH, command)
-
-
-def current() -> State:
-    """The lab that is up; `UserError` if none is."""
-    lab = state.load(state.directory())
-    if lab is None:
-        raise UserError("no lab is up: run 'p4alg lab up'")
-    return lab
-
-
-def execute(host: str, command: list[str]) -> int:
-    """Run a command in a host, with the standard streams of this process. Returns its status."""
-    lab = current()
-    if host not in lab.hosts:
-        raise UsageError(f"no host '{host}' in the lab (hosts: {', '.join(lab.hosts)})")
-    if os.geteuid() != 0:
-        raise UserError("only root can enter a namespace: use sudo")
-    status = subprocess.call(plan.inside(lab.hosts[host], *command))
-    return 128 - status if status < 0 else status
-
-
-def logs() -> dict[str, str]:
-    """The output of each process of the lab so far, by the name of the process."""
-    lab = current()
-    texts: dict[str, str] = {}
-    for process in lab.processes:
-        path = _log(state.directory(), process.name)
-        try:
-            texts[process.name] = path.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            texts[process.name] = f"(cannot read {path}: {error.strerror})"
-    return texts
-
-
-def _require(target: str) -> None:
+def require(target: str) -> None:
+    """Raise `UserError` unless this is root and the programs of a lab are there."""
     if os.geteuid() != 0:
         raise UserError("only root can make network namespaces: use sudo")
     packages = {"ip": "iproute2", "ethtool": "ethtool"}
@@ -210,72 +171,78 @@ def _require(target: str) -> None:
             raise UserError(f"'{program}' is not on PATH: install {package}")
 
 
-def _existing() -> set[str]:
-    done = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False)
-    return {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
+def refuse_second() -> None:
+    """Raise `UserError` if a lab is up. One whose Mininet has crashed is removed first."""
+    lab = state.load(state.directory())
+    if lab is not None and lab.owner is not None and not lab.owner.alive():
+        down()
+        lab = None
+    if lab is not None:
+        raise UserError(
+            "a lab is up already: run 'p4alg lab down' first, "
+            f"or name another by {state.NAME_VARIABLE}=NAME"
+        )
 
 
-def _do(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise UserError(f"'{' '.join(command)}' failed: {why}")
+def describe(topology: Topology) -> None:
+    """Write the description of the lab that is up into the folder of its logs."""
+    lab = current()
+    where = logs_folder(lab)
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        text = files.topology_json(topology, lab.switches)
+        (where / "topology.json").write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {where}: {error.strerror}") from None
 
 
-def _log(folder: Path, name: str) -> Path:
-    return folder / f"{name}.log"
+def name_hosts(spaces: Iterable[str], text: str) -> None:
+    """Give namespaces of the lab `text` as ``/etc/hosts``, by which its hosts find each other."""
+    try:
+        for space in spaces:
+            (_ETC / space).mkdir(parents=True, exist_ok=True)
+            (_ETC / space / "hosts").write_text(text, encoding="utf-8")
+            (_ETC / space / "resolv.conf").write_text(files.RESOLV_CONF, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {error.filename}: {error.strerror}") from None
 
 
-def _last_line(folder: Path, name: str) -> str:
-    text = _log(folder, name).read_text(encoding="utf-8", errors="replace")
-    return (text.strip().splitlines() or ["it wrote nothing"])[-1]
+def _join_vlan(prefix: str, host: Host, python: str) -> None:
+    """Make the VLAN interface of a host: by the kernel, or by a program where it has none."""
+    ip = ["ip", "-n", plan.namespace(prefix, host.name)]
+    made = subprocess.run([*ip, *plan.kernel_vlan(host)], capture_output=True, check=False)
+    if made.returncode != 0:
+        for words in plan.own_vlan(host):
+            processes.do([*ip, *words])
+        start(f"{host.name}-vlan", host.name, plan.tagger_command(host, python))
+    for command in plan.address(prefix, host):
+        processes.do(command)
 
 
-def _wait_until_served(folder: Path, process: Process) -> None:
-    port = int(plan.GRPC.rpartition(":")[2])
-    until = time.monotonic() + START_SECONDS
-    while not listens(process.pid, port):
-        if not process.alive():
-            raise UserError(f"the {process.name} ended: {_last_line(folder, process.name)}")
-        if time.monotonic() > until:
-            raise UserError(f"the {process.name} does not serve P4Runtime on {plan.GRPC}")
-        time.sleep(_POLL)
+def call_at_switch(command: list[str], socket: Path) -> int:
+    """Run a command where it reaches the switch of the controller that serves `socket`.
+
+    For a controller of the lab that is the namespace of its switch. Returns the exit status.
+    """
+    for switch, path in control_sockets().items():
+        if path == socket:
+            space = current().hosts[switch]
+            return subprocess.call(plan.inside(space, *command))
+    return subprocess.call(command)
 
 
-def listens(pid: int, port: int, proto: str = "tcp") -> bool:
-    """Whether a ``tcp`` or ``udp`` port is listened on in the network namespace of a process."""
-    for name in (proto, f"{proto}6"):
-        try:
-            lines = Path(f"/proc/{pid}/net/{name}").read_text(encoding="ascii").splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            fields = line.split()
-            if fields[3] == _LISTENING[proto] and int(fields[1].rpartition(":")[2], 16) == port:
-                return True
-    return False
-
-
-def _inhabitants(space: str) -> list[Process]:
-    done = subprocess.run(
-        ["ip", "netns", "pids", space], capture_output=True, text=True, check=False
-    )
-    found: list[Process] = []
-    for word in done.stdout.split():
-        start = state.start_time(int(word))
-        if start is not None and int(word) != os.getpid():
-            found.append(Process(space, int(word), start))
-    return found
-
-
-def _end(processes: list[Process]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for process in processes:
-            if process.alive():
-                try:
-                    os.kill(process.pid, number)
-                except ProcessLookupError:
-                    continue
-        until = time.monotonic() + STOP_SECONDS
-        while any(p.alive() for p in processes) and time.monotonic() < until:
-            time.sleep(_POLL / 2)
+def execute(host: str, command: list[str]) -> NoReturn:
+    """Become a command in a host, which so gets the signals that are sent to this process."""
+    lab = current()
+    if host not in lab.hosts:
+        raise UsageError(f"no host '{host}' in the lab (hosts: {', '.join(lab.hosts)})")
+    if os.geteuid() != 0:
+        raise UserError("only root can enter a namespace: use sudo")
+    if shutil.which(command[0]) is None:
+        raise UserError(f"'{command[0]}' is not on PATH: install it, or give its path")
+    whole = plan.inside(lab.hosts[host], *command)
+    sys.stdout.flush()
+    try:
+        os.execvp(whole[0], whole)
+    except OSError as error:
+        raise UserError(f"cannot run {whole[0]}: {error.strerror}") from None

@@ -9,23 +9,45 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from p4alg.config.errors import UserError
+from p4alg.config.errors import UsageError, UserError
 
 DIRECTORY_VARIABLE = "P4ALG_LAB_STATE"
 PREFIX_VARIABLE = "P4ALG_LAB_PREFIX"
+NAME_VARIABLE = "P4ALG_LAB"
+NAMESPACES = "namespaces"
+MININET = "mininet"
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,11}")
 
 
 def directory() -> Path:
     """The directory that keeps the state of the lab."""
-    return Path(os.environ.get(DIRECTORY_VARIABLE) or "/run/p4alg/lab")
+    named = f"lab-{_name()}" if _name() else "lab"
+    return Path(os.environ.get(DIRECTORY_VARIABLE) or f"/run/p4alg/{named}")
 
 
 def prefix() -> str:
     """The prefix of the names of the lab's namespaces."""
-    return os.environ.get(PREFIX_VARIABLE) or "p4alg-"
+    named = f"p4alg-{_name()}-" if _name() else "p4alg-"
+    return os.environ.get(PREFIX_VARIABLE) or named
+
+
+def is_named() -> bool:
+    """Whether this is not the machine's one lab, but one of several side by side."""
+    return bool(_name())
+
+
+def _name() -> str:
+    """The name of the lab, which tells it from others beside it; empty for the one without."""
+    name = os.environ.get(NAME_VARIABLE, "")
+    if name and not _NAME.fullmatch(name):
+        raise UsageError(f"{NAME_VARIABLE}={name!r}: use up to 12 of a-z, 0-9 and '-'")
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +57,24 @@ class Process:
     name: str
     pid: int
     start: int
+    host: str = ""
+    """The host or switch that it runs in; empty if that is not known."""
+    command: tuple[str, ...] = ()
+    """What was run there, by which it can be started again."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What its environment has beside that of the command which builds the lab."""
 
     def alive(self) -> bool:
         """Whether this process still runs. Another one with the same pid does not count."""
         return start_time(self.pid) == self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where a switch of the lab serves P4Runtime."""
+
+    grpc: str
+    device_id: int
 
 
 @dataclass(slots=True)
@@ -48,8 +84,15 @@ class State:
     topology: str
     target: str
     hosts: dict[str, str]
-    """The namespaces of the switch and of each host, by name."""
+    """The namespaces of the switches and of each host, by name; empty: that of the machine."""
     processes: list[Process] = field(default_factory=list)
+    switches: dict[str, Served] = field(default_factory=dict)
+    builder: str = NAMESPACES
+    """Who made the hosts: this package's own commands, or Mininet."""
+    owner: Process | None = None
+    """The process of Mininet, whose end is the end of the lab."""
+    folder: str = ""
+    """Where logs and captures are, if not with this state: they stay there."""
 
 
 def start_time(pid: int) -> int | None:
@@ -66,10 +109,7 @@ def load(folder: Path) -> State | None:
     """Read the recorded state; None if no lab is up. Raises `UserError` if it is damaged."""
     path = folder / "state.json"
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        processes = [Process(p["name"], int(p["pid"]), int(p["start"])) for p in raw["processes"]]
-        hosts = {str(k): str(v) for k, v in raw["hosts"].items()}
-        return State(str(raw["topology"]), str(raw["target"]), hosts, processes)
+        return _decode(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except OSError as exc:
@@ -78,6 +118,34 @@ def load(folder: Path) -> State | None:
         ) from exc
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UserError(f"{path} is damaged: remove it and the namespaces by hand") from None
+
+
+def _decode(raw: Any) -> State:
+    owner = raw.get("owner")
+    return State(
+        topology=str(raw["topology"]),
+        target=str(raw["target"]),
+        hosts={str(k): str(v) for k, v in raw["hosts"].items()},
+        processes=[_process(entry) for entry in raw["processes"]],
+        switches={
+            str(k): Served(str(v["grpc"]), int(v["device_id"]))
+            for k, v in raw.get("switches", {}).items()
+        },
+        builder=str(raw.get("builder", NAMESPACES)),
+        owner=None if owner is None else _process(owner),
+        folder=str(raw.get("folder", "")),
+    )
+
+
+def _process(raw: Any) -> Process:
+    return Process(
+        name=str(raw["name"]),
+        pid=int(raw["pid"]),
+        start=int(raw["start"]),
+        host=str(raw.get("host", "")),
+        command=tuple(map(str, raw.get("command", ()))),
+        variables={str(k): str(v) for k, v in raw.get("variables", {}).items()},
+    )
 
 
 def save(folder: Path, state: State) -> None:

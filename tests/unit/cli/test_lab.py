@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,10 @@ def test_lab_status_is_json_and_exits_1_when_a_process_has_ended(
     assert json.loads(shown.out) == {
         "topology": "nat",
         "target": "embedded",
+        "builder": "namespaces",
+        "folder": str(tmp_path),
         "hosts": {"inside1": "x-inside1"},
+        "switches": {},
         "processes": [{"name": "switch", "pid": 2**22 + 1, "running": False}],
     }
     assert shown.err == (
@@ -91,3 +95,65 @@ def test_lab_up_refuses_a_wrong_configuration_before_it_makes_anything(
     told = refusal(capsys, 2, "lab", "up", "nat", "-c", str(wrong))
     assert told == f"p4alg: {wrong}:1: 'nat' is missing\n"
     assert not (tmp_path / "lab").exists()
+
+
+def test_lab_up_takes_configurations_by_switch_where_there_are_several(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refusal(capsys, 2, "lab", "up", "two-nats", "-c", "some.yaml")
+    assert told == "p4alg: -c some.yaml: give SWITCH=FILE (switches: home, carrier)\n"
+    missing = tmp_path / "nosuch.yaml"
+    told = refusal(capsys, 2, "lab", "up", "two-nats", "-c", f"home={missing}")
+    assert told.startswith(f"p4alg: {missing}: cannot read it")
+
+
+def test_lab_up_is_told_one_of_a_configuration_and_no_controller(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = refusal(capsys, 2, "lab", "up", "-c", "x.yaml", "--no-controller")
+    assert "-c and --no-controller contradict each other" in told
+
+
+def test_lab_exec_names_a_program_that_there_is_not(
+    lab: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    told = refusal(capsys, 1, "lab", "exec", "inside1", "--", "no-such-program")
+    assert told == "p4alg: 'no-such-program' is not on PATH: install it, or give its path\n"
+
+
+def test_lab_restart_says_what_there_is(
+    lab: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    told = refusal(capsys, 2, "lab", "restart", "router")
+    assert told.startswith("p4alg: no 'router' to restart in the lab (there are: ")
+
+
+@pytest.mark.parametrize("port", ["x", "-1", "70000"])
+def test_lab_mininet_wants_a_port(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "is not a port" in refusal(capsys, 2, "lab", "mininet", f"--grpc-port={port}")
+
+
+def test_lab_mininet_says_how_to_install_what_it_lacks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [n for n in sys.modules if n.startswith("p4alg.mininet")]:
+        monkeypatch.delitem(sys.modules, name)
+    # None stands for a module that cannot be imported.
+    monkeypatch.setitem(sys.modules, "mininet", None)
+    told = refusal(capsys, 1, "lab", "mininet")
+    assert told == (
+        "p4alg: Mininet is not installed for this Python: run 'make setup', or install mininet\n"
+    )
+
+
+@pytest.mark.parametrize("action", ["up", "mininet"])
+def test_only_root_builds_a_lab(
+    action: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if action == "mininet":
+        pytest.importorskip("mininet", reason="needs Mininet (make setup)")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    told = refusal(capsys, 1, "lab", action)
+    assert told == "p4alg: only root can make network namespaces: use sudo\n"

@@ -39,12 +39,17 @@ def test_it_serves_a_switch_until_it_is_told_to_stop(
         await switch.stop()
 
     with in_thread(body):
-        path = configuration(tmp_path, ports[0])
-        assert run_until(["run", "-c", str(path)], socket.exists) == 0
+        path = configuration(tmp_path, 1)
+        messages = tmp_path / "messages.txt"
+        # What is given here wins over what the file says.
+        where = ["--grpc", f"127.0.0.1:{ports[0]}", "--device-id", "1"]
+        command = ["run", "-c", str(path), *where, "--p4runtime-log", str(messages)]
+        assert run_until(command, socket.exists) == 0
     said = capfd.readouterr()
     assert f"p4alg: ready: switch 127.0.0.1:{ports[0]}, 2 zones, ALGs on: ftp" in said.out
     assert said.out.endswith("p4alg: stopped; the switch goes on forwarding\n")
     assert not socket.exists()
+    assert "SetForwardingPipelineConfigRequest" in messages.read_text(encoding="utf-8")
 
 
 def test_without_a_switch_it_says_what_to_do(
@@ -57,3 +62,23 @@ def test_without_a_switch_it_says_what_to_do(
     assert line.startswith("p4alg: 127.0.0.1:1: ")
     assert "start it" in line
     assert not (tmp_path / "control.sock").exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [["--grpc", "nowhere"], ["--grpc", "h:0"], ["--device-id", "0"], ["--device-id", "x"]],
+    ids=" ".join,
+)
+def test_a_wrong_place_of_the_switch_is_wrong_usage(
+    option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "-c", str(configuration(tmp_path, 1)), *option]) == 2
+    assert f"argument {option[0]}: '{option[1]}' is not" in capsys.readouterr().err
+
+
+def test_a_log_that_cannot_be_written_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = str(configuration(tmp_path, 1))
+    assert main(["run", "-c", config, "--p4runtime-log", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"p4alg: cannot write {tmp_path}: Is a directory\n"

@@ -79,7 +79,7 @@ def test_what_a_lab_needs_is_named_with_its_package(
 def test_a_second_lab_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record(folder)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(runner, "_require", lambda target: None)
+    monkeypatch.setattr(runner, "require", lambda target: None)
     with pytest.raises(UserError, match="a lab is up already: run 'p4alg lab down' first"):
         runner.up(NAT, "embedded")
 

@@ -8,12 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from p4alg.config.errors import UserError
+from p4alg.config.errors import UsageError, UserError
 from p4alg.lab import state
 
 
 def test_state_comes_back_as_it_was_saved(tmp_path: Path) -> None:
-    saved = state.State("nat", "bmv2", {"a": "x-a"}, [state.Process("switch", 7, 9)])
+    switch = state.Process("switch", 7, 9, "switch", ("run", "it"), {"A": "b"})
+    saved = state.State(
+        topology="nat",
+        target="bmv2",
+        hosts={"switch": "", "a": "x-a"},
+        processes=[switch],
+        switches={"switch": state.Served("127.0.0.1:9559", 1)},
+        builder=state.MININET,
+        owner=state.Process("mininet", 8, 9),
+        folder="/tmp/logs",
+    )
     state.save(tmp_path / "new", saved)
     assert state.load(tmp_path / "new") == saved
 
@@ -68,3 +78,16 @@ def test_where_the_state_is_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv(state.DIRECTORY_VARIABLE, "/tmp/lab")
     monkeypatch.setenv(state.PREFIX_VARIABLE, "mine-")
     assert (state.directory(), state.prefix()) == (Path("/tmp/lab"), "mine-")
+
+
+def test_a_named_lab_has_a_directory_and_namespaces_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in (state.DIRECTORY_VARIABLE, state.PREFIX_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(state.NAME_VARIABLE, "two")
+    assert (state.directory(), state.prefix()) == (Path("/run/p4alg/lab-two"), "p4alg-two-")
+    for wrong in ("../x", "UP", "thirteen-long", "a b"):
+        monkeypatch.setenv(state.NAME_VARIABLE, wrong)
+        with pytest.raises(UsageError, match="use up to 12 of a-z"):
+            state.directory()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from ipaddress import IPv4Interface
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def test_an_unknown_topology_name_is_refused() -> None:
     ("body", "line", "reason"),
     [
         ("  a: {port: 1}", 3, "'address' is missing"),
-        ("  a: {port: 1, address: 10.0.0.2/24, vlan: 3}", 3, "unknown key 'vlan'"),
+        ("  a: {port: 1, address: 10.0.0.2/24, colour: 3}", 3, "unknown key 'colour'"),
         ("  a: {port: 0, address: 10.0.0.2/24}", 3, "0 is not in 1..509"),
         ("  a: {port: 1, address: 10.0.0.2}", 3, "is not an address with a prefix length"),
         ("  A: {port: 1, address: 10.0.0.2/24}", 3, "'A' cannot be a name"),
@@ -71,7 +72,8 @@ def test_a_file_is_read_by_its_path_and_a_shipped_one_by_its_name(tmp_path: Path
     path.write_text(HEAD + "  a: {port: 1, address: 10.0.0.2/24}\n", encoding="utf-8")
     made = topology.read(topology.find(str(path)))
     address = IPv4Interface("10.0.0.2/24")
-    assert made == topology.Topology("t", (topology.Host("a", 1, address, None, ()),))
+    host = topology.Host("a", 1, address, None, ())
+    assert made == topology.Topology("t", (host,), file=path)
     assert topology.find("nat").name == "nat.yaml"
     # The configuration beside it is none.
     with pytest.raises(UsageError):
@@ -82,3 +84,80 @@ def test_hosts_are_bounded() -> None:
     many = "".join(f"  h{n}: {{port: 1, address: 10.0.0.2/24}}\n" for n in range(65))
     assert refusal(HEAD + many) == "t.yaml:2: a lab has 1..64 hosts"
     assert refusal("name: t\nhosts: {}\n") == "t.yaml:2: a lab has 1..64 hosts"
+
+
+def test_a_switch_of_its_own_name_takes_up_to_eight_characters() -> None:
+    hosts = "hosts:\n  a: {port: 1, address: 10.0.0.2/24}\n"
+    made = topology.from_item(parse(f"name: t\nswitches: [edge]\n{hosts}", "t.yaml"))
+    assert (made.switches, made.hosts[0].switch) == (("edge",), "edge")
+    for word in ("UPPER", "ninechars", "''"):
+        said = refusal(f"name: t\nswitches: [{word}]\n{hosts}")
+        assert "cannot be a switch" in said or "expected text" in said
+    assert "each name once" in refusal(f"name: t\nswitches: [a1, a1]\n{hosts}")
+    assert "1..8 switches" in refusal(f"name: t\nswitches: []\n{hosts}")
+
+
+TWO = "name: t\nswitches: [left, right]\n"
+
+
+@pytest.mark.parametrize(
+    ("rest", "line", "reason"),
+    [
+        ("hosts:\n  a: {port: 1, address: 10.0.0.2/24}\n", 4, "'switch' is missing"),
+        ("hosts:\n  left: {switch: left, port: 1, address: 10.0.0.2/24}\n", 4, "cannot be a name"),
+        ("hosts:\n  a: {switch: up, port: 1, address: 10.0.0.2/24}\n", 4, "'up' is not one of"),
+        (
+            "trunks: [['left:1', 'right:1']]\n"
+            "hosts:\n  a: {switch: left, port: 1, address: 10.0.0.2/24}\n",
+            3,
+            "port 1 is taken by 'a'",
+        ),
+        (
+            "trunks: [['left:2', 'up:1']]\n"
+            "hosts:\n  a: {switch: left, port: 1, address: 10.0.0.2/24}\n",
+            3,
+            "'up:1' is not SWITCH:PORT (switches: left, right; ports: 1..509)",
+        ),
+        (
+            "trunks: [['left:2']]\nhosts:\n  a: {switch: left, port: 1, address: 10.0.0.2/24}\n",
+            3,
+            "a trunk is a list of two ends",
+        ),
+        (
+            "names: {a: 10.0.0.3}\nhosts:\n  a: {switch: left, port: 1, address: 10.0.0.2/24}\n",
+            3,
+            "'a' cannot be a name here",
+        ),
+    ],
+)
+def test_what_several_switches_need_is_checked(rest: str, line: int, reason: str) -> None:
+    message = refusal(TWO + rest)
+    assert message.startswith(f"t.yaml:{line}: ")
+    assert reason in message
+
+
+@pytest.mark.parametrize("listens", ["tcp", "tcp/0", "tcp/70000", "sctp/1"])
+def test_a_server_says_where_it_listens(listens: str) -> None:
+    server = f"{{run: x, listens: {listens}}}"
+    body = f"  a:\n    port: 1\n    address: 10.0.0.2/24\n    servers: [{server}]"
+    assert f"'{listens}' is not tcp/PORT or udp/PORT" in refusal(HEAD + body)
+
+
+def test_a_configuration_beside_the_file_is_found_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(HEAD + "  a: {port: 1, address: 10.0.0.2/24}\n", encoding="utf-8")
+    made = topology.read(path)
+    assert made.config("switch") is None
+    (tmp_path / "mine.config.yaml").touch()
+    assert made.config("switch") == tmp_path / "mine.config.yaml"
+    shipped = topology.read(topology.find("two-nats"))
+    names = [path.name for path in map(shipped.config, shipped.switches) if path is not None]
+    assert names == ["two-nats.home.config.yaml", "two-nats.carrier.config.yaml"]
+
+
+@pytest.mark.parametrize("name", topology.SHIPPED)
+def test_the_scripts_that_a_shipped_topology_runs_are_beside_it(name: str) -> None:
+    lab = topology.read(topology.find(name))
+    for server in (server for host in lab.hosts for server in host.servers):
+        script = server.command.split()[0]
+        assert os.access(topology.folder() / script, os.X_OK), script

@@ -1,0 +1,1 @@
+"""The demo: a story for each lab, told with real daemons."""
