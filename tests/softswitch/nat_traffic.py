@@ -332,9 +332,6 @@ class World:
             for table in ("scramble_low", "scramble_high"):
                 yield entry(table, {"byte": byte}, "scramble", rng.randrange(1 << 16))
         # What ages does so by each switch's own clock: nothing does while the test runs.
-        yield entry(
-            "timer", {"proto": (TCP, 0xFF), "outbound": (0, 1)}, "cut_ttl", 1 << 20, priority=2
-        )
         yield entry("timer", {}, "set_ttl", 1 << 20, priority=1)
 
     def _flow_entries(self) -> Iterator[Any]:
