@@ -51,7 +51,10 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module", params=["embedded", BMV2])
+ON_BMV2 = pytest.param("bmv2", marks=[*BMV2.marks, pytest.mark.slow])
+
+
+@pytest.fixture(scope="module", params=["embedded", ON_BMV2])
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     with up(request.param) as found:
         flows.serve("outside1", PORT)
