@@ -32,8 +32,9 @@ HELD_FLOWS = (1_000, 50_000, 1_000_000)
 _HELD_RATE, _HELD_SECONDS = 15_000, 20.0
 _BUSY_RATE = 10_000
 _BUSY_SECONDS = 8.0
-# A thousand calls of one host have more pinholes than a host usually has.
-_MORE = "limits: {pinholes_per_subscriber: 8192}\n"
+# A thousand calls of one host have more pinholes than a host usually has, and a flood of
+# flows has more of them a second.
+_MORE = "limits: {pinholes_per_subscriber: 8192, flows_per_second: 1000000}\n"
 Values = dict[str, float]
 
 
@@ -91,10 +92,7 @@ def run(target: str, checkout: Checkout, figures: Iterable[Figure], seconds: flo
             netfilter.up(topo)
         else:
             with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
-                # A thousand calls of one host have more pinholes than a host usually has.
-                config.write(
-                    checkout.config.read_text() + "limits: {pinholes_per_subscriber: 8192}\n"
-                )
+                config.write(checkout.config.read_text() + _MORE)
                 config.flush()
                 runner.up(topo, target, Path(config.name), checkout.python)
         for figure in figures:
@@ -191,6 +189,18 @@ def _punted(client: Client) -> float:
     return float(sum(n for name, n in counters.items() if name.startswith("switch.punts.")))
 
 
+def _addresses(host: str) -> int:
+    """Give a host 16 addresses more; returns the last byte of the first of them.
+
+    They have to be somebody's: who does not answer ARP gets no block of ports.
+    """
+    first = {"inside1": 64, "inside2": 80}[host]
+    for last in range(first, first + 16):
+        command = ["ip", "-n", runner.current().hosts[host], "addr", "replace"]
+        subprocess.run([*command, f"10.0.0.{last}/24", "dev", "eth0"], check=True)
+    return first
+
+
 def _handed_over() -> float | None:
     """First packets of flows that came to the controller so far, if there is one."""
     place = runner.control_socket()
@@ -253,7 +263,9 @@ def new_flows(_target: str, seconds: float) -> Values:
     """Packets that each begin a plain flow, beside the same packets of known flows."""
     serve("rx-count", COUNT_PORT)
     before = _handed_over()
-    rates = traffic("inside1", "flow-flood", SERVER, COUNT_PORT, min(seconds, _FLOW_SECONDS))
+    first = _addresses("inside1")
+    length = min(seconds, _FLOW_SECONDS)
+    rates = traffic("inside1", "flow-flood", SERVER, first, COUNT_PORT, length)
     values = {"flows": rates["new"] / 1e3, "flow-share": rates["new"] / rates["known"]}
     if before is not None:
         values["flow-punts"] = (_handed_over() or 0.0) - before
@@ -278,7 +290,8 @@ def busy_ftp(_target: str, _seconds: float) -> Values:
     serve("rx-count", COUNT_PORT)
     serve("ftp-server", 21)
     command = [sys.executable, str(HERE / "traffic.py"), "busy-flows"]
-    args = (SERVER, str(COUNT_PORT), str(_BUSY_RATE), str(_BUSY_SECONDS))
+    first = _addresses("inside2")
+    args = map(str, (SERVER, first, COUNT_PORT, _BUSY_RATE, _BUSY_SECONDS))
     with subprocess.Popen(
         plan.inside(runner.current().hosts["inside2"], *command, *args),
         stdout=subprocess.PIPE,
@@ -377,7 +390,8 @@ class Held:
 
 def memory(checkout: Checkout) -> list[Held]:
     """The embedded switch with the large program, and its controller, as plain flows begin."""
-    text = checkout.config.read_text().replace("switch: {", "switch: {program: large, ")
+    standard = checkout.config.read_text() + _MORE
+    text = standard.replace("switch: {", "switch: {program: large, ")
     runner.sweep()
     try:
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
@@ -392,7 +406,7 @@ def memory(checkout: Checkout) -> list[Held]:
             print(f"  embedded: {count} flows ...", file=sys.stderr, flush=True)
             while begun < count:
                 seconds = min((count - begun) / _HELD_RATE, _HELD_SECONDS) + 0.05
-                args = (SERVER, COUNT_PORT, _HELD_RATE, seconds)
+                args = (SERVER, _addresses("inside1"), COUNT_PORT, _HELD_RATE, seconds)
                 rates = traffic("inside1", "busy-flows", *args)
                 begun += rates["packets_per_second"] * seconds
             found.append(Held(count, *_resident()))

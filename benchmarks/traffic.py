@@ -92,28 +92,33 @@ def udp_flood(addr: str, count_port: int, seconds: float) -> dict[str, float]:
         return flood.run(asked, head, seconds)
 
 
-def flow_flood(addr: str, count_port: int, seconds: float) -> dict[str, float]:
+def flow_flood(addr: str, first: int, count_port: int, seconds: float) -> dict[str, float]:
     """64-byte frames of which each begins a flow, then such of known flows; arrived a second.
 
-    The flows are of several inside addresses, as no NAT gives one host everything.
+    The flows are of 16 inside addresses, as no NAT gives one host everything; `first` is
+    the last byte of the first of them.
     """
     with _asked(addr, count_port) as asked:
         # The first packet of each address makes its entries.
-        flood.run(asked, _frames(addr, known=True), 0.5, rate=1000)
-        begun = flood.run(asked, _frames(addr, known=False), seconds)
-        went_on = flood.run(asked, _frames(addr, known=True), seconds)
+        flood.run(asked, _frames(addr, first, known=True), 0.5, rate=1000)
+        begun = flood.run(asked, _frames(addr, first, known=False), seconds)
+        went_on = flood.run(asked, _frames(addr, first, known=True), seconds)
     return {"new": begun["packets_per_second"], "known": went_on["packets_per_second"]}
 
 
-def busy_flows(addr: str, count_port: int, rate: int, seconds: float) -> dict[str, float]:
+def busy_flows(
+    addr: str, first: int, count_port: int, rate: int, seconds: float
+) -> dict[str, float]:
     """`rate` new flows a second, for who wants to be measured meanwhile."""
     with _asked(addr, count_port) as asked:
-        flood.run(asked, _frames(addr, known=True), 0.5, rate=1000)
-        return flood.run(asked, _frames(addr, known=False), seconds, rate=rate)
+        flood.run(asked, _frames(addr, first, known=True), 0.5, rate=1000)
+        return flood.run(asked, _frames(addr, first, known=False), seconds, rate=rate)
 
 
-def _frames(addr: str, *, known: bool) -> str:
-    """Datagrams of 16 addresses that are no host's, each to a port of its own unless `known`.
+def _frames(addr: str, first: int, *, known: bool) -> str:
+    """Datagrams of 16 of our addresses, each to a port of its own unless `known`.
+
+    `first` is the last byte of the first of them.
 
     In bytes: trafgen counts bytes only. The periods of 16, 61, 67 and 251 have no common
     divisor, so that a flow comes again after 16 million others.
@@ -122,7 +127,7 @@ def _frames(addr: str, *, known: bool) -> str:
         link.connect((addr, 9))
         own = socket.inet_aton(link.getsockname()[0])
     head = struct.pack("!BBHHHBB", 0x45, 0, 46, 0, 0, 64, socket.IPPROTO_UDP)
-    parts = [_bytes(head), "csumip(14, 33)", _bytes(own[:3]), "dinc(64, 79)"]
+    parts = [_bytes(head), "csumip(14, 33)", _bytes(own[:3]), f"dinc({first}, {first + 15})"]
     own_port, port = ("0", "27, 0") if known else ("dinc(0, 60)", "dinc(27, 93), dinc(0, 250)")
     parts += [_bytes(socket.inet_aton(addr)), f"20, {own_port}, {port}", _bytes(b"\0\x1a\0\0")]
     return ", ".join([*parts, "fill(0, 18)"])
@@ -355,9 +360,9 @@ ROLES: dict[str, Callable[[list[str]], object]] = {
     "udp-echo": lambda a: udp_echo(int(a[0])),
     "rx-count": lambda a: rx_count(int(a[0])),
     "udp-flood": lambda a: udp_flood(a[0], int(a[1]), float(a[2])),
-    "flow-flood": lambda a: flow_flood(a[0], int(a[1]), float(a[2])),
+    "flow-flood": lambda a: flow_flood(a[0], int(a[1]), int(a[2]), float(a[3])),
     "first-packets": lambda a: first_packets(a[0], int(a[1]), int(a[2])),
-    "busy-flows": lambda a: busy_flows(a[0], int(a[1]), int(a[2]), float(a[3])),
+    "busy-flows": lambda a: busy_flows(a[0], int(a[1]), int(a[2]), int(a[3]), float(a[4])),
     "ftp-server": lambda a: ftp_server(int(a[0])),
     "ftp-dialogue": lambda a: ftp_dialogue(a[0], int(a[1]), int(a[2])),
 }
