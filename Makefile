@@ -11,7 +11,7 @@ TOPO   ?= nat
 .PHONY: help demo mininet setup unit check test test-all coverage lint ptf bench p4 clean
 
 # Tests that need neither root nor a network, on all processors.
-UNIT    = $(PY) -m pytest tests/unit tests/softswitch tests/dataplane -n auto \
+UNIT    = $(PY) -m pytest tests/unit tests/attack tests/softswitch tests/dataplane -n auto \
           -m "not slow and not lab and not bmv2 and not p4c"
 # Kept with the name of each test, for the report.
 COVERED = --cov --cov-context=test --cov-report= --cov-fail-under=0
