@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 from p4alg.alg.contract import TCP, UDP, DatagramAlg, SessionFacts, StreamAlg
 from p4alg.alg.descriptor import Alg, Column, Context, Option, View
 from p4alg.alg.sip.alg import SipDatagramAlg, SipStreamAlg
 from p4alg.alg.sip.calls import SipCalls
 from p4alg.alg.sip.limits import Candidates, SipLimits, SipSettings
+
+_SECRETS = re.compile(
+    rb"^(?:proxy-)?authorization[ \t]*:[ \t]*((?:[^\n]|\n[ \t])+)"
+    rb"|^a=crypto:[^\r\n]*?inline:([^\r\n]+)"
+    rb"|^(?:k=|a=key-mgmt:|a=ice-pwd:)([^\r\n]+)"
+    rb"|sips?:[^\s:@;<>]*:([^\s@;<>]+)@",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Credentials, keys of SRTP and passwords of ICE in SDP (RFC 4568, 8866, 8839), and passwords in
+URIs (RFC 3261 section 19.1.1)."""
 
 
 def _share(context: Context) -> SipCalls:
@@ -34,6 +46,7 @@ ALG = Alg(
     services=((UDP, 5060), (TCP, 5060)),
     make=_make,
     alg_id=2,
+    secrets=_SECRETS,
     options=(
         Option(
             "inbound_from_anyone",

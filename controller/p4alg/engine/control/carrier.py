@@ -240,7 +240,7 @@ class Carrier:
                     self.drop_promises(session, now)
                     self._flows.close(session.flow)
                 case Detached():
-                    self._reports.detached(session, effect)
+                    self._reports.detached(session, effect, now)
                     if effect.is_error or effect.reason == FAULT:
                         # What both ends had agreed on before stays until its timers end it.
                         self.drop_promises(session, now, keep_flows=True)
@@ -291,7 +291,7 @@ class Carrier:
             self._pinholes.failed(waiter.batch, now)
             for number in waiter.numbers:
                 self._expectations.withdraw(number)
-            self._reports.tables_refused(session, reason)
+            self._reports.tables_refused(session, reason, now)
         session.withdrawn = ()
         if reason is not None and waiter.first_correction:
             session.flow.flags &= ~SessionFlags.CORRECT_SEQUENCE

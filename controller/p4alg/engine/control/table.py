@@ -13,6 +13,7 @@ from p4alg.engine.control.session import ControlSession, facts_of
 from p4alg.engine.counters import Counters
 from p4alg.engine.faults import Faults
 from p4alg.engine.flows import Flow
+from p4alg.engine.log_rate import LogRate
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.pinhole import Owner
 from p4alg.engine.settings import AlgSettings, RefuseMode, Settings
@@ -41,6 +42,7 @@ class ControlSessions:
         self._counters = counters
         self._faults = faults
         self._log = log
+        self._rate = LogRate(each=1)
         self._settings = {alg.name: alg for alg in settings.algs}
         self._shared = {alg.name: self._share(alg, 0.0) for alg in settings.algs}
         self._per_subscriber: TrackedCounts[int] = TrackedCounts(log)
@@ -81,8 +83,9 @@ class ControlSessions:
         """Make a new flow a control session of an ALG. If that cannot be, None: it is plain NAT."""
         if self._per_subscriber[flow.key.inside_addr] >= self._limits.controls_per_subscriber:
             self._counters.count(f"alg.{alg.name}.controls.refused")
-            text = f"{alg.name}: control session limit of a host reached; not followed"
-            self._outbox.log(logging.WARNING, text)
+            if self._rate.admit((alg.name, flow.key.inside_addr), now) is not None:
+                text = f"{alg.name}: control session limit of a host reached; not followed"
+                self._outbox.log(logging.WARNING, text)
             return None
         owner = Owner(alg.name, alg.alg_id, facts_of(flow), alg.outlives)
         followed = self._followed(alg, owner, now)
