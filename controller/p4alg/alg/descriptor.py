@@ -119,7 +119,7 @@ class Alg:
     """Makes what all control sessions have in common; a `SharedState` if it has timers."""
     protocols: tuple[int, ...] = ()
     message: int = 0
-    """Longest message on TCP in bytes; 0: as configured for all."""
+    """Bytes of a message on TCP that it takes at least, whatever limit is configured for all."""
     outlives: bool = False
     """Whether what it opened stays when the control session ends that asked for it."""
     keeps_port: Callable[[Mapping[str, Value], int, int, int], bool] = _keeps_no_port

@@ -27,8 +27,9 @@ from p4alg.alg.contract import (
 )
 from p4alg.packet.errors import PacketError
 from p4alg.packet.ipv4 import Ipv4, allow_fragments, parse_ipv4
-from p4alg.packet.udp import is_intact, parse_udp, replace_udp
+from p4alg.packet.udp import answer_udp, is_intact, parse_udp, replace_udp
 from p4alg.stream.effects import (
+    Answer,
     Barrier,
     Detached,
     Dropped,
@@ -159,6 +160,8 @@ class DatagramFollower:
                     )
                     if self._pass_refused:
                         self._send(port, packet.frame)
+                    elif step.answer:
+                        self._out.append(Answer(Segment(port, answer_udp(packet, step.answer))))
                 case Notice():
                     self._out.append(Noticed(sender, step.event, step.summary, step.is_warning))
                 case Watch():

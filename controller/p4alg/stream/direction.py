@@ -125,9 +125,12 @@ class Direction:
             self.acked = offset
             self.history.acknowledged(offset)
 
-    def release(self, length: int, data: bytes, *, edited: bool, fin: bool = False) -> Chunk:
+    def release(
+        self, length: int, data: bytes, *, edited: bool, fin: bool = False, answer: bool = False
+    ) -> Chunk:
         """Take the next `length` held bytes out, to be sent on as `data`; with `fin`, S's FIN too.
 
+        With `answer` the gateway says `data` in S's name, in front of the bytes that are held.
         The chunk is not in the history yet.
         """
         start, end = self.next_in, self.next_in + length
@@ -136,7 +139,7 @@ class Direction:
         self.next_in = end
         self.next_out = out_start + len(data) + fin
         whole = edited or start < self.acked_early or fin
-        return Chunk(start, end + fin, out_start, data, whole, fin)
+        return Chunk(start, end + fin, out_start, data, whole, fin, answer)
 
     def take_back(self, chunk: Chunk, message: bytes) -> None:
         """Undo `release` of the latest chunk: hold `message` again, the bytes that S sent."""

@@ -89,13 +89,17 @@ class StreamFollower:
         """Whether the switch alone can carry the rest.
 
         That is so when the ALG has stepped aside, nothing is kept here to be sent on, and no end
-        may need a repetition of bytes that were acknowledged early to their sender.
+        may need a repetition of bytes that were acknowledged early to their sender, or of an
+        answer in the other end's name.
         """
         return (
             self._state.detached
             and not self._state.blocked
             and all(
-                not d.held and not d.reassembly.size and d.acked_early <= d.acked
+                not d.held
+                and not d.reassembly.size
+                and d.acked_early <= d.acked
+                and not d.history.answers
                 for d in self._directions.values()
             )
         )

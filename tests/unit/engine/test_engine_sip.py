@@ -10,7 +10,7 @@ from p4alg.engine import tables as t
 from p4alg.engine.settings import Limits
 from p4alg.engine.tables import FlowKey
 from p4alg.packet.ipv4 import parse_ipv4
-from p4alg.packet.udp import parse_udp
+from p4alg.packet.udp import is_intact, parse_udp
 from tests.unit.engine.harness import (
     IN_PORT,
     INSIDE,
@@ -55,6 +55,23 @@ def client(made: Bench, data: bytes) -> bytes:
     known = KEY in made.sessions()
     outs = made.punt(ev.Reason.ALG if known else ev.Reason.NEW_FLOW, frame, IN_PORT, SIP)
     return b"".join(parse_udp(parse_ipv4(out.frame)).payload for out in outs)
+
+
+def test_S9_a_flood_is_answered_to_its_sender_at_the_port_where_it_came() -> None:
+    made = bench(algs=(AlgSettings(algs()["sip"], True, ("sip",), {"calls_per_second": 1}),))
+    for n in range(11):
+        invite = message("INVITE sip:b@198.51.100.11 SIP/2.0", "INVITE", number=n)
+        client(made, invite.replace(b"Call-ID: 1@", b"Call-ID: %d@" % n))
+    (out,) = made.sent
+    assert out.egress_port == IN_PORT
+    packet = parse_ipv4(out.frame)
+    assert (packet.src, packet.dst) == (REMOTE, INSIDE)
+    told = parse_udp(packet)
+    assert is_intact(packet)
+    assert (told.src_port, told.dst_port) == (5060, 5060)
+    assert told.payload.startswith(b"SIP/2.0 503 Service Unavailable\r\nVia: ")
+    assert b"\r\nRetry-After: 10\r\n" in told.payload
+    assert made.logs[-1].text.endswith("(algs.sip.calls_per_second) (call-flood)")
 
 
 def server(made: Bench, sent: bytes, start: str, body: str = "", more: str = "") -> bytes:

@@ -128,7 +128,7 @@ class ControlSessions:
             guarded = GuardedAlg(made, is_stream=False)
             return guarded, DatagramFollower(guarded, pass_refused=not self._resets)
         guarded = GuardedAlg(made, is_stream=True)
-        bounds = StreamLimits(alg.message or limits.message, limits.stream, self._resets)
+        bounds = StreamLimits(max(alg.message, limits.message), limits.stream, self._resets)
         return guarded, StreamFollower(guarded, bounds)
 
     def _share(self, settings: AlgSettings, now: float) -> object:
