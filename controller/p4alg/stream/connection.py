@@ -42,6 +42,9 @@ class Connection:
         """The message that blocks the connection; not None exactly while `state.blocked`."""
         self.effects: list[Effect] = []
         """What has been decided since `take`."""
+        self.challenges = 0
+        self.challenged_since = float("-inf")
+        """How many challenges were sent since when, in seconds (`acceptance`)."""
 
     def take(self) -> list[Effect]:
         """The effects since the last call. A barrier comes last: nothing may overtake it."""

@@ -53,6 +53,8 @@ class DatagramFollower:
     resized = False
     bytes_held = 0
     is_over = False
+    is_proved = True
+    """UDP has no handshake that could prove anything."""
 
     def __init__(self, alg: DatagramAlg, *, pass_refused: bool) -> None:
         self._alg = alg

@@ -153,6 +153,11 @@ class Follower(Protocol):
         ...
 
     @property
+    def is_proved(self) -> bool:
+        """Whether the client has shown that its address is its own."""
+        ...
+
+    @property
     def is_over(self) -> bool:
         """Whether the session has ended."""
         ...

@@ -79,6 +79,19 @@ class ControlSessions:
 
     # Sessions begin and end
 
+    def to_give_up(self, inside_addr: int) -> ControlSession | None:
+        """The session that makes room for another one of a host at its limit; None: no room.
+
+        It is the oldest whose client has not proved its address. A client that forges its
+        address can begin as many as it likes, and must not take the place of honest ones.
+        """
+        if self._per_subscriber[inside_addr] < self._limits.controls_per_subscriber:
+            return None
+        for session in self._by_key.values():
+            if session.inside_addr == inside_addr and not session.stream.is_proved:
+                return session
+        return None
+
     def attach(self, flow: Flow, alg: Alg, *, hairpin: bool, now: float) -> ControlSession | None:
         """Make a new flow a control session of an ALG. If that cannot be, None: it is plain NAT."""
         if self._per_subscriber[flow.key.inside_addr] >= self._limits.controls_per_subscriber:

@@ -158,7 +158,7 @@ def test_G4_the_sessions_of_a_host_are_bounded() -> None:
 
 def test_G4_beyond_the_control_session_limit_a_connection_is_plain_nat() -> None:
     bench = Bench(limits=Limits(controls_per_subscriber=1))
-    greeted(bench)
+    greeted(bench).client(b"USER a\r\n")
     out = bench.new(segment(INSIDE, 40001, REMOTE2, 21), IN_PORT, alg_id=1)
     assert len(out) == 1
     key = FlowKey(TCP, INSIDE, 40001, REMOTE2, 21)
