@@ -79,7 +79,7 @@ PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp cur
   charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-standard-plugins \
   mininet python3-yaml iputils-ping xterm
 # What Debian does not let us install beside one of those is unpacked only.
-UNPACKED = atftpd
+UNPACKED = atftpd proftpd-core libmemcached11 libmemcachedutil2 libhashkit2 libpcre2-posix3
 
 # Debian's Mininet is a package of the system's Python, and of Python only: a link shows it,
 # and nothing else of that Python, to ours.
