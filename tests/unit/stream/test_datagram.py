@@ -38,6 +38,8 @@ class Echo:
                 return [Notice("told", "something"), Forward(size)]
             case b"p":
                 return [Forward(size, grants=(7,))]
+            case b"P":
+                return [Forward(size, grants=(7,), answer=b"cannot")]
             case b"e":
                 return [Forward(size, (Edit(0, 1, b"EDITED"),))]
         return [Forward(size)]
@@ -108,6 +110,16 @@ def test_a_refused_one_may_be_answered_in_the_other_end_s_name() -> None:
     assert is_intact(back)
     passing = DatagramFollower(Echo(), pass_refused=True).packet(C, 3, came.frame, GATE, 0.0)
     assert not any(isinstance(effect, Answer) for effect in passing)
+
+
+def test_rule_2_the_sender_of_one_without_its_tables_is_told() -> None:
+    carrier = DatagramFollower(Echo(), pass_refused=False)
+    carrier.packet(C, 3, datagram(b"Pinhole"), GATE, 0.0)
+    _, told = carrier.resume(False, GATE, 0.0)
+    assert isinstance(told, Answer)
+    assert parse_udp(parse_ipv4(told.segment.frame)).payload == b"cannot"
+    carrier.packet(C, 3, datagram(b"Pinhole"), GATE, 0.0)
+    assert carrier.resume(True, GATE, 0.0) == []
 
 
 def test_a_notice_is_told() -> None:

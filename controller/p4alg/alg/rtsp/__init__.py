@@ -22,7 +22,8 @@ _SECRETS = re.compile(
 
 
 def _make(facts: SessionFacts, context: Context) -> RtspAlg:
-    return RtspAlg(facts, follow_source=bool(context.options[_FOLLOW_SOURCE.name]))
+    limits = RtspLimits(message=max(RtspLimits().message, context.message))
+    return RtspAlg(facts, limits, follow_source=bool(context.options[_FOLLOW_SOURCE.name]))
 
 
 ALG = Alg(
