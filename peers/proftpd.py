@@ -24,6 +24,7 @@ _START_SECONDS = 10.0
 _CONFIG = """\
 ServerType standalone
 Port 21
+DefaultAddress {address}
 DefaultServer on
 UseIPv6 off
 User nobody
@@ -121,8 +122,12 @@ def require() -> None:
         raise UserError("proftpd is not there: run 'make setup'")
 
 
-def serve(host: str, size: int) -> Server:
-    """Start proftpd in a host of the lab that is up, with a file of `size` random bytes."""
+def serve(host: str, address: str, size: int) -> Server:
+    """Start proftpd in a host of the lab that is up, with a file of `size` random bytes.
+
+    `address` is the host's own. Hosts of a lab do not know the machine's name, by which proftpd
+    would look for it.
+    """
     folder = state.directory() / f"proftpd-{host}"
     (folder / "files").mkdir(parents=True)
     server = Server(host, folder)
@@ -130,7 +135,7 @@ def serve(host: str, size: int) -> Server:
     for path in (folder, folder / "files", server.file):
         os.chmod(path, 0o755)
     config = folder / "proftpd.conf"
-    config.write_text(_CONFIG.format(folder=folder), encoding="ascii")
+    config.write_text(_CONFIG.format(folder=folder, address=address), encoding="ascii")
     command = [str(_UNPACKED / "usr" / "sbin" / "proftpd"), "-n", "-c", str(config)]
     environment = {**os.environ, "LD_LIBRARY_PATH": str(_LIBRARIES)}
     process = runner.start(f"proftpd-{host}", host, command, environment)

@@ -11,6 +11,7 @@ from p4alg.config.errors import UserError
 from peers import proftpd
 from tests.integration.conftest import Lab
 
+SERVER = "198.51.100.11"
 SIZE = 3_000_000
 
 
@@ -31,7 +32,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def lab(nat_lab: Lab) -> Lab:
-    proftpd.serve("outside1", SIZE)
+    proftpd.serve("outside1", SERVER, SIZE)
     return nat_lab
 
 
@@ -39,6 +40,6 @@ def lab(nat_lab: Lab) -> Lab:
 def test_F2_after_aborts_with_urgent_data_the_connection_still_serves(
     lab: Lab, signals: bool
 ) -> None:
-    fetched, said = proftpd.abort_and_fetch("inside1", "198.51.100.11", signals=signals)
+    fetched, said = proftpd.abort_and_fetch("inside1", SERVER, signals=signals)
     assert fetched == SIZE, said
     assert lab.counter("alg.ftp.server.refused.no-request") == 0
