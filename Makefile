@@ -11,7 +11,7 @@ TOPO   ?= nat
 .PHONY: help demo mininet setup unit check test test-all coverage lint ptf bench p4 clean
 
 # Tests that need neither root nor a network, on all processors.
-UNIT    = $(PY) -m pytest tests/unit tests/softswitch tests/dataplane -n auto \
+UNIT    = $(PY) -m pytest tests/unit tests/attack tests/softswitch tests/dataplane -n auto \
           -m "not slow and not lab and not bmv2 and not p4c"
 # Kept with the name of each test, for the report.
 COVERED = --cov --cov-context=test --cov-report= --cov-fail-under=0
@@ -79,7 +79,7 @@ PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp cur
   charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-standard-plugins \
   mininet python3-yaml iputils-ping xterm
 # What Debian does not let us install beside one of those is unpacked only.
-UNPACKED = atftpd
+UNPACKED = atftpd proftpd-core libmemcached11 libmemcachedutil2 libhashkit2 libpcre2-posix3
 
 # Debian's Mininet is a package of the system's Python, and of Python only: a link shows it,
 # and nothing else of that Python, to ours.

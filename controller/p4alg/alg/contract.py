@@ -208,7 +208,8 @@ class Forward:
     `summary` is set on messages worth a line in the trace, e.g.
     ``PORT 10.0.0.11:40001 -> 203.0.113.2:40001``; `is_message` tells a protocol
     message (counted) from bytes passed along. `grants` are the numbers of all that was
-    granted for this message, pinholes and reserved endpoints.
+    granted for this message, pinholes and reserved endpoints. If it turns out that it cannot
+    go on, it is refused, with `answer` as in `Refuse`.
     """
 
     length: int
@@ -216,6 +217,7 @@ class Forward:
     summary: str = ""
     grants: tuple[int, ...] = ()
     is_message: bool = True
+    answer: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,12 +225,15 @@ class Refuse:
     """The next `length` bytes are a message that must not take effect.
 
     The carrier resets the connection or passes the bytes as they are, as
-    configured. `reason` is a stable, countable word.
+    configured. `reason` is a stable, countable word. With an `answer` no connection is reset:
+    the message is dropped, and its sender told the answer in the other end's name. If that
+    is empty, nothing is told.
     """
 
     length: int
     reason: str
     summary: str = ""
+    answer: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

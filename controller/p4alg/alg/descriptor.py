@@ -119,13 +119,27 @@ class Alg:
     """Makes what all control sessions have in common; a `SharedState` if it has timers."""
     protocols: tuple[int, ...] = ()
     message: int = 0
-    """Longest message on TCP in bytes; 0: as configured for all."""
+    """Bytes of a message on TCP that it takes at least, whatever limit is configured for all."""
     outlives: bool = False
     """Whether what it opened stays when the control session ends that asked for it."""
     keeps_port: Callable[[Mapping[str, Value], int, int, int], bool] = _keeps_no_port
     """By options, protocol, client's and server's port: whether a flow from inside keeps its
     port outside, also if other hosts have it (its machine is `Tagged` then)."""
     views: Mapping[str, View] = field(default_factory=dict)
+    secrets: re.Pattern[bytes] | None = None
+    """Finds passwords and keys in messages, whole or not. Whatever its last group matches is
+    shown to nobody."""
+
+    def hidden(self, message: bytes) -> bytes:
+        """A message as people may see it: `***` in place of its secrets."""
+        if self.secrets is None:
+            return message
+        out, at = bytearray(), 0
+        for found in self.secrets.finditer(message):
+            start, end = found.span(found.lastindex or 0)
+            out += message[at:start] + b"***"
+            at = end
+        return bytes(out + message[at:])
 
     @property
     def transports(self) -> frozenset[int]:
@@ -161,6 +175,8 @@ def objection(alg: object) -> str:
     for proto in alg.protocols:
         if not isinstance(proto, int) or not 0 <= proto <= 255 or proto in (TCP, UDP):
             return f"{proto!r} is not the number of a protocol without ports"
+    if alg.secrets is not None and not isinstance(getattr(alg.secrets, "pattern", None), bytes):
+        return "its secrets are no compiled pattern of bytes"
     return _option_objection(alg) or _view_objection(alg)
 
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from p4alg.cli import alg, check, lab, run, shell, show, switch, trace
 from p4alg.config.errors import UserError
+from p4alg.printable import printable
 
 _COMMANDS = (run, switch, check, lab, show, alg, trace, shell)
 
@@ -24,7 +25,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _one_line(text: object) -> str:
     """An error as one line, whatever the name of a file or a key in it holds."""
-    return " ".join(str(text).splitlines())
+    return printable(" ".join(str(text).splitlines()))
 
 
 def _parser() -> argparse.ArgumentParser:

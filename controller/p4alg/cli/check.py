@@ -14,6 +14,7 @@ from p4alg.config.errors import ConfigError, UserError
 from p4alg.driver.capacity import overflow
 from p4alg.driver.target import TargetError
 from p4alg.engine.layout import all_entries
+from p4alg.printable import printable
 
 
 def register(commands: Any) -> None:
@@ -33,7 +34,7 @@ def _run(args: argparse.Namespace) -> int:
     if too_much:
         raise ConfigError(f"{args.config}: {too_much}")
     for problem in registry.catalogue().problems:
-        print(f"p4alg: {problem}", file=sys.stderr)
+        print(printable(f"p4alg: {problem}"), file=sys.stderr)
     on = ", ".join(alg.name for alg in settings.algs if alg.enabled) or "none"
     print(f"{args.config}: ok, {len(settings.zones)} zones, ALGs on: {on}")
     return 0

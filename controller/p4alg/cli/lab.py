@@ -13,6 +13,7 @@ from p4alg.config.errors import UsageError, UserError
 from p4alg.lab import plan, runner, topology
 from p4alg.lab.runner import Options
 from p4alg.lab.topology import Topology
+from p4alg.printable import printable
 
 _GRPC_PORT = int(plan.GRPC.rpartition(":")[2])
 
@@ -219,7 +220,7 @@ def _restart(args: argparse.Namespace) -> int:
 def _logs(_: argparse.Namespace) -> int:
     for name, text in runner.logs().items():
         for line in text.splitlines():
-            print(f"{name}: {line}")
+            print(printable(f"{name}: {line}"))
     return 0
 
 

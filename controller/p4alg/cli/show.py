@@ -11,6 +11,7 @@ from p4alg.alg import registry
 from p4alg.alg.descriptor import View
 from p4alg.cli.connection import add_socket, client
 from p4alg.cli.table import Row, render
+from p4alg.printable import printable
 
 _COLUMNS: dict[str, dict[str, str]] = {
     "algs": {
@@ -98,7 +99,7 @@ def lines(what: str, result: Any) -> list[str]:
     """The result of a view as lines of text for a terminal."""
     if what == "counters":
         width = max((len(name) for name in result), default=0)
-        shown = [f"{name:<{width}}  {number}" for name, number in result.items()]
+        shown = [printable(f"{name:<{width}}  {number}") for name, number in result.items()]
         return shown or ["no counters yet"]
     if what == "switch":
         return _switch(result)

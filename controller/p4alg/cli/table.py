@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from p4alg.printable import printable
+
 Row = Mapping[str, object]
 
 
@@ -15,7 +17,7 @@ def text(value: object) -> str:
         return f"{value:g}"
     if isinstance(value, list | tuple):
         return ", ".join(text(part) for part in value) or "-"
-    return str(value) if value not in ("", None) else "-"
+    return printable(str(value)) if value not in ("", None) else "-"
 
 
 def render(rows: Sequence[Row], columns: Mapping[str, str]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from p4alg.alg import registry
 from p4alg.cli.connection import add_socket, client
 from p4alg.config.errors import UsageError
+from p4alg.printable import printable
 
 _SHOWN = 160
 """The most bytes of a message that are shown on a line."""
@@ -65,7 +66,7 @@ def lines(record: dict[str, Any]) -> list[str]:
     shown += [f"  open  {pinhole}" for pinhole in record["pinholes"]]
     if record.get("missed"):
         shown.append(f"  ({record['missed']} messages before this one were not shown)")
-    return shown
+    return [printable(line) for line in shown]
 
 
 def _text(record: dict[str, Any]) -> list[str]:

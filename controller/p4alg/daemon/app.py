@@ -32,6 +32,7 @@ from p4alg.engine.actions import LogRecord, TraceRecord
 from p4alg.engine.engine import Engine
 from p4alg.engine.faults import describe
 from p4alg.engine.layout import all_entries
+from p4alg.printable import printable
 
 MAX_EVENTS = 1000
 """The most log records that are kept for `show events`."""
@@ -147,10 +148,12 @@ class App:
         if isinstance(record, LogRecord):
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             level = logging.getLevelName(record.level).lower()
-            self._events.append({"time": now, "level": level, "text": record.text})
+            # Most lines quote what a peer sent, so they are made harmless here, once for all.
+            text = printable(record.text)
+            self._events.append({"time": now, "level": level, "text": text})
             # The reader of our standard error may be gone. That must not end the controller.
             with suppress(OSError, ValueError):
-                print(f"{now} {level}: {record.text}", file=sys.stderr, flush=True)
+                print(f"{now} {level}: {text}", file=sys.stderr, flush=True)
         elif self.traces.wanted:
             self.traces.publish(_trace_row(record))
 

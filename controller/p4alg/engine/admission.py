@@ -102,6 +102,10 @@ class Admission:
         chosen = self._alg(event)
         if chosen is None or not chosen.enabled or flow.key.proto not in chosen.alg.transports:
             return None
+        given_up = self._sessions.to_give_up(flow.key.inside_addr)
+        if given_up is not None and self._sessions.leave(given_up):
+            self._flows.counters.count(f"alg.{given_up.alg.name}.controls.given-up")
+            self._flows.modify(given_up.flow)
         return self._sessions.attach(flow, chosen.alg, hairpin=event.hairpin, now=now)
 
     def _announced(self, event: ev.PacketIn, flow: Flow, expected: Expectation, now: float) -> None:

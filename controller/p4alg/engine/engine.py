@@ -467,8 +467,11 @@ class Engine:
             self._carrier.begin_again(session, event.port, event.frame, now)
             return
         self._carrier.packet(session, side, event.port, event.frame, now)
-        if flags & (FIN | RST):
-            self._flows.tcp_flags(flow, flags, side is Side.INSIDE)
-            if self._sessions.get(key) is session and (flags & RST or flow.both_finished):
-                # The connection is over: its unused pinholes close (F3).
-                self._carrier.drop_promises(session, now)
+        if self._sessions.get(key) is not session:
+            # It has just become plain NAT.
+            self._flows.tcp_flags(flow, flags & (FIN | RST), side is Side.INSIDE)
+        elif session.stream.is_over:
+            # The follower has believed its FINs or RST, which others may forge. Its unused
+            # pinholes close (F3).
+            self._flows.close(flow)
+            self._carrier.drop_promises(session, now)

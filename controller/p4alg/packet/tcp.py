@@ -12,6 +12,7 @@ from p4alg.protocols import TCP
 
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 _HEAD = struct.Struct("!HHIIBBHHH")
+_MAX_SCALE = 14
 _END, _NOP, _MSS, _WINDOW_SCALE = 0, 1, 2, 3
 
 
@@ -44,6 +45,13 @@ def parse_tcp(packet: Ipv4) -> Tcp:
         raise PacketError("TCP data offset does not fit the segment")
     urgent = urgent if flags & URG else 0
     return Tcp(src, dst, seq, ack, flags & 0x3F, window, urgent, header, body[header:])
+
+
+def is_intact(packet: Ipv4) -> bool:
+    """Whether the checksum of a segment is right; every segment has one."""
+    body = packet.payload
+    bare = body[:16] + b"\0\0" + body[18:]
+    return transport_checksum(packet.src, packet.dst, TCP, bare) == int.from_bytes(body[16:18])
 
 
 def replace_tcp(
@@ -108,6 +116,15 @@ def mss_option(packet: Ipv4) -> int | None:
         if kind == _MSS and size == 4:
             (value,) = struct.unpack_from("!H", packet.payload, at + 2)
             return int(value)
+    return None
+
+
+def window_scale(packet: Ipv4) -> int | None:
+    """By how many bits windows of a SYN's sender are shifted (RFC 7323); None if it names none."""
+    tcp = parse_tcp(packet)
+    for at, kind, size in _options(packet.payload[: tcp.header_len]):
+        if kind == _WINDOW_SCALE and size == 3:
+            return min(packet.payload[at + 2], _MAX_SCALE)
     return None
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from p4alg.packet.checksum import transport_checksum
 from p4alg.packet.errors import PacketError
-from p4alg.packet.ipv4 import Ipv4, replace_ipv4
+from p4alg.packet.ipv4 import Ipv4, build_ipv4, replace_ipv4
 from p4alg.protocols import UDP
 
 HEADER = 8
 """Bytes of a UDP header."""
 _HEAD = struct.Struct("!HHHH")
+_LONGEST = 0xFFFF - 20
+"""Bytes of a datagram behind an IPv4 header without options."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,22 @@ def replace_udp(packet: Ipv4, payload: bytes) -> bytes:
         check = transport_checksum(packet.src, packet.dst, UDP, bytes(body))
         struct.pack_into("!H", body, 6, check)
     return replace_ipv4(packet, bytes(body))
+
+
+def answer_udp(packet: Ipv4, payload: bytes) -> bytes:
+    """A datagram from the receiver of `packet` to its sender, on the same network.
+
+    PacketError if it is too long.
+    """
+    udp = parse_udp(packet)
+    size = HEADER + len(payload)
+    if size > _LONGEST:
+        raise PacketError("too long for a datagram")
+    body = bytearray(_HEAD.pack(udp.dst_port, udp.src_port, size, 0) + payload)
+    check = transport_checksum(packet.dst, packet.src, UDP, bytes(body))
+    struct.pack_into("!H", body, 6, check)
+    macs = (packet.eth.src, packet.eth.dst)
+    return build_ipv4(macs, packet.eth.vlan_id, packet.dst, packet.src, UDP, bytes(body))
 
 
 def is_intact(packet: Ipv4) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from p4alg.alg.contract import Forward, Peer
+from p4alg.alg.contract import Forward, Peer, Refuse
 from p4alg.packet.tcp import ACK
 from p4alg.stream.direction import Direction
 from p4alg.stream.effects import Barrier, Dropped, Effect, Send
@@ -18,12 +18,16 @@ class Waiting:
     """A message whose tables are being written.
 
     `message` is as its sender sent it, `chunk` as it goes on, `step` what the ALG decided.
+    A message that is turned away goes on as nothing; `answer` is what its sender is told, and
+    `acked` how much its receiver had acknowledged before.
     """
 
     direction: Direction
     message: bytes
     chunk: Chunk
-    step: Forward
+    step: Forward | Refuse
+    answer: Chunk | None = None
+    acked: int = 0
 
 
 class Connection:
@@ -38,6 +42,9 @@ class Connection:
         """The message that blocks the connection; not None exactly while `state.blocked`."""
         self.effects: list[Effect] = []
         """What has been decided since `take`."""
+        self.challenges = 0
+        self.challenged_since = float("-inf")
+        """How many challenges were sent since when, in seconds (`acceptance`)."""
 
     def take(self) -> list[Effect]:
         """The effects since the last call. A barrier comes last: nothing may overtake it."""

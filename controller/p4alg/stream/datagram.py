@@ -27,8 +27,9 @@ from p4alg.alg.contract import (
 )
 from p4alg.packet.errors import PacketError
 from p4alg.packet.ipv4 import Ipv4, allow_fragments, parse_ipv4
-from p4alg.packet.udp import is_intact, parse_udp, replace_udp
+from p4alg.packet.udp import answer_udp, is_intact, parse_udp, replace_udp
 from p4alg.stream.effects import (
+    Answer,
     Barrier,
     Detached,
     Dropped,
@@ -52,11 +53,14 @@ class DatagramFollower:
     resized = False
     bytes_held = 0
     is_over = False
+    is_proved = True
+    """UDP has no handshake that could prove anything."""
 
     def __init__(self, alg: DatagramAlg, *, pass_refused: bool) -> None:
         self._alg = alg
         self._pass_refused = pass_refused
-        self._waiting: deque[Seen] = deque()
+        self._waiting: deque[tuple[Seen, Answer | None]] = deque()
+        """Messages that wait for their tables, and what their senders are told without them."""
         self._out: list[Effect] = []
         self._detached = False
 
@@ -112,12 +116,14 @@ class DatagramFollower:
 
     def resume(self, ok: bool, _gateway: Gateway, _now: float) -> list[Effect]:
         """The tables of the message that waits longest were written; if not `ok`, they were not."""
-        seen = self._waiting.popleft()
+        seen, answer = self._waiting.popleft()
         if not ok:
             reason = "tables"
             self._out.append(
                 Seen(seen.sender, "refused", seen.summary, seen.before, b"", reason=reason)
             )
+            if answer is not None:
+                self._out.append(answer)
         return self._take()
 
     def detach(self, reason: str, _now: float) -> list[Effect]:
@@ -159,6 +165,8 @@ class DatagramFollower:
                     )
                     if self._pass_refused:
                         self._send(port, packet.frame)
+                    elif step.answer:
+                        self._out.append(Answer(Segment(port, answer_udp(packet, step.answer))))
                 case Notice():
                     self._out.append(Noticed(sender, step.event, step.summary, step.is_warning))
                 case Watch():
@@ -185,7 +193,10 @@ class DatagramFollower:
         if step.is_message:
             self._out.append(seen)
         if step.grants:
-            self._waiting.append(seen)
+            answer = None
+            if step.answer:
+                answer = Answer(Segment(port, answer_udp(packet, step.answer)))
+            self._waiting.append((seen, answer))
             self._out.append(Barrier((Segment(port, frame),), step.grants, False))
         else:
             self._send(port, frame)

@@ -38,8 +38,10 @@ class Direction:
         "reassembly",
         "reported",
         "reverse",
+        "scale",
         "steps",
         "urgent",
+        "window",
     )
 
     reverse: Direction
@@ -71,6 +73,10 @@ class Direction:
         """In offset just after S's urgent data; 0 if there was none."""
         self.mss = DEFAULT_MSS
         """Largest segment that S takes, as its SYN says; bytes."""
+        self.scale: int | None = None
+        """By how many bits S's windows are shifted; None if its SYN does not say."""
+        self.window = 0
+        """The largest window that S has told in what came here; bytes."""
         self.port = 0
         """Switch port at which S's latest frame came in."""
         self.model: Ipv4 | None = None
@@ -80,6 +86,11 @@ class Direction:
     def received(self) -> int:
         """In offset of the next byte that is expected of S."""
         return self.reassembly.next
+
+    @property
+    def acked_out(self) -> int:
+        """Out offset up to which R has acknowledged everything."""
+        return self.acked + self.history.shift_at(self.acked)
 
     @property
     def shift(self) -> int:
@@ -101,6 +112,12 @@ class Direction:
         self.port = port
         # The headers only, since they may be kept for hours.
         self.model = tcp_model(packet)
+
+    def note_window(self, window: int, *, is_syn: bool) -> None:
+        """S's segment told this window, as it is in the header."""
+        has_scale = self.scale is not None and self.reverse.scale is not None
+        shift = self.scale or 0 if has_scale and not is_syn else 0
+        self.window = max(self.window, window << shift)
 
     def offset(self, number: int) -> int:
         """The in offset of a sequence number that S uses."""
@@ -125,9 +142,12 @@ class Direction:
             self.acked = offset
             self.history.acknowledged(offset)
 
-    def release(self, length: int, data: bytes, *, edited: bool, fin: bool = False) -> Chunk:
+    def release(
+        self, length: int, data: bytes, *, edited: bool, fin: bool = False, answer: bool = False
+    ) -> Chunk:
         """Take the next `length` held bytes out, to be sent on as `data`; with `fin`, S's FIN too.
 
+        With `answer` the gateway says `data` in S's name, in front of the bytes that are held.
         The chunk is not in the history yet.
         """
         start, end = self.next_in, self.next_in + length
@@ -136,7 +156,7 @@ class Direction:
         self.next_in = end
         self.next_out = out_start + len(data) + fin
         whole = edited or start < self.acked_early or fin
-        return Chunk(start, end + fin, out_start, data, whole, fin)
+        return Chunk(start, end + fin, out_start, data, whole, fin, answer)
 
     def take_back(self, chunk: Chunk, message: bytes) -> None:
         """Undo `release` of the latest chunk: hold `message` again, the bytes that S sent."""

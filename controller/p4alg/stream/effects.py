@@ -34,6 +34,17 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """A frame to the sender of the packet that has just come, in the other end's name.
+
+    It is addressed as that packet was, the other way round, and so leaves by the port at
+    which it came, as it is.
+    """
+
+    segment: Segment
+
+
+@dataclass(frozen=True, slots=True)
 class Barrier:
     """A message that may leave only when tables are written.
 
@@ -120,7 +131,7 @@ class Finished:
     linger: float
 
 
-Effect = Send | Barrier | Seen | Closed | Detached | Noticed | Dropped | Watched | Finished
+Effect = Send | Answer | Barrier | Seen | Closed | Detached | Noticed | Dropped | Watched | Finished
 
 
 class Follower(Protocol):
@@ -139,6 +150,11 @@ class Follower(Protocol):
     @property
     def detached(self) -> bool:
         """Whether the ALG has stepped aside."""
+        ...
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether the client has shown that its address is its own."""
         ...
 
     @property

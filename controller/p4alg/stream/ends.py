@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from p4alg.packet.ipv4 import Ipv4
 from p4alg.packet.tcp import ACK, RST, Tcp, replace_tcp
+from p4alg.stream.acceptance import challenge, is_exact
 from p4alg.stream.connection import Connection
 from p4alg.stream.direction import Direction
 from p4alg.stream.effects import Closed, Detached
@@ -26,29 +27,34 @@ def finish(connection: Connection, direction: Direction, chunks: list[Chunk]) ->
 
 
 def reset_by_end(
-    connection: Connection, direction: Direction, port: int, packet: Ipv4, tcp: Tcp
+    connection: Connection,
+    direction: Direction,
+    port: int,
+    packet: Ipv4,
+    tcp: Tcp,
+    now: float,
 ) -> None:
-    """The direction's sender sent an RST: send it on, and close if it is inside the window."""
+    """The direction's sender sent an RST: if it has the exact number, send it on and close.
+
+    Otherwise it is dropped, and its sender challenged.
+    """
     reverse = direction.reverse
-    offset = direction.offset(tcp.seq)
-    if direction.next_in <= offset <= direction.received:
-        # The receiver heeds an RST only if its number is exactly the next it expects (RFC 5961
-        # section 3), and it does not know of the bytes that are held here.
-        out = direction.next_out
-    else:
-        out = offset + direction.history.shift_at(offset)
-    # The RST may be forged, so what it acknowledges is converted only, and not believed.
+    if not is_exact(direction, tcp):
+        connection.drop("inexact-reset")
+        challenge(connection, direction, now)
+        return
+    # What it acknowledges is converted only, and not believed. Its own number becomes the
+    # one that the receiver expects, which does not know of the bytes that are held here.
     acked = reverse.acknowledged_to(tcp.ack) if tcp.flags & ACK else 0
     frame = replace_tcp(
         packet,
-        seq=direction.out_number(out),
+        seq=direction.out_number(direction.next_out),
         ack=wire(reverse.isn, max(acked, reverse.acked_early)),
         flags=tcp.flags,
         payload=b"",
     )
     connection.send([Segment(port, frame)])
-    if direction.acked <= offset <= direction.received:
-        _close(connection, direction, "reset")
+    _close(connection, direction, "reset")
 
 
 def reset_both(connection: Connection, direction: Direction, reason: str) -> None:

@@ -23,7 +23,8 @@ class Chunk:
     If `whole`, a part of the chunk is never repeated alone. That is so where `data` is edited,
     since an edited message cannot be cut at an in offset, and where the sender was
     told that the bytes had arrived before they had, since it will not repeat all of them.
-    With `fin` the chunk ends with the sender's FIN, which takes one offset of its own.
+    With `fin` the chunk ends with the sender's FIN, which takes one offset of its own. An
+    `answer` was said by the gateway in the sender's name, so that nobody else repeats it.
     """
 
     start: int
@@ -32,6 +33,7 @@ class Chunk:
     data: bytes
     whole: bool = False
     fin: bool = False
+    answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,11 @@ class History:
     def last_resize(self) -> Resize | None:
         """The latest resized message."""
         return self._resizes[-1] if self._resizes else None
+
+    @property
+    def answers(self) -> list[Chunk]:
+        """The answers that the receiver is not known to have."""
+        return [chunk for chunk in self._chunks if chunk.answer]
 
     def add(self, chunk: Chunk) -> bool:
         """Keep a chunk that is sent on.

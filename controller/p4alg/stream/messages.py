@@ -16,13 +16,14 @@ from p4alg.alg.contract import (
     StreamAlg,
     apply_edits,
 )
+from p4alg.packet.tcp import ACK
 from p4alg.stream.connection import Connection, Waiting
 from p4alg.stream.direction import Direction
 from p4alg.stream.effects import Barrier, Noticed, Seen
 from p4alg.stream.ends import finish, reset_both, step_aside
 from p4alg.stream.history import Chunk, Resize
 from p4alg.stream.repeats import acknowledge_held
-from p4alg.stream.segments import data_segments
+from p4alg.stream.segments import data_segments, empty_segment
 from p4alg.stream.state import DirectionState, Reading, ReadingEvent
 
 
@@ -71,24 +72,34 @@ class Messages:
             return
         if ok:
             # It has left, and may have to be repeated.
-            self._connection.keep(waiting.direction, waiting.chunk)
+            if waiting.chunk.end > waiting.direction.acked:
+                self._connection.keep(waiting.direction, waiting.chunk)
+            if waiting.answer is not None:
+                self._connection.keep(waiting.direction.reverse, waiting.answer)
         else:
             self._take_back(waiting)
 
     def _take_back(self, waiting: Waiting) -> None:
         """Hold a message again that could not leave, and treat it as refused."""
         direction = waiting.direction
+        if waiting.answer is not None:
+            direction.reverse.history.undo_resize()
+            direction.reverse.take_back(waiting.answer, b"")
+        if isinstance(waiting.step, Refuse):
+            direction.acked = waiting.acked
         if len(waiting.chunk.data) != len(waiting.message):
             direction.history.undo_resize()
         direction.take_back(waiting.chunk, waiting.message)
         # What the ALG wanted to open for the messages behind it was not opened either.
         rest = [
-            Refuse(step.length, "tables", step.summary)
+            Refuse(step.length, "tables", step.summary, step.answer)
             if isinstance(step, Forward) and step.grants
             else step
             for step in direction.steps
         ]
-        refused = Refuse(len(waiting.message), "tables", waiting.step.summary)
+        # Turning a message away needs a table too. If that is refused, nobody can be told.
+        answer = waiting.step.answer if isinstance(waiting.step, Forward) else None
+        refused = Refuse(len(waiting.message), "tables", waiting.step.summary, answer)
         direction.steps.clear()
         direction.steps.extend([refused, *rest])
 
@@ -149,11 +160,41 @@ class Messages:
         self._connection.effects.append(
             Seen(direction.peer, "refused", step.summary, message, b"", reason=step.reason)
         )
-        if self._reset_on_refusal:
+        if self._reset_on_refusal and step.answer is not None:
+            self._connection.send_chunks(direction, chunks)
+            self._turn_away(direction, step, message, step.answer)
+        elif self._reset_on_refusal:
             self._connection.send_chunks(direction, chunks)
             reset_both(self._connection, direction, step.reason)
         else:
             chunks.append(self._connection.release(direction, step.length))
+
+    def _turn_away(self, direction: Direction, step: Refuse, message: bytes, answer: bytes) -> None:
+        """Take a message out of its stream, and say `answer` in the receiver's name.
+
+        A receiver that has sent its FIN says nothing more; the message is dropped then.
+        To the switch these are two resized messages: one that has become nothing, and one that
+        has come from nothing.
+        """
+        reverse, acked = direction.reverse, direction.acked
+        before = direction.shift
+        chunk = direction.release(len(message), b"", edited=True)
+        direction.history.resized(Resize(chunk.start, chunk.end, before, direction.shift))
+        if direction.acked >= chunk.start:
+            # The receiver has all before the message, so it lacks nothing up to the end of it.
+            direction.acked = chunk.end
+        said: Chunk | None = None
+        if answer and not self._is_finished(reverse):
+            before = reverse.shift
+            said = reverse.release(0, answer, edited=True, answer=True)
+            reverse.history.resized(Resize(said.start, said.end, before, reverse.shift))
+            segments = data_segments(reverse, [said])
+        else:
+            segments = [empty_segment(reverse, ACK, reverse.next_out)]
+        self.resized = True
+        self._connection.waiting = Waiting(direction, message, chunk, step, said, acked)
+        self._state.reading_happened(ReadingEvent.TABLES_NEEDED)
+        self._connection.effects.append(Barrier(tuple(segments), (), True))
 
     def _block(self, direction: Direction, step: Forward, message: bytes, data: bytes) -> None:
         """Let a message wait for its tables: pinholes, and the correction of sequence numbers."""

@@ -14,7 +14,7 @@ MAX_SEGMENTS = 64
 MAX_AHEAD = 1 << 20
 """How many bytes beyond the next one a segment may reach.
 
-Larger than the receive windows that control connections have.
+More is not kept even for a receiver that takes it.
 """
 
 
@@ -37,8 +37,8 @@ class Reassembly:
         """Bytes kept out of order."""
         return self._size
 
-    def add(self, start: int, data: bytes) -> tuple[bytes, str]:
-        """Take the bytes from offset `start` on.
+    def add(self, start: int, data: bytes, ahead: int = MAX_AHEAD) -> tuple[bytes, str]:
+        """Take the bytes from offset `start` on, if they end at most `ahead` beyond the next one.
 
         Returns the bytes that are next in order now, and a countable word if what came
         had to be dropped: "out-of-window" or "out-of-order-limit" (else "").
@@ -46,7 +46,7 @@ class Reassembly:
         if start + len(data) <= self.next or not data:
             return b"", ""
         if start > self.next:
-            return b"", self._keep(start, data)
+            return b"", self._keep(start, data, ahead)
         data = data[self.next - start :]
         if not self._early:
             self.next += len(data)
@@ -61,8 +61,8 @@ class Reassembly:
             out += part
         return bytes(out), ""
 
-    def _keep(self, start: int, data: bytes) -> str:
-        if start + len(data) > self.next + MAX_AHEAD:
+    def _keep(self, start: int, data: bytes, ahead: int) -> str:
+        if start + len(data) > self.next + ahead:
             return "out-of-window"
         for part_start, part in self._gaps(start, data):
             if len(self._early) >= MAX_SEGMENTS or self._size + len(part) > self._limit:

@@ -43,6 +43,8 @@ def repeat(
 
     `payload` is what it sent from `start` on. `end` counts its FIN, if it repeated that.
     """
+    # It may repeat because it has not got the answer that acknowledges what it sent.
+    connection.send_chunks(direction.reverse, direction.reverse.history.answers)
     if start >= direction.next_in:
         acknowledge_held(connection, direction, repeated=True)
     limit = direction.next_in

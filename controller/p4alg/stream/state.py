@@ -9,7 +9,7 @@ is not in a table does not happen.
     UNSEEN     nothing of this end was seen yet
     SYN_SEEN   its SYN was seen, but not yet the other end's
     OPEN       both SYNs were seen, so both ends' bytes can be numbered
-    FIN_SEEN   its FIN was seen, but some byte before it is missing or has not been sent on
+    FIN_SEEN   its FIN and all before it came, but some byte before it has not been sent on
     FINISHED   its FIN was sent on, and so was all before it
     RESET      an end or the gateway reset the connection
 
@@ -24,9 +24,9 @@ is not in a table does not happen.
 The directions meet in two places (`JOINT`): when both are SYN_SEEN, both become OPEN; when
 one is RESET, so is the other.
 
-A FIN or RST changes the state only if its sequence number is inside the window. Otherwise, and
-if it is repeated, a segment with a FIN counts as DATA; an RST outside the window is
-sent on, for its receiver to judge.
+A FIN changes the state only in order: if everything before it has come. Otherwise, and if it is
+repeated, a segment with a FIN counts as DATA; its sender repeats it. An RST changes the
+state only if it has the exact number that its receiver expects (`acceptance`).
 
 **The reading** says who decides what becomes of the bytes, in both directions at once:
 
@@ -75,11 +75,11 @@ class DirectionEvent(Enum):
     DATA = auto()
     """A segment with neither SYN nor RST: bytes, new or repeated, and FINs that change nothing."""
     FIN = auto()
-    """The first FIN inside the window."""
+    """The first FIN in order."""
     FIN_SENT = auto()
     """The FIN was sent on to the other end."""
     RST = auto()
-    """An RST of this end inside the window, or the gateway's decision to reset."""
+    """An RST of this end with the exact number, or the gateway's decision to reset."""
 
 
 class Reading(Enum):

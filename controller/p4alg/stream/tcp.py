@@ -17,7 +17,18 @@ from dataclasses import dataclass
 from p4alg.alg.contract import Gateway, Peer, StreamAlg
 from p4alg.packet.errors import PacketError
 from p4alg.packet.ipv4 import Ipv4, parse_ipv4
-from p4alg.packet.tcp import ACK, FIN, RST, SYN, Tcp, mss_option, parse_tcp, sanitised_syn
+from p4alg.packet.tcp import (
+    FIN,
+    RST,
+    SYN,
+    Tcp,
+    is_intact,
+    mss_option,
+    parse_tcp,
+    sanitised_syn,
+    window_scale,
+)
+from p4alg.stream.acceptance import ack_objection, answers_syn, challenge, refuses_syn, window
 from p4alg.stream.connection import Connection
 from p4alg.stream.direction import DEFAULT_MSS, Direction
 from p4alg.stream.effects import Detached, Effect, Shift
@@ -53,6 +64,7 @@ class StreamFollower:
     def __init__(self, alg: StreamAlg, limits: StreamLimits) -> None:
         self._limits = limits
         self._connection = Connection(limits.stream)
+        self._is_proved = False
         self._directions = self._connection.directions
         self._state = self._connection.state
         self._messages = Messages(
@@ -80,6 +92,11 @@ class StreamFollower:
         return self._state.detached
 
     @property
+    def is_proved(self) -> bool:
+        """Whether the client has acknowledged the server's SYN, which only it could see."""
+        return self._is_proved
+
+    @property
     def is_over(self) -> bool:
         """Whether the connection was reset or both ends have finished."""
         return self._state.is_over
@@ -89,13 +106,17 @@ class StreamFollower:
         """Whether the switch alone can carry the rest.
 
         That is so when the ALG has stepped aside, nothing is kept here to be sent on, and no end
-        may need a repetition of bytes that were acknowledged early to their sender.
+        may need a repetition of bytes that were acknowledged early to their sender, or of an
+        answer in the other end's name.
         """
         return (
             self._state.detached
             and not self._state.blocked
             and all(
-                not d.held and not d.reassembly.size and d.acked_early <= d.acked
+                not d.held
+                and not d.reassembly.size
+                and d.acked_early <= d.acked
+                and not d.history.answers
                 for d in self._directions.values()
             )
         )
@@ -129,14 +150,18 @@ class StreamFollower:
         except PacketError:
             self._connection.drop("malformed")
             return self._connection.take()
+        if not is_intact(packet):
+            # What is sent on gets a right checksum, and so damage or forgery would be mended.
+            self._connection.drop("bad-checksum")
+            return self._connection.take()
         direction = self._directions[sender]
         event = self._event_of(direction, tcp)
         if not self._state.allows(sender, event):
-            self._not_allowed(event, port, packet)
+            self._not_allowed(direction, event, port, packet, tcp, now)
         elif event is DirectionEvent.DATA:
             self._data(direction, port, packet, tcp, gateway, now)
         elif event is DirectionEvent.RST:
-            reset_by_end(self._connection, direction, port, packet, tcp)
+            reset_by_end(self._connection, direction, port, packet, tcp, now)
         else:
             self._syn(direction, event, port, packet, tcp)
         return self._connection.take()
@@ -159,8 +184,14 @@ class StreamFollower:
 
     # Segments
 
+    @property
+    def _is_opening(self) -> bool:
+        """Whether a SYN was seen, but not the other end's."""
+        states = self._state.directions.values()
+        return DirectionState.SYN_SEEN in states and DirectionState.UNSEEN in states
+
     def _event_of(self, direction: Direction, tcp: Tcp) -> DirectionEvent:
-        """Which event a segment is. Whether a FIN or RST is in the window is asked later."""
+        """Which event a segment is. Whether a FIN or RST is believed is asked later."""
         if not tcp.flags & SYN:
             return DirectionEvent.RST if tcp.flags & RST else DirectionEvent.DATA
         if tcp.flags & (RST | FIN):
@@ -170,10 +201,25 @@ class StreamFollower:
             return DirectionEvent.SYN
         return DirectionEvent.SYN_AGAIN
 
-    def _not_allowed(self, event: DirectionEvent, port: int, packet: Ipv4) -> None:
+    def _not_allowed(
+        self,
+        direction: Direction,
+        event: DirectionEvent,
+        port: int,
+        packet: Ipv4,
+        tcp: Tcp,
+        now: float,
+    ) -> None:
         """A segment came that the state of its direction has no place for."""
         if event not in (DirectionEvent.DATA, DirectionEvent.RST):
             self._connection.drop("unexpected-syn")
+            # An end that has begun anew answers this with an RST (RFC 5961 section 4.2).
+            challenge(self._connection, direction, now)
+        elif event is DirectionEvent.RST and not refuses_syn(direction, tcp):
+            self._connection.drop("inexact-reset")
+        elif event is DirectionEvent.DATA and self._is_opening:
+            # Nobody sends data before the SYN of the other end, which would be seen here.
+            self._connection.drop("no-handshake")
         elif not self._state.is_reset:
             # The beginning of the connection was not seen, so its bytes cannot be numbered: they
             # pass, and are never guessed at (G5).
@@ -186,8 +232,14 @@ class StreamFollower:
     def _syn(
         self, direction: Direction, event: DirectionEvent, port: int, packet: Ipv4, tcp: Tcp
     ) -> None:
+        is_second = event is DirectionEvent.SYN and direction.reverse.model is not None
+        if is_second and not answers_syn(direction, tcp):
+            self._connection.drop("bad-ack")
+            return
         if event is DirectionEvent.SYN:
             direction.begin(tcp.seq)
+            direction.scale = window_scale(packet)
+            direction.note_window(tcp.window, is_syn=True)
         self._state.happened(direction.peer, event)
         direction.mss = max(mss_option(packet) or DEFAULT_MSS, _MIN_MSS)
         direction.remember(port, packet)
@@ -209,19 +261,28 @@ class StreamFollower:
         has_fin = bool(tcp.flags & FIN)
         was_received = direction.received
         was_finished = self._state.directions[direction.peer] is DirectionState.FINISHED
-        if end < was_received - MAX_AHEAD:
-            self._connection.drop("out-of-window")
+        objection = ack_objection(direction, tcp)
+        if not objection and not was_received - MAX_AHEAD <= end:
+            objection = "out-of-window"
+        if not objection and start > was_received + window(direction):
+            objection = "out-of-window"
+        if objection:
+            self._connection.drop(objection)
+            if objection != "no-ack":
+                challenge(self._connection, direction, now)
             return
+        if direction.peer is Peer.CLIENT:
+            self._is_proved = True
         direction.remember(port, packet)
-        if tcp.flags & ACK:
-            reverse.acknowledge(tcp.ack)
+        direction.note_window(tcp.window, is_syn=False)
+        reverse.acknowledge(tcp.ack)
         if tcp.urgent:
             direction.urgent = start + tcp.urgent
-        in_window = was_received <= end <= was_received + MAX_AHEAD
-        if has_fin and in_window and self._state.allows(direction.peer, DirectionEvent.FIN):
+        self._accept(direction, start, tcp.payload)
+        in_order = start <= was_received and end == direction.received
+        if has_fin and in_order and self._state.allows(direction.peer, DirectionEvent.FIN):
             direction.fin = end
             self._state.happened(direction.peer, DirectionEvent.FIN)
-        self._accept(direction, start, tcp.payload)
         repeated_to = min(end + has_fin, was_received)
         if start < repeated_to or (has_fin and was_finished):
             last = end + 1 if has_fin else repeated_to
@@ -240,7 +301,7 @@ class StreamFollower:
         if direction.fin is not None:
             # Nothing comes after a FIN.
             payload = payload[: max(0, direction.fin - start)]
-        data, reason = direction.reassembly.add(start, payload)
+        data, reason = direction.reassembly.add(start, payload, window(direction))
         direction.held += data
         if reason:
             self._connection.drop(reason)

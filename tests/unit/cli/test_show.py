@@ -169,3 +169,13 @@ def test_a_view_that_an_ALG_brings_is_shown_by_its_columns(
     monkeypatch.setattr(show, "views", lambda: {"toys": View(lambda *_: [], columns)})
     assert show.lines("toys", [{"n": 4}, {"n": 10}]) == ["N   TWICE", "4   8", "10  20"]
     assert show.lines("toys", []) == ["no toys"]
+
+
+def test_no_view_writes_what_a_peer_chose_to_the_terminal() -> None:
+    evil = "\x1b[31mevil\u202e\nroot"
+    call = {"from": evil, "to": evil, "inside": "i", "state": "s", "streams": [{"media": evil}]}
+    found = show.lines("calls", [{**call, "pinholes": [], "age": 1.0}])
+    found += show.lines("events", [{"time": "t", "level": "warning", "text": evil}])
+    found += show.lines("pinholes", [{"label": evil}])
+    found += show.lines("counters", {evil: 1})
+    assert all(line.isprintable() for line in found)

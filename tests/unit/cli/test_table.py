@@ -67,3 +67,8 @@ def test_every_cell_begins_where_its_heading_does(rows: list[dict[str, object]])
         assert line[: at - 2].rstrip() == text(row["name"])
         assert line[at:] == text(row["value"])
         assert line == line.rstrip()
+
+
+def test_a_cell_cannot_write_to_the_terminal() -> None:
+    rows = [{"from": "\x1b[31mevil\u202e\n", "list": ["\x07"]}]
+    assert all(line.isprintable() for line in render(rows, {"from": "FROM", "list": "LIST"}))

@@ -107,3 +107,10 @@ def test_an_unknown_ALG_is_refused_before_a_controller_is_asked(
 ) -> None:
     assert main(["trace", "--alg", "nosuch"]) == 2
     assert capsys.readouterr().err.startswith("p4alg: no ALG 'nosuch' (known: ")
+
+
+def test_a_peer_cannot_write_to_the_terminal_of_who_traces() -> None:
+    evil = "\x1b]0;x\x07\u202e\nroot"
+    for before in ("", evil, "a\r\nb\r\n" + evil):
+        told = {**RECORD, "summary": evil, "reason": evil, "before": before, "pinholes": [evil]}
+        assert all(line.isprintable() for line in trace.lines(told))

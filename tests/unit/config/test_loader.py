@@ -172,12 +172,17 @@ def test_an_unknown_key_is_refused_with_its_own_line() -> None:
 def test_what_can_be_chosen_of_single_algs_is_read() -> None:
     chosen = TEXT.replace(
         "  ftp: {services",
-        "  sip: {inbound_from_anyone: true, candidates: rewrite}\n"
+        "  sip: {inbound_from_anyone: true, candidates: rewrite, calls_per_second: 7}\n"
         "  ike: {keep_port: true, require_ike: false}\n  ftp: {services",
     )
     settings = loader.from_item(parse(chosen, "c.yaml")).settings
     options = {alg.name: alg.all_options for alg in settings.algs}
-    assert options["sip"] == {"inbound_from_anyone": True, "candidates": "rewrite"}
+    assert options["sip"] == {
+        "inbound_from_anyone": True,
+        "candidates": "rewrite",
+        "calls_per_second": 7,
+        "registrations_per_second": 50,
+    }
     assert options["ike"] == {"keep_port": True, "require_ike": False}
     assert options["ftp"] == {}
 

@@ -169,6 +169,16 @@ def test_the_log_goes_on_when_nobody_reads_it(
     assert [row["text"] for row in command(made, command="show", what="events")["result"]] == ["it"]
 
 
+def test_what_a_peer_chose_cannot_write_to_the_terminal_or_begin_a_line_of_the_log(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = made_with(tmp_path)
+    made.record(LogRecord(logging.WARNING, "refused: \x1b[2J\u202ex\n2026-11-25 info: forged"))
+    (event,) = command(made, command="show", what="events")["result"]
+    assert event["text"] == "refused: \\x1b[2J\\u202ex\\n2026-11-25 info: forged"
+    assert capfd.readouterr().err.endswith(f"warning: {event['text']}\n")
+
+
 def test_events_are_bounded_and_the_latest_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

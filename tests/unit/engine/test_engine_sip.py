@@ -4,13 +4,15 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from p4alg.alg.contract import TCP, Peer
 from p4alg.alg.registry import algs
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.settings import Limits
 from p4alg.engine.tables import FlowKey
 from p4alg.packet.ipv4 import parse_ipv4
-from p4alg.packet.udp import parse_udp
+from p4alg.packet.udp import is_intact, parse_udp
+from tests.unit.engine.dialogue import Dialogue
 from tests.unit.engine.harness import (
     IN_PORT,
     INSIDE,
@@ -54,7 +56,25 @@ def client(made: Bench, data: bytes) -> bytes:
     frame = datagram(INSIDE, 5060, REMOTE, 5060, data)
     known = KEY in made.sessions()
     outs = made.punt(ev.Reason.ALG if known else ev.Reason.NEW_FLOW, frame, IN_PORT, SIP)
-    return b"".join(parse_udp(parse_ipv4(out.frame)).payload for out in outs)
+    carried = [out for out in outs if out.egress_port is None]
+    return b"".join(parse_udp(parse_ipv4(out.frame)).payload for out in carried)
+
+
+def test_S9_a_flood_is_answered_to_its_sender_at_the_port_where_it_came() -> None:
+    made = bench(algs=(AlgSettings(algs()["sip"], True, ("sip",), {"calls_per_second": 1}),))
+    for n in range(11):
+        invite = message("INVITE sip:b@198.51.100.11 SIP/2.0", "INVITE", number=n)
+        client(made, invite.replace(b"Call-ID: 1@", b"Call-ID: %d@" % n))
+    (out,) = made.sent
+    assert out.egress_port == IN_PORT
+    packet = parse_ipv4(out.frame)
+    assert (packet.src, packet.dst) == (REMOTE, INSIDE)
+    told = parse_udp(packet)
+    assert is_intact(packet)
+    assert (told.src_port, told.dst_port) == (5060, 5060)
+    assert told.payload.startswith(b"SIP/2.0 503 Service Unavailable\r\nVia: ")
+    assert b"\r\nRetry-After: 10\r\n" in told.payload
+    assert made.logs[-1].text.endswith("(algs.sip.calls_per_second) (call-flood)")
 
 
 def server(made: Bench, sent: bytes, start: str, body: str = "", more: str = "") -> bytes:
@@ -209,3 +229,28 @@ def test_a_thousand_calls_leave_nothing_an_hour_after_the_last_BYE() -> None:
     made.tick(3600.0)
     assert made.show("calls") == []
     assert made.dynamic() == set()
+
+
+def test_S1_a_bad_request_on_TCP_is_answered_and_the_other_calls_go_on() -> None:
+    made = bench(services={"sip": (PortSpan(TCP, 5060, 5060),)})
+    talk = Dialogue(made, Peer.CLIENT, SIP)
+    good = message("OPTIONS sip:b@198.51.100.11 SIP/2.0", "OPTIONS").replace(b"UDP", b"TCP")
+    assert talk.client(good)
+    bad = good.replace(b"CSeq: 1", b"CSeq: one")
+    assert talk.client(bad, 50) == b""
+    told = talk.heard(Peer.CLIENT)
+    assert told.startswith(b"SIP/2.0 400 Bad Request\r\nVia: SIP/2.0/TCP 10.0.0.11:5060;")
+    assert made.counter("alg.sip.client.refused.bad-cseq") == 1
+    assert made.counter("alg.sip.closed.bad-cseq") == 0
+    assert talk.client(good).startswith(b"OPTIONS ")
+    answer = good.replace(b"OPTIONS sip:b@198.51.100.11 SIP/2.0", b"SIP/2.0 200 OK")
+    assert talk.server(answer).startswith(b"SIP/2.0 200 OK")
+
+
+def test_S1_a_connection_whose_answer_the_switch_cannot_carry_is_reset() -> None:
+    made = bench(services={"sip": (PortSpan(TCP, 5060, 5060),)})
+    talk = Dialogue(made, Peer.CLIENT, SIP)
+    good = message("OPTIONS sip:b@198.51.100.11 SIP/2.0", "OPTIONS").replace(b"UDP", b"TCP")
+    made.refuses = lambda update: isinstance(update.entry, t.Sequence)
+    talk.client(good.replace(b"CSeq: 1", b"CSeq: one"))
+    assert all(end.reset for end in talk.ends.values())

@@ -47,9 +47,14 @@ def a_gateway() -> SessionGateway:
     return SessionGateway(SessionFacts(TCP, client, server, Peer.CLIENT, seen))
 
 
+TURNED_AWAY = {b"A": b"answer\n", b"Q": b""}
+"""What the sender of a line that begins so is told by the toy ALG; the line goes nowhere."""
+
+
 class LineAlg:
     """A protocol of lines: ``+N...`` grows by N bytes, ``-...`` loses its second half,
-    ``P...`` opens a pinhole and grows, ``X...`` is refused, ``D...`` detaches."""
+    ``P...`` opens a pinhole and grows, ``X...`` is refused, ``A...`` is refused and answered,
+    ``Q...`` is dropped in silence, ``D...`` detaches."""
 
     def feed(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
         steps: list[Step] = []
@@ -62,6 +67,9 @@ class LineAlg:
             if line[:1] == b"X":
                 steps.append(Refuse(len(line), "forbidden"))
                 continue
+            if line[:1] in TURNED_AWAY:
+                steps.append(Refuse(len(line), "asked", answer=TURNED_AWAY[line[:1]]))
+                continue
             new = edited(line)
             edits = (Edit(0, len(line), new),) if new != line else ()
             steps.append(Forward(len(line), edits, grants=(7,) if line[:1] == b"P" else ()))
@@ -70,6 +78,8 @@ class LineAlg:
 
 def edited(line: bytes) -> bytes:
     """What the toy ALG makes of a complete line."""
+    if line[:1] in TURNED_AWAY:
+        return b""
     if line[:1] == b"+" and line[1:2].isdigit():
         return b"+" * int(line[1:2]) + line
     if line[:1] == b"-":

@@ -10,7 +10,7 @@ from p4alg.alg.contract import Detach, Edit, Forward, Gateway, Notice, Peer, Ref
 from p4alg.packet.ipv4 import build_ipv4, parse_ipv4
 from p4alg.packet.udp import is_intact, parse_udp
 from p4alg.stream.datagram import DatagramFollower
-from p4alg.stream.effects import Barrier, Detached, Dropped, Effect, Noticed, Seen, Send
+from p4alg.stream.effects import Answer, Barrier, Detached, Dropped, Effect, Noticed, Seen, Send
 from tests.unit.packet.frames import udp_datagram as datagram
 from tests.unit.stream.network import a_gateway
 
@@ -30,12 +30,16 @@ class Echo:
         match data[:1]:
             case b"r":
                 return [Refuse(size, "no")]
+            case b"a":
+                return [Refuse(size, "no", answer=b"why")]
             case b"d":
                 return [Detach("enough")]
             case b"n":
                 return [Notice("told", "something"), Forward(size)]
             case b"p":
                 return [Forward(size, grants=(7,))]
+            case b"P":
+                return [Forward(size, grants=(7,), answer=b"cannot")]
             case b"e":
                 return [Forward(size, (Edit(0, 1, b"EDITED"),))]
         return [Forward(size)]
@@ -89,6 +93,33 @@ def test_a_refused_one_is_dropped_or_passed_as_configured() -> None:
         carrier, _ = control(pass_refused=passes)
         frame = datagram(b"refuse")
         assert sent(carrier.packet(C, 1, frame, GATE, 0.0)) == ([frame] if passes else [])
+
+
+def test_a_refused_one_may_be_answered_in_the_other_end_s_name() -> None:
+    came = parse_ipv4(datagram(b"ask"))
+    follower = DatagramFollower(Echo(), pass_refused=False)
+    seen, told = follower.packet(C, 3, came.frame, GATE, 0.0)
+    assert isinstance(seen, Seen)
+    assert isinstance(told, Answer)
+    assert told.segment.port == 3
+    back = parse_ipv4(told.segment.frame)
+    assert (back.src, back.dst) == (came.dst, came.src)
+    assert (back.eth.src, back.eth.dst) == (came.eth.dst, came.eth.src)
+    asked, said = parse_udp(came), parse_udp(back)
+    assert (said.src_port, said.dst_port, said.payload) == (asked.dst_port, asked.src_port, b"why")
+    assert is_intact(back)
+    passing = DatagramFollower(Echo(), pass_refused=True).packet(C, 3, came.frame, GATE, 0.0)
+    assert not any(isinstance(effect, Answer) for effect in passing)
+
+
+def test_rule_2_the_sender_of_one_without_its_tables_is_told() -> None:
+    carrier = DatagramFollower(Echo(), pass_refused=False)
+    carrier.packet(C, 3, datagram(b"Pinhole"), GATE, 0.0)
+    _, told = carrier.resume(False, GATE, 0.0)
+    assert isinstance(told, Answer)
+    assert parse_udp(parse_ipv4(told.segment.frame)).payload == b"cannot"
+    carrier.packet(C, 3, datagram(b"Pinhole"), GATE, 0.0)
+    assert carrier.resume(True, GATE, 0.0) == []
 
 
 def test_a_notice_is_told() -> None:

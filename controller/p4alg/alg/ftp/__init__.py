@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from p4alg.alg.contract import TCP, SessionFacts
 from p4alg.alg.descriptor import Alg, Context
 from p4alg.alg.ftp.alg import FtpAlg, FtpLimits
@@ -18,4 +20,5 @@ ALG = Alg(
     services=((TCP, 21),),
     make=_make,
     alg_id=1,
+    secrets=re.compile(rb"^(?:PASS|ACCT|ADAT|SITE +PSWD) +([^\r\n]+)", re.I | re.M),
 )

@@ -34,7 +34,8 @@ from p4alg.alg.contract import (
     Step,
     format_addr,
 )
-from p4alg.alg.ftp.tls import Following, RecordFollower
+from p4alg.alg.ftp.command import is_command, may_be_command, telnet_length
+from p4alg.alg.ftp.tls import HANDSHAKE, Following, RecordFollower
 from p4alg.alg.wire import read_decimal
 
 _SIX = rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})"
@@ -48,13 +49,14 @@ _OTHER_FAMILY = re.compile(rb" +([!-~])2\1[0-9A-Fa-f:.]{2,45}\1\d{1,5}\1 *")
 """The argument of EPRT for IPv6."""
 _PASSIVE = {b"227": b"PASV", b"229": b"EPSV"}
 """The replies that announce an endpoint of the server, and the command that each answers."""
+_ANSWERS = {**_PASSIVE, b"234": b"AUTH"}
+"""Replies that can answer one command only."""
+_OF_TRANSFERS = (b"425", b"426", b"451")
+"""Errors of data connections, which are never the answer to a PASV (RFC 959 section 5.4)."""
 _229 = re.compile(rb"229[ -][^(]*\(([!-~])\1\1(\d{1,5})\1\).*")
 _MARKS = (b" ", b"-", b"")
 """What follows the code of a reply: a space in its last line, a hyphen in the first of
 several, and nothing if the code is all there is."""
-_TELNET = re.compile(rb"(?:\xff[\xfb-\xfe].|\xff[\xf0-\xfa])*", re.DOTALL)
-"""Telnet commands, which a client may send before ABOR (RFC 959 section 4.1.3)."""
-_HTTP = re.compile(rb"(?:GET|HEAD|POST|PUT|OPTIONS|CONNECT|PATCH|DELETE|TRACE) |.* HTTP/1", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ class FtpAlg:
         self._greeted = False
         self._multiline = b""
         # Commands whose final reply has not come, oldest first. Replies come in the order of
-        # the commands (RFC 959 section 4.2), so the next one answers the first of these.
+        # the commands (RFC 959 section 4.2), so the next one answers the first of these, unless
+        # an abort has put the two ends out of step (`_answered`).
         self._unanswered: deque[bytes] = deque()
         # Empty before AUTH was accepted. Then by sender: a follower while it sends TLS records,
         # and None after it has returned to clear text.
@@ -114,14 +117,27 @@ class FtpAlg:
 
     def _clear_text(self, sender: Peer, data: bytes, at: int, gateway: Gateway) -> list[Step]:
         """The steps of the line at `at`; none while its end has not come."""
-        end = data.find(b"\n", at) + 1
+        signals = telnet_length(data, at)
+        if signals is None:
+            return []
+        if signals:
+            # They go on at once: with urgent data they are to reach the other end quickly.
+            return [Forward(signals, is_message=False)]
+        # A handshake before AUTH was answered is no line: the answer will say what it is.
+        is_line = data[at] != HANDSHAKE or b"AUTH" not in self._unanswered
+        end = data.find(b"\n", at) + 1 if is_line else 0
         size = (end or len(data)) - at
         if size > self._limits.line:
             # The rest of the line must not be taken for a line of its own: padding could then
             # bring text of an attacker's choice to where a command begins (RFC 959 knows no
             # limit, servers do).
             return [Refuse(size, "line-too-long"), self._detach("line-too-long", True)]
-        return self._line(sender, data[at:end], gateway) if end else []
+        if end:
+            return self._line(sender, data[at:end], gateway)
+        if sender is Peer.CLIENT and is_line and not may_be_command(data[at:]):
+            # What cannot become a command is not held until a line ends, as it may never do.
+            return [self._detach("not-ftp", True)]
+        return []
 
     def _records(self, sender: Peer, records: RecordFollower, data: bytes) -> list[Step]:
         """The steps of the TLS records at the beginning of `data`.
@@ -150,11 +166,11 @@ class FtpAlg:
         return self._reply(line, gateway)
 
     def _command(self, line: bytes, gateway: Gateway) -> list[Step]:
-        skip = _TELNET.match(line)
-        start = skip.end() if skip else 0
-        text = line[start:].rstrip(b"\r\n")
-        if _HTTP.match(text):
+        if line[:4] in (b"227 ", b"229 "):
+            return [Refuse(len(line), "wrong-side")]
+        if not is_command(line):
             return [self._detach("not-ftp", True)]
+        text = line.rstrip(b"\r\n")
         verb = text.partition(b" ")[0].upper()
         # EPSV ALL announces a habit and is answered by a 200 (RFC 2428 section 4).
         is_request = text.upper().split()[1:2] != [b"ALL"] if verb == b"EPSV" else True
@@ -171,19 +187,38 @@ class FtpAlg:
             found = pattern.fullmatch(text, len(verb))
             if found is None:
                 return [Refuse(len(line), "bad-syntax")]
-            return [self._announce(Peer.CLIENT, verb, line, start, found, gateway)]
-        if text[:4] in (b"227 ", b"229 "):
-            return [Refuse(len(line), "wrong-side")]
+            return [self._announce(Peer.CLIENT, verb, line, found, gateway)]
         return [Forward(len(line))]
 
     def _answered(self, code: bytes) -> bytes:
-        """The command that a reply with this code answers; empty for a 1xx, or if there is none.
+        """The command that a final reply with this code answers; empty if there is none.
+
+        After an abort there may be a reply too many, or one too few: a server for which the
+        urgent byte is no part of the stream reads the end of ABOR and the next command as one
+        line. A reply that can answer one command only puts the two ends in step again.
+        """
+        request = self._request(code)
+        if not request:
+            return b""
+        while self._unanswered.popleft() != request:
+            pass
+        return request
+
+    def _request(self, code: bytes) -> bytes:
+        """The pending command that a reply with this code is about; empty if there is none.
 
         A 1xx is preliminary: the final reply is still to come.
         """
         if code[:1] == b"1" or not self._unanswered:
             return b""
-        return self._unanswered.popleft()
+        wanted = _ANSWERS.get(code)
+        if wanted is not None and wanted in self._unanswered:
+            return wanted
+        first = self._unanswered[0]
+        if first in _PASSIVE.values() and (code[:1] == b"2" or code in _OF_TRANSFERS):
+            # A late reply to a command before it.
+            return b""
+        return first
 
     def _reply(self, line: bytes, gateway: Gateway) -> list[Step]:
         text = line.rstrip(b"\r\n")
@@ -197,7 +232,7 @@ class FtpAlg:
             return [Forward(len(line)) if self._greeted else self._detach("not-ftp", True)]
         self._multiline = code if mark == b"-" and not begun else b""
         if self._multiline:
-            request = self._unanswered[0] if self._unanswered else b""
+            request = self._request(code)
         else:
             self._greeted = self._greeted or code == b"220"
             request = self._answered(code)
@@ -227,14 +262,13 @@ class FtpAlg:
             return Refuse(len(line), "no-request")
         if found is None:
             return Refuse(len(line), "bad-syntax")
-        return self._announce(Peer.SERVER, code, line, 0, found, gateway)
+        return self._announce(Peer.SERVER, code, line, found, gateway)
 
     def _announce(
         self,
         listener: Peer,
         kind: bytes,
         line: bytes,
-        base: int,
         found: re.Match[bytes],
         gateway: Gateway,
     ) -> Step:
@@ -274,7 +308,7 @@ class FtpAlg:
         shown = grant.visible
         edits: tuple[Edit, ...] = ()
         if shown != told and not (kind == b"229" and shown.port == told.port):
-            start, end = base + found.start(first), base + found.end(last)
+            start, end = found.start(first), found.end(last)
             edits = (Edit(start, end, _text(kind, shown, found)),)
         summary = f"{kind.decode()} {told} -> {shown}"
         return Forward(len(line), edits, summary, (grant.number,))

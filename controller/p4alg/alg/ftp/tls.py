@@ -9,6 +9,8 @@ from __future__ import annotations
 from enum import Enum
 
 _HEADER = 5
+HANDSHAKE = 22
+"""The type of the first record of either end."""
 _TYPES = range(20, 25)
 """change_cipher_spec, alert, handshake, application_data, heartbeat (RFC 6520)."""
 _MAJOR = 3

@@ -22,10 +22,13 @@ from p4alg.alg.sip.message import SipError, may_begin_sip
 from p4alg.alg.sip.session import SipSession
 from p4alg.alg.sip.stream import Framer, NotSip
 
+_LINE = 8192
 _STUN_COOKIE = b"\x21\x12\xa4\x42"
 _SHORTEST = 4
-"""Some phones send a few bytes of anything to keep their NAT mapping alive; nothing this
-short is a message."""
+"""Nothing this short is a message."""
+_SHORT = 64
+"""Some phones send a word, or some spaces, to keep their mapping alive (RFC 5626 wants newlines
+or STUN). A flow that begins with so few bytes may still become one of SIP."""
 
 
 class SipDatagramAlg:
@@ -40,8 +43,11 @@ class SipDatagramAlg:
         """One datagram: a message, or something that keeps the flow alive."""
         if _keeps_alive(data):
             return [Forward(len(data), is_message=False)]
-        if not may_begin_sip(data, self._line):
-            if self._begun:
+        if not _has_start_line(data, self._line):
+            if _is_word(data) and (self._begun or _is_text(data)):
+                return [Forward(len(data), is_message=False)]
+            if self._begun or _means_sip(data):
+                # Its receiver may read what is not understood here, so it must not go on unread.
                 return [Refuse(len(data), "not-sip")]
             return [Detach("not-sip", True)]
         self._begun = True
@@ -103,6 +109,26 @@ class SipStreamAlg:
         """Give the stream up, as it cannot be known where the next message begins."""
         self._detached = True
         return [Refuse(size, word), Detach(word, True)]
+
+
+def _has_start_line(data: bytes, line: int) -> bool:
+    """Whether a datagram begins with a whole start line of at most `line` bytes."""
+    return data.find(b"\r\n", 0, line + 2) >= 0 and may_begin_sip(data, line)
+
+
+def _means_sip(data: bytes) -> bool:
+    """Whether a datagram that cannot be read begins with a line of text that names SIP."""
+    line = data[:_LINE].lstrip(b"\r\n").partition(b"\n")[0].rstrip(b"\r")
+    return b"SIP/" in line.upper() and _is_text(line)
+
+
+def _is_word(data: bytes) -> bool:
+    """Whether a datagram is one short line that names no protocol."""
+    return len(data) <= _SHORT and not any(byte in b"/\r\n" for byte in data.rstrip(b"\r\n"))
+
+
+def _is_text(data: bytes) -> bool:
+    return all(byte >= 0x20 or byte in b"\t\r\n" for byte in data)
 
 
 def _keeps_alive(data: bytes) -> bool:

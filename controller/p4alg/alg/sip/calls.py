@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Hashable
 
 from p4alg.alg.contract import Endpoint, format_addr
-from p4alg.alg.sip.flood import RateMeter, Rejections
+from p4alg.alg.sip.flood import RateMeter
 from p4alg.alg.sip.ledger import Ledger, User
 from p4alg.alg.sip.limits import SipSettings
 from p4alg.alg.sip.message import SipError
@@ -39,7 +39,6 @@ class SipCalls:
         self.transactions: dict[TransactionKey, Transaction] = {}
         self.new_calls = RateMeter(limits.sources)
         self.new_registrations = RateMeter(limits.sources)
-        self.rejections = Rejections(limits.sources)
         self._per_host: Counter[Hashable] = Counter()
         self._registrars: dict[tuple[int, int], set[RegistrationKey]] = {}
         self._signalling: dict[tuple[int, Endpoint], float] = {}
@@ -83,6 +82,8 @@ class SipCalls:
         expires = now + (timers.ringing if key.method == b"INVITE" else timers.transaction)
         if known is not None:
             if branch not in known.branches:
+                if len(known.branches) == known.branches.maxlen:
+                    known.has_port.pop(known.branches[0], None)
                 known.branches.append(branch)
             known.expires = expires
             return known, False

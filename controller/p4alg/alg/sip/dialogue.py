@@ -62,11 +62,6 @@ def begin(x: Exchange) -> Call | None:
         return call
     source = x.inside.addr if x.from_inside else x.remote.addr
     flood = x.settings.flood
-    # By its source, caller and target an INVITE is recognised that comes again and again.
-    names = (aor(x.message, b"from"), aor(x.message, b"to"))
-    attempt = (source, *names)
-    if x.calls.rejections.is_blocked(attempt, x.now):
-        raise SipError("rejected-before")
     if x.calls.new_calls.count(source, flood.window, x.now) > flood.calls:
         raise SipError("call-flood")
     key = CallKey(x.inside.addr, x.call_id, x.from_inside)
@@ -77,8 +72,7 @@ def begin(x: Exchange) -> Call | None:
     call = Call(
         key,
         x.message.from_tag,
-        (text(names[0]), text(names[1])),
-        attempt,
+        (text(aor(x.message, b"from")), text(aor(x.message, b"to"))),
         x.now,
         x.now + x.settings.timers.ringing,
     )
@@ -202,6 +196,8 @@ def _invite_answered(x: Exchange, call: Call, transaction: Transaction) -> None:
     # The transaction is kept for copies of the response.
     transaction.expires = x.now + x.settings.timers.transaction
     is_late, transaction.completed = transaction.completed, True
+    if not is_late:
+        transaction.turned_down = code >= 300
     if code < 300:
         _established(x, call)
     elif is_late:
@@ -215,8 +211,6 @@ def _invite_answered(x: Exchange, call: Call, transaction: Transaction) -> None:
     elif code in _AGAIN:
         _step(x, call, CallEvent.CHALLENGED)
     else:
-        if code >= 400 and code != 487:
-            x.calls.rejections.rejected(call.attempt, x.settings.flood, x.now)
         _step(x, call, CallEvent.REJECTED)
 
 

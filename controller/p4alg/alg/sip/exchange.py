@@ -59,6 +59,8 @@ class Exchange:
         self.new_call: Call | None = None
         self.is_new = False
         """Whether it is a request that has not been seen before."""
+        self.via_has_port: bool | None = None
+        """In a response: whether the request named a port in its topmost Via; None: not known."""
         # By how many bytes what a Content-Length counts grows, and the lengths around that one.
         self._longer: dict[Length, int] = {}
         self._around: dict[Length, tuple[Length, ...]] = {}
@@ -120,14 +122,15 @@ class Exchange:
         """Something worth a count."""
         self.notices.append(Notice(event, summary))
 
-    def forward(self, length: int) -> list[Step]:
-        """The steps of a message that goes on."""
+    def forward(self, length: int, answer: bytes | None = None) -> list[Step]:
+        """The steps of a message that goes on; `answer` is what its sender is told if it cannot."""
         self._edit_lengths()
         self._end(self.ended)
         granted = [*self.pinholes, *self.calls.ledger.granted]
         edits = tuple(sorted(self.edits, key=lambda edit: (edit.start, edit.end)))
         pinholes = tuple(dict.fromkeys(granted))
-        return [*self.notices, Forward(length, edits, self._summary(), pinholes)]
+        step = Forward(length, edits, self._summary(), pinholes, answer=answer)
+        return [*self.notices, step]
 
     def _edit_lengths(self) -> None:
         """Have every Content-Length count what is edited behind it.
@@ -145,8 +148,8 @@ class Exchange:
             for outer in self._around[length]:
                 self._longer[outer] += len(said) - (end - start)
 
-    def refuse(self, length: int, reason: str) -> list[Step]:
-        """The steps of a message that may not take effect.
+    def refuse(self, length: int, reason: str, answer: bytes | None) -> list[Step]:
+        """The steps of a message that may not take effect; its sender is told `answer`.
 
         Everything that was reserved or opened for it is given back.
         """
@@ -155,7 +158,7 @@ class Exchange:
         if self.is_new:
             self.calls.forget(self.transaction)
         self._end([*self.calls.ledger.undo(), *self.ended])
-        return [*self.notices, Refuse(length, reason, self._summary())]
+        return [*self.notices, Refuse(length, reason, self._summary(), answer)]
 
     def _end(self, ids: list[int]) -> None:
         for number in dict.fromkeys(ids):

@@ -42,6 +42,7 @@ _IDENTITIES = (
     b"diversion",
 )
 _SINGLE = (b"from", b"to", b"refer-to", b"referred-by")
+_PASSWORD = re.compile(rb"^(sips?:[^:@]*):[^@]*@")
 _MAX_EXPIRES = (1 << 32) - 1
 CALL_IDS = (b"call-id", b"replaces", b"target-dialog", b"in-reply-to")
 """Headers that name a call by its Call-ID, which often ends in "@" and an address."""
@@ -171,12 +172,16 @@ def seconds(text: bytes) -> int | None:
 
 
 def aor(message: Message, name: bytes) -> bytes:
-    """The address of record in From or To: its URI without parameters, in lower case."""
+    """The address of record in From or To: its URI without parameters, in lower case.
+
+    A password in it is left out, since the address is shown to operators.
+    """
     header = message.first(name)
     if header is None:
         return b""
     value = read_value(message.data, header.start, header.end)
-    return message.data[slice(*value.uri)].partition(b";")[0].lower()
+    uri = message.data[slice(*value.uri)].partition(b";")[0].lower()
+    return _PASSWORD.sub(rb"\1@", uri)
 
 
 def places(message: Message, known: list[Contact], limits: SipLimits) -> list[Place]:

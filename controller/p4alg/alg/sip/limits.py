@@ -30,7 +30,7 @@ class SipLimits:
     gateway; those that end in `_per_host` are for one inside host.
     """
 
-    message: int = 16384
+    message: int = 65535
     line: int = 4096
     headers: int = 128
     values: int = 64
@@ -73,19 +73,12 @@ class SipTimers:
 
 @dataclass(frozen=True, slots=True)
 class SipFlood:
-    """Flood limits.
-
-    A source may begin `calls` calls and `registrations` registrations in `window` seconds. An
-    INVITE that was rejected `rejections` times within `rejection_window` seconds is dropped
-    for `rejection_block` seconds.
-    """
+    """Flood limits: a source may begin `calls` calls and `registrations` registrations in
+    `window` seconds, which is also how long it is told to wait."""
 
     window: float = 10.0
     calls: int = 2000
     registrations: int = 500
-    rejections: int = 5
-    rejection_window: float = 60.0
-    rejection_block: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

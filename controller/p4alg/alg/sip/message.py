@@ -15,11 +15,11 @@ from p4alg.alg.sip.limits import SipLimits
 from p4alg.alg.wire import read_decimal
 
 _TOKEN = rb"[A-Za-z0-9.!%*_+`'~-]"
-_REQUEST = re.compile(rb"(" + _TOKEN + rb"{1,32}) ([^\s<>\"]++) SIP/2\.0", re.IGNORECASE)
+_REQUEST = re.compile(rb"(" + _TOKEN + rb"{1,256}+) ([^\s<>\"]++) SIP/2\.0", re.IGNORECASE)
 _STATUS = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2})(?: .*)?", re.IGNORECASE | re.DOTALL)
-_PREFIX = re.compile(_TOKEN + rb"{1,32}+(?:[ /]|\Z)")
-_HEADER = re.compile(rb"(" + _TOKEN + rb"{1,64}+)[ \t]*+:")
-_CSEQ = re.compile(rb"([0-9]{1,10})[ \t\r\n]+(" + _TOKEN + rb"{1,32})")
+_PREFIX = re.compile(_TOKEN + rb"{1,256}+(?:[ /]|\Z)")
+_HEADER = re.compile(rb"(" + _TOKEN + rb"{1,256}+)[ \t]*+:")
+_CSEQ = re.compile(rb"([0-9]{1,10})[ \t\r\n]+(" + _TOKEN + rb"{1,256}+)")
 _TAG = re.compile(rb";[ \t\r\n]*tag[ \t\r\n]*=[ \t\r\n]*([^;,\s\"<>]*)", re.IGNORECASE)
 _SPACE = b" \t\r\n"
 _LARGEST_CSEQ = (1 << 31) - 1

@@ -89,8 +89,6 @@ class Call:
     key: CallKey
     caller_tag: bytes
     parties: tuple[str, str]
-    attempt: tuple[int, bytes, bytes]
-    """Source, caller and target of the INVITE, by which another like it is recognised."""
     created: float
     ringing_until: float
     state: CallState = CallState.CALLING
@@ -188,6 +186,12 @@ class Transaction:
     completed: bool = False
     """Whether a final response has come. An error that comes after it is a copy, or too late,
     and means nothing to the call."""
+    turned_down: bool = False
+    """Whether the first final response was an error."""
+    given_up: bytes | None = None
+    """The Request-URI, once the sender of an INVITE has acknowledged that it was turned down."""
+    has_port: dict[bytes, bool] = field(default_factory=dict)
+    """Whether the topmost Via names a port, by its branch. The response is given the same form."""
 
 
 class TransactionKey(NamedTuple):

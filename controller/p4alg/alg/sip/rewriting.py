@@ -130,6 +130,9 @@ def _via_inward(x: Exchange, via: Via) -> None:
     if found is not None:
         proto, inside = found
         kept = x.calls.writes_port(b"via", proto, inside)
+        if via is x.vias[0] and x.via_has_port is not None:
+            # The same host may write it in one request and not in another.
+            kept = x.via_has_port
         wants_port = inside.port != via.sent_by.default or (kept and via.sent_by.port is not None)
         _write(x, via.sent_by, inside, has_port=wants_port)
     elif via is not x.vias[0] or x.message.is_request:

@@ -32,6 +32,7 @@ from p4alg.engine.tables import Op, SessionFlags, Side, Update
 from p4alg.packet.errors import PacketError
 from p4alg.packet.ipv4 import parse_ipv4
 from p4alg.stream.effects import (
+    Answer,
     Barrier,
     Closed,
     Detached,
@@ -227,6 +228,8 @@ class Carrier:
                 case Send():
                     for packet in self._packets(session, effect.segments):
                         self._outbox.send(packet)
+                case Answer():
+                    self._answer(session, effect.segment)
                 case Barrier():
                     self._write(session, effect)
                 case Seen():
@@ -240,10 +243,17 @@ class Carrier:
                     self.drop_promises(session, now)
                     self._flows.close(session.flow)
                 case Detached():
-                    self._reports.detached(session, effect)
+                    self._reports.detached(session, effect, now)
                     if effect.is_error or effect.reason == FAULT:
                         # What both ends had agreed on before stays until its timers end it.
                         self.drop_promises(session, now, keep_flows=True)
+
+    def _answer(self, session: ControlSession, segment: Segment) -> None:
+        """Send a frame back by the port at which the packet came that it answers."""
+        if session.outside_is_hairpin and parse_ipv4(segment.frame).dst != session.inside_addr:
+            # The sender is another inside host, and the packet was translated once already.
+            return
+        self._outbox.send(PacketOut(segment.frame, egress_port=segment.port))
 
     def _settle(self, session: ControlSession, now: float) -> None:
         """Take back what is still only granted, and close what the ALG has withdrawn.
@@ -291,7 +301,7 @@ class Carrier:
             self._pinholes.failed(waiter.batch, now)
             for number in waiter.numbers:
                 self._expectations.withdraw(number)
-            self._reports.tables_refused(session, reason)
+            self._reports.tables_refused(session, reason, now)
         session.withdrawn = ()
         if reason is not None and waiter.first_correction:
             session.flow.flags &= ~SessionFlags.CORRECT_SEQUENCE

@@ -31,6 +31,7 @@ FAULT = "fault"
 """The reason for which a session is detached whose ALG has failed."""
 _LONGEST_DATAGRAM = 65507
 _MOST_GROWTH = 65536
+_LONGEST_ANSWER = 8192
 _LONGEST_LINGER = 86400.0
 _MOST_STEPS = 65536
 _MOST_TAGS = 1024
@@ -175,6 +176,8 @@ def _check(step: object, *, is_data: bool) -> None:
         case Refuse() | Detach():
             if not isinstance(step.reason, str) or not _is_size(step.length):
                 raise StepError(f"{type(step).__name__} without a reason or a length")
+            if isinstance(step, Refuse):
+                _check_answer(step.answer)
         case Notice():
             if not isinstance(step.event, str) or not isinstance(step.summary, str):
                 raise StepError("Notice without words")
@@ -189,6 +192,7 @@ def _check_forward(step: Forward) -> None:
         raise StepError("Forward without a length or with a summary that is no text")
     if not all(isinstance(number, int) for number in step.grants):
         raise StepError("Forward with grants that are no numbers")
+    _check_answer(step.answer)
     at = grown = 0
     for edit in step.edits:
         if not isinstance(edit, Edit) or not at <= edit.start <= edit.end <= step.length:
@@ -197,6 +201,11 @@ def _check_forward(step: Forward) -> None:
         grown += len(bytes(edit.data)) - (edit.end - edit.start)
     if grown > _MOST_GROWTH:
         raise StepError(f"a message that grows by {grown} bytes")
+
+
+def _check_answer(answer: object) -> None:
+    if answer is not None and not (isinstance(answer, bytes) and len(answer) <= _LONGEST_ANSWER):
+        raise StepError("an answer that is no message")
 
 
 def _check_data(step: Watch | Finish, *, is_data: bool) -> None:

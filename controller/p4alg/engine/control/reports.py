@@ -9,6 +9,7 @@ from p4alg.engine.control.guard import FAULT
 from p4alg.engine.control.session import ControlSession
 from p4alg.engine.counters import Counters
 from p4alg.engine.expectations import Expectations
+from p4alg.engine.log_rate import LogRate
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.pinholes import Pinholes
 from p4alg.stream.effects import Detached, Noticed, Seen
@@ -24,6 +25,7 @@ class Reports:
         self._counters = counters
         self._pinholes = pinholes
         self._expectations = expectations
+        self._rate = LogRate()
 
     def count(self, session: ControlSession, name: str) -> None:
         """Count something under the ALG's name."""
@@ -39,7 +41,7 @@ class Reports:
         elif seen.verdict == "refused":
             self.count(session, f"{direction}.refused.{seen.reason}")
             text = f"{session}: refused: {seen.summary or seen.verdict} ({seen.reason})"
-            self._outbox.log(logging.WARNING, text)
+            self._log(session, logging.WARNING, text, now)
         self._trace(session, seen, now)
 
     def noticed(self, session: ControlSession, notice: Noticed, now: float) -> None:
@@ -47,22 +49,34 @@ class Reports:
         self.count(session, notice.event)
         if notice.summary:
             level = logging.WARNING if notice.is_warning else logging.INFO
-            self._outbox.log(level, f"{session}: {notice.summary}")
+            self._log(session, level, f"{session}: {notice.summary}", now)
             told = Seen(notice.sender, notice.event, notice.summary, b"", b"")
             self._trace(session, told, now)
 
-    def detached(self, session: ControlSession, detached: Detached) -> None:
+    def detached(self, session: ControlSession, detached: Detached, now: float) -> None:
         """Report that a session is not read any more, and why."""
         kind = "protocol-errors" if detached.is_error else "detached"
         self.count(session, f"{kind}.{detached.reason}")
         is_bad = detached.is_error or detached.reason == FAULT
         text = f"{session}: not followed any more: {detached.reason}"
-        self._outbox.log(logging.WARNING if is_bad else logging.INFO, text)
+        self._log(session, logging.WARNING if is_bad else logging.INFO, text, now)
 
-    def tables_refused(self, session: ControlSession, reason: str) -> None:
+    def tables_refused(self, session: ControlSession, reason: str, now: float) -> None:
         """Report that the switch has refused the entries that a message needs."""
         self.count(session, "refused.tables")
-        self._outbox.log(logging.WARNING, f"{session}: the switch refused: {reason}")
+        self._log(session, logging.WARNING, f"{session}: the switch refused: {reason}", now)
+
+    def _log(self, session: ControlSession, level: int, text: str, now: float) -> None:
+        """Log a line, unless there were too many of the two hosts: what they do is up to them."""
+        facts = session.facts
+        hosts = (session.alg.name, facts.client.addr, facts.server.addr)
+        left_out = self._rate.admit(hosts, now)
+        if left_out is None:
+            self.count(session, "log-lines-left-out")
+            return
+        if left_out:
+            text = f"{text} ({left_out} lines about these two hosts were left out before)"
+        self._outbox.log(level, text)
 
     def _trace(self, session: ControlSession, seen: Seen, now: float) -> None:
         described = (self._describe(number) for number in seen.grants)
@@ -76,8 +90,8 @@ class Reports:
                 session.inside_addr,
                 seen.verdict,
                 seen.summary,
-                seen.before,
-                seen.after,
+                session.alg.hidden(seen.before),
+                session.alg.hidden(seen.after),
                 tuple(text for text in described if text),
                 seen.reason,
             )

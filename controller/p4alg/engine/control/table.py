@@ -13,6 +13,7 @@ from p4alg.engine.control.session import ControlSession, facts_of
 from p4alg.engine.counters import Counters
 from p4alg.engine.faults import Faults
 from p4alg.engine.flows import Flow
+from p4alg.engine.log_rate import LogRate
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.pinhole import Owner
 from p4alg.engine.settings import AlgSettings, RefuseMode, Settings
@@ -41,6 +42,7 @@ class ControlSessions:
         self._counters = counters
         self._faults = faults
         self._log = log
+        self._rate = LogRate(each=1)
         self._settings = {alg.name: alg for alg in settings.algs}
         self._shared = {alg.name: self._share(alg, 0.0) for alg in settings.algs}
         self._per_subscriber: TrackedCounts[int] = TrackedCounts(log)
@@ -77,12 +79,26 @@ class ControlSessions:
 
     # Sessions begin and end
 
+    def to_give_up(self, inside_addr: int) -> ControlSession | None:
+        """The session that makes room for another one of a host at its limit; None: no room.
+
+        It is the oldest whose client has not proved its address. A client that forges its
+        address can begin as many as it likes, and must not take the place of honest ones.
+        """
+        if self._per_subscriber[inside_addr] < self._limits.controls_per_subscriber:
+            return None
+        for session in self._by_key.values():
+            if session.inside_addr == inside_addr and not session.stream.is_proved:
+                return session
+        return None
+
     def attach(self, flow: Flow, alg: Alg, *, hairpin: bool, now: float) -> ControlSession | None:
         """Make a new flow a control session of an ALG. If that cannot be, None: it is plain NAT."""
         if self._per_subscriber[flow.key.inside_addr] >= self._limits.controls_per_subscriber:
             self._counters.count(f"alg.{alg.name}.controls.refused")
-            text = f"{alg.name}: control session limit of a host reached; not followed"
-            self._outbox.log(logging.WARNING, text)
+            if self._rate.admit((alg.name, flow.key.inside_addr), now) is not None:
+                text = f"{alg.name}: control session limit of a host reached; not followed"
+                self._outbox.log(logging.WARNING, text)
             return None
         owner = Owner(alg.name, alg.alg_id, facts_of(flow), alg.outlives)
         followed = self._followed(alg, owner, now)
@@ -125,7 +141,7 @@ class ControlSessions:
             guarded = GuardedAlg(made, is_stream=False)
             return guarded, DatagramFollower(guarded, pass_refused=not self._resets)
         guarded = GuardedAlg(made, is_stream=True)
-        bounds = StreamLimits(alg.message or limits.message, limits.stream, self._resets)
+        bounds = StreamLimits(max(alg.message, limits.message), limits.stream, self._resets)
         return guarded, StreamFollower(guarded, bounds)
 
     def _share(self, settings: AlgSettings, now: float) -> object:

@@ -195,6 +195,42 @@ def test_F2_an_abort_behind_telnet_signals_is_a_command() -> None:
     assert wire.refusals() == []
 
 
+def test_F2_a_server_that_loses_a_command_after_an_abort_is_followed_again() -> None:
+    """The urgent line feed is no part of proftpd's stream: it reads ABOR and PASV as one line."""
+    wire = Wire()
+    wire.say(Peer.CLIENT, b"RETR f\r\n")
+    wire.say(Peer.SERVER, b"150 go\r\n")
+    wire.say(Peer.CLIENT, b"ABOR\r\n")
+    wire.say(Peer.SERVER, b"426 cut\r\n")
+    wire.say(Peer.CLIENT, b"NOOP\r\nPASV\r\n")
+    wire.say(Peer.SERVER, b"227 x (198,51,100,1,200,1)\r\n")
+    assert wire.refusals() == []
+    wire.say(Peer.SERVER, b"227 x (198,51,100,1,200,2)\r\n")
+    assert wire.refusals() == ["no-request"]
+
+
+@pytest.mark.parametrize("late", [b"226 done\r\n", b"225 no transfer\r\n", b"426 cut\r\n"])
+def test_F2_a_reply_too_many_after_an_abort_does_not_answer_the_PASV(late: bytes) -> None:
+    wire = Wire()
+    wire.say(Peer.CLIENT, b"RETR f\r\nABOR\r\n")
+    wire.say(Peer.SERVER, b"150 go\r\n426 cut\r\n226 aborted\r\n")
+    wire.say(Peer.CLIENT, b"PASV\r\n")
+    wire.say(Peer.SERVER, late + b"227 x (198,51,100,1,200,1)\r\n")
+    assert wire.refusals() == []
+    assert len(wire.gate.nat.granted) == 1
+
+
+def test_F2_telnet_signals_go_on_at_once_and_wait_only_for_their_own_end() -> None:
+    wire = Wire()
+    assert wire.say(Peer.CLIENT, b"\xff\xf4\xff", 3) == b"\xff\xf4"
+    assert wire.say(Peer.CLIENT, b"\xf2ABOR\r\n", 9) == b"\xff\xf2ABOR\r\n"
+    refusal = b"\xff\xfc\x06"
+    assert wire.say(Peer.SERVER, refusal + b"226 aborted\r\n") == refusal + b"226 aborted\r\n"
+    wire.say(Peer.CLIENT, b"PASV\r\n")
+    wire.say(Peer.SERVER, b"227 x (198,51,100,1,200,1)\r\n")
+    assert wire.refusals() == []
+
+
 # F3
 
 
@@ -369,7 +405,7 @@ def test_G4_the_longest_line_is_the_limit() -> None:
     wire = Wire(limits=FtpLimits(line=64))
     line = b"NOOP " + b"x" * 57 + b"\r\n"
     assert wire.say(Peer.CLIENT, line) == line
-    wire.say(Peer.CLIENT, b"x" + line)
+    wire.say(Peer.CLIENT, line[:-2] + b"x\r\n")
     assert wire.refusals() == ["line-too-long"]
 
 

@@ -100,9 +100,9 @@ def test_G9_a_refused_message_gives_back_what_was_reserved_for_it(line: Line) ->
     line.calls.ledger.begin()
     _, x.is_new = line.calls.remember(x.transaction, x.branch, 0.0)
     line.calls.ledger.reserve("new", line.gateway, UDP, at("10.0.0.11:40000"))
-    (step,) = x.refuse(7, "some-reason")
+    (step,) = x.refuse(7, "some-reason", b"said")
     assert isinstance(step, Refuse)
-    assert (step.length, step.reason) == (7, "some-reason")
+    assert (step.length, step.reason, step.answer) == (7, "some-reason", b"said")
     assert step.summary.startswith("INVITE c")
     assert line.nat.reserved() == set()
     assert not line.calls.transactions

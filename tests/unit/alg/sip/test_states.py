@@ -78,7 +78,7 @@ def test_S8_whoever_waits_for_something_has_a_timer() -> None:
 
 
 def test_S8_a_row_begins_and_stops_the_timers_of_a_call() -> None:
-    call = Call(CallKey(1, b"c", True), b"t", ("", ""), (1, b"", b""), 0.0, 200.0)
+    call = Call(CallKey(1, b"c", True), b"t", ("", ""), 0.0, 200.0)
     call.step(CallEvent.RINGS, TIMERS, 5.0)
     assert (call.state, call.ringing_until, call.ends_at) == (CallState.RINGING, 205.0, None)
     call.step(CallEvent.CHALLENGED, TIMERS, 6.0)

@@ -74,7 +74,7 @@ def test_G5_a_message_that_comes_byte_by_byte_is_searched_once() -> None:
         b"\0\1\0\x08!\x12\xa4B" + b"x" * 20,
         b"\x80\x2e\x01",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"A" * 40,
+        b"A" * 300,
         b"OPTIONS " + b"x" * 5000,
         b"OPTIONS sip:a SIP/3.0\r\n",
         b"OPTIONS sip:a sip:b SIP/2.0\r\n",

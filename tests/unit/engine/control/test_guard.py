@@ -209,6 +209,8 @@ BAD_STEPS: dict[str, Callable[[bytes], Any]] = {
     "something else than a step": lambda data: [Forward(len(data)), "forward"],
     "no list": lambda data: 7,
     "a refusal without a reason": lambda data: [wrong(Refuse, len(data), 5)],
+    "an answer that is no bytes": lambda data: [wrong(Refuse, len(data), "no", "", "said")],
+    "an answer that is too long": lambda data: [Refuse(len(data), "no", answer=bytes(9000))],
     "bytes after stepping aside": lambda data: [Detach("gone"), Forward(len(data))],
     "a notice without words": lambda data: [wrong(Notice, 1, 2), Forward(len(data))],
     "a step of a data flow": lambda data: [Watch(Peer.CLIENT, 8), Forward(len(data))],

@@ -10,6 +10,7 @@ from p4alg.alg.contract import Grant, Peer
 from p4alg.engine.actions import Action, LogRecord, TraceRecord
 from p4alg.engine.control.guard import FAULT
 from p4alg.engine.control.reports import Reports
+from p4alg.engine.log_rate import EACH, WINDOW
 from p4alg.stream.effects import Detached, Noticed, Seen
 from tests.unit.engine.dialogue import PORT, greeted
 from tests.unit.engine.harness import INSIDE
@@ -153,7 +154,7 @@ def test_a_notice_is_logged_and_traced_as_a_turn_of_the_session(warns: bool, lev
 )
 def test_the_end_of_following_is_told(detached: Detached, counter: str, level: int) -> None:
     desk = Desk()
-    desk.reports.detached(desk.session, detached)
+    desk.reports.detached(desk.session, detached, NOW)
     text = f"{WHO}: not followed any more: {detached.reason}"
     assert records(desk.answer()) == [LogRecord(level, text)]
     assert desk.counts() == {counter: 1}
@@ -161,8 +162,26 @@ def test_the_end_of_following_is_told(detached: Detached, counter: str, level: i
 
 def test_what_the_switch_refused_is_told_once_more_for_the_message() -> None:
     desk = Desk()
-    desk.reports.tables_refused(desk.session, "full")
+    desk.reports.tables_refused(desk.session, "full", NOW)
     assert records(desk.answer()) == [
         LogRecord(logging.WARNING, f"{WHO}: the switch refused: full")
     ]
     assert desk.counts() == {"refused.tables": 1}
+
+
+def test_G4_the_log_lines_of_two_hosts_are_bounded() -> None:
+    desk = Desk()
+    for _ in range(100):
+        desk.reports.noticed(desk.session, Noticed(CLIENT, "odd", "strange"), NOW)
+    assert len(records(desk.outbox.take())) == EACH
+    assert desk.counts()["log-lines-left-out"] == 100 - EACH
+    desk.reports.noticed(desk.session, Noticed(CLIENT, "odd", "strange"), NOW + WINDOW)
+    (line,) = records(desk.outbox.take())
+    assert line.text.endswith("(80 lines about these two hosts were left out before)")
+
+
+def test_G3_a_password_is_in_no_trace() -> None:
+    talk = greeted()
+    assert talk.client(b"PASS s3cret\r\n", 3) == b"PASS s3cret\r\n"
+    assert talk.bench.traces
+    assert all(b"s3c" not in t.before + t.after for t in talk.bench.traces)

@@ -9,6 +9,7 @@ import pytest
 
 from p4alg.alg.contract import TCP, UDP, SessionFacts
 from p4alg.alg.descriptor import Context, Option
+from p4alg.alg.registry import algs
 from p4alg.engine.control.session import ControlSession
 from p4alg.engine.control.table import ControlSessions
 from p4alg.engine.flows import Flow
@@ -158,7 +159,7 @@ def test_G4_the_sessions_of_a_host_are_bounded() -> None:
 
 def test_G4_beyond_the_control_session_limit_a_connection_is_plain_nat() -> None:
     bench = Bench(limits=Limits(controls_per_subscriber=1))
-    greeted(bench)
+    greeted(bench).client(b"USER a\r\n")
     out = bench.new(segment(INSIDE, 40001, REMOTE2, 21), IN_PORT, alg_id=1)
     assert len(out) == 1
     key = FlowKey(TCP, INSIDE, 40001, REMOTE2, 21)
@@ -206,3 +207,11 @@ def test_rule_10_what_is_common_and_cannot_be_made_is_none() -> None:
     assert parts.sessions.shared["toy"] is None
     assert parts.count("alg.toy.faults") == 1
     assert attached(parts).facts.server.addr == REMOTE
+
+
+@pytest.mark.parametrize("configured", [2048, 65536])
+def test_G4_a_message_may_be_as_long_as_the_ALG_needs_or_the_configuration_says(
+    configured: int,
+) -> None:
+    parts = Parts(algs()["sip"], limits=Limits(message=configured))
+    assert parts.sessions.shared["sip"].settings.limits.message == max(65535, configured)
