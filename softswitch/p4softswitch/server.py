@@ -1,4 +1,4 @@
-"""Runs a switch: ports, timers and P4Runtime in one asyncio loop, so nothing needs a lock."""
+"""Runs a switch: P4Runtime, timers and files in one asyncio loop, interfaces in a native thread."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from p4softswitch.executor.interface import Options
-from p4softswitch.io.afpacket import InterfacePort
+from p4softswitch.io.native import PacketIo
 from p4softswitch.io.pcap import PcapWriter, Record, read_pcap
 from p4softswitch.io.spec import InterfaceSpec, PcapSpec, PortSpec
 from p4softswitch.p4rt.device import Device
@@ -22,7 +23,6 @@ from p4softswitch.switch import Switch
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
-_BURST = 32  # frames taken from one port before others and gRPC have their turn
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Server:
         self.device = Device(self.switch, settings.device_id, clock)
         self.grpc_port = 0
         self._open = ExitStack()
-        self._interfaces: list[tuple[int, InterfacePort]] = []
+        self._io: PacketIo | None = None
         self._replay: list[tuple[int, Record]] = []
         self._grpc: Any = None
         self._timers: list[asyncio.Task[None]] = []
@@ -65,18 +65,17 @@ class Server:
         except BaseException:
             self._open.close()
             raise
-        loop = asyncio.get_running_loop()
-        for number, port in self._interfaces:
-            loop.add_reader(port.fileno(), self._readable, number, port)
+        if self._io is not None:
+            asyncio.get_running_loop().add_reader(self._io.fileno(), self._queued, self._io)
+            self._io.start()
         self._timers.append(asyncio.create_task(self._sweep()))
         if self._replay:
             self._timers.append(asyncio.create_task(self._replay_files()))
 
     async def stop(self) -> None:
         """Close everything; may be called once after `start`."""
-        loop = asyncio.get_running_loop()
-        for _, port in self._interfaces:
-            loop.remove_reader(port.fileno())
+        if self._io is not None:
+            asyncio.get_running_loop().remove_reader(self._io.fileno())
         for task in self._timers:
             task.cancel()
         if self._digest_timer is not None:
@@ -87,10 +86,12 @@ class Server:
 
     def _open_port(self, spec: PortSpec) -> None:
         if isinstance(spec, InterfaceSpec):
-            port = InterfacePort(spec.interface)
-            self._open.callback(port.close)
-            self._interfaces.append((spec.port, port))
-            self.switch.add_port(spec.port, port.send)
+            if self._io is None:
+                self._io = self.switch.data_path = PacketIo()
+                self._open.callback(self._io.close)
+                self._io.use(self.switch.executor)
+            stats = self._io.add_port(spec.port, spec.interface)
+            self.switch.add_port(spec.port, partial(self._io.send, spec.port), stats)
             return
         self._open_files(spec)
 
@@ -104,12 +105,9 @@ class Server:
         self._open.callback(writer.close)
         self.switch.add_port(spec.port, lambda frame: writer.write(frame, self.clock()))
 
-    def _readable(self, number: int, port: InterfacePort) -> None:
-        for _ in range(_BURST):
-            frame = port.receive()
-            if frame is None:
-                break
-            self.switch.receive(number, frame, self.clock())
+    def _queued(self, io: PacketIo) -> None:
+        """Packets and samples of digests are there that native code has no port for."""
+        self.switch.deliver(io.take(), self.clock())
         self._arm_digest_timer()
 
     def _arm_digest_timer(self) -> None:
@@ -127,6 +125,8 @@ class Server:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
+            if self._io is not None:
+                self._io.rebind()
             self.switch.sweep_idle(self.clock())
             if self._digest_timer is None:
                 self._digests_due()
