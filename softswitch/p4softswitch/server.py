@@ -13,7 +13,7 @@ from typing import Any
 
 from p4softswitch.executor.interface import Options
 from p4softswitch.io.native import PacketIo
-from p4softswitch.io.pcap import PcapWriter, Record, read_pcap
+from p4softswitch.io.pcap import FilePort, PcapWriter, Replay
 from p4softswitch.io.spec import InterfaceSpec, PcapSpec, PortSpec
 from p4softswitch.p4rt.device import Device
 from p4softswitch.p4rt.proto import p4r
@@ -23,6 +23,7 @@ from p4softswitch.switch import Switch
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
+_AT_ONCE = 256  # frames of files that are run before gRPC has its turn
 
 
 @dataclass(slots=True)
@@ -48,7 +49,7 @@ class Server:
         self.grpc_port = 0
         self._open = ExitStack()
         self._io: PacketIo | None = None
-        self._replay: list[tuple[int, Record]] = []
+        self._replay: Replay | None = None
         self._grpc: Any = None
         self._timers: list[asyncio.Task[None]] = []
         self._digest_timer: asyncio.TimerHandle | None = None
@@ -69,8 +70,8 @@ class Server:
             asyncio.get_running_loop().add_reader(self._io.fileno(), self._queued, self._io)
             self._io.start()
         self._timers.append(asyncio.create_task(self._sweep()))
-        if self._replay:
-            self._timers.append(asyncio.create_task(self._replay_files()))
+        if self._replay is not None:
+            self._timers.append(asyncio.create_task(self._replay_files(self._replay)))
 
     async def stop(self) -> None:
         """Close everything; may be called once after `start`."""
@@ -96,14 +97,21 @@ class Server:
         self._open_files(spec)
 
     def _open_files(self, spec: PcapSpec) -> None:
-        if spec.input is not None:
-            self._replay += [(spec.port, record) for record in read_pcap(spec.input)]
-        if spec.output is None:
-            self.switch.add_port(spec.port, lambda frame: None)
+        if self._replay is None:
+            self._replay = Replay()
+        writer = None if spec.output is None else PcapWriter(spec.output)
+        stats = self._replay.add_port(spec.port, spec.input, writer)
+        if writer is None:
+            self.switch.add_port(spec.port, lambda frame: None, stats)
             return
-        writer = PcapWriter(spec.output)
         self._open.callback(writer.close)
-        self.switch.add_port(spec.port, lambda frame: writer.write(frame, self.clock()))
+        self.switch.add_port(spec.port, partial(self._write, writer, stats), stats)
+
+    def _write(self, writer: PcapWriter, stats: FilePort, frame: bytes) -> None:
+        """Write a frame that is no answer to one of a file, for instance a packet-out."""
+        stats.tx_packets += 1
+        stats.tx_bytes += len(frame)
+        writer.write(frame, self.clock())
 
     def _queued(self, io: PacketIo) -> None:
         """Packets and samples of digests are there that native code has no port for."""
@@ -131,12 +139,17 @@ class Server:
             if self._digest_timer is None:
                 self._digests_due()
 
-    async def _replay_files(self) -> None:
+    async def _replay_files(self, replay: Replay) -> None:
         """Feed input files in order of their times, as fast as packets can be processed, from
         the moment when a program is loaded."""
         while self.switch.executor is None:
             await asyncio.sleep(0.05)
-        for number, (_, frame) in sorted(self._replay, key=lambda item: item[1][0]):
-            self.switch.receive(number, frame, self.clock())
+        while self.switch.executor is not None:
+            now = self.clock()
+            left = replay.run(self.switch.executor, _AT_ONCE, now)
+            if left is None:
+                break
+            self.switch.deliver(left, now)
+            self._arm_digest_timer()
             await asyncio.sleep(0)
         log.info("all input files are read")

@@ -94,13 +94,9 @@ def main(seed: int, count: int) -> dict[str, dict[str, int]]:
     results["l2switch"] = run(bench, rng, tables, lambda: bmv2_compare.frame(rng), count)
     bench = Bench(message=config(name="stateful"))
     pool = [
-        u
-        for u in stateful_compare.entries(bench)
-        if u.entity.WhichOneof("entity") == "table_entry"
+        u for u in stateful_compare.entries(bench) if u.entity.WhichOneof("entity") == "table_entry"
     ]
-    results["stateful"] = run(
-        bench, rng, pool, lambda: stateful_compare.random_request(rng), count
-    )
+    results["stateful"] = run(bench, rng, pool, lambda: stateful_compare.random_request(rng), count)
     bench, world = Bench(message=nat_traffic.config()), nat_traffic.World(seed)
     bench.controller.write(*world.updates)
     pool = [u for u in world.updates if u.entity.WhichOneof("entity") == "table_entry"]

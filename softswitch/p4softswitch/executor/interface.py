@@ -19,6 +19,9 @@ from p4softswitch.state.replication import ReplicationStore
 from p4softswitch.state.tables import TableStore
 
 Output = tuple[int, bytes]
+"""Port and frame."""
+RawOutput = tuple[int, int, bytes, int]
+"""What native code puts out: kind, port or digest, bytes, time (ns)."""
 
 
 @dataclass(slots=True)
@@ -86,3 +89,6 @@ class Executor(Protocol):
 
     def add_sample(self, digest: int, data: bytes, now: int) -> None:
         """Take a sample of a digest as native code writes it."""
+
+    def run_inputs(self, inputs: int, count: int, files: int, now: int) -> list[RawOutput]:
+        """Run `count` frames at time `now`: see `p4_run_inputs`, whose addresses these are."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from p4softswitch.errors import ProgramError
 from p4softswitch.executor.compiler import translate
-from p4softswitch.executor.interface import Options, Output
+from p4softswitch.executor.interface import Options, Output, RawOutput
 from p4softswitch.native import library as native
 from p4softswitch.native.compiler import build, runtime_sources
 from p4softswitch.native.library import RawCopy, Stats, runtime
@@ -74,18 +74,29 @@ class V1ModelExecutor:
         )
         return self._outputs(count)
 
-    def _outputs(self, count: int) -> list[Output]:
-        """Frames of the worker; samples of digests go to their stores."""
+    def run_inputs(self, inputs: int, count: int, files: int, now: int) -> list[RawOutput]:
+        """Run frames of files; see `interface.Executor`."""
+        left = self._native.p4_run_inputs(
+            self.code, self.pointer, self._worker, inputs, count, files, now
+        )
+        return self._raw_outputs(left)
+
+    def _raw_outputs(self, count: int) -> list[RawOutput]:
         worker = self._worker.contents
         base, outputs = worker.bytes, worker.outputs
+        return [
+            (out.kind, out.port, ctypes.string_at(base + out.offset, out.length), out.now)
+            for out in outputs[:count]
+        ]
+
+    def _outputs(self, count: int) -> list[Output]:
+        """Frames of the worker; samples of digests go to their stores."""
         frames: list[Output] = []
-        for i in range(count):
-            out = outputs[i]
-            data = ctypes.string_at(base + out.offset, out.length)
-            if out.kind == native.FRAME:
-                frames.append((out.port, data))
+        for kind, port, data, now in self._raw_outputs(count):
+            if kind == native.FRAME:
+                frames.append((port, data))
             else:
-                self.add_sample(out.port, data, out.now)
+                self.add_sample(port, data, now)
         return frames
 
     def add_sample(self, digest: int, data: bytes, now: int) -> None:

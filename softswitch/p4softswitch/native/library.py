@@ -84,6 +84,17 @@ class Output(ctypes.Structure):
     )
 
 
+class RawInput(ctypes.Structure):
+    """`struct p4_input`: a frame that waits to be run."""
+
+    _fields_ = (
+        ("time", c_uint64),
+        ("data", c_void_p),
+        ("length", c_uint32),
+        ("port", c_uint32),
+    )
+
+
 class Worker(ctypes.Structure):
     """The beginning of `struct p4_worker`."""
 
@@ -143,6 +154,15 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "p4_process_batch": (
         c_uint32,
         (_PROGRAM, _SWITCH, _WORKER, c_uint32, ctypes.c_char_p, c_void_p, c_uint32, c_uint64),
+    ),
+    "p4_pcap_index": (
+        c_int64,
+        (ctypes.c_char_p, c_uint64, c_int, c_uint64, c_uint32, c_void_p, c_uint64),
+    ),
+    "p4_files_free": (None, (c_void_p,)),
+    "p4_run_inputs": (
+        c_uint32,
+        (_PROGRAM, _SWITCH, _WORKER, c_void_p, c_uint32, c_void_p, c_uint64),
     ),
     "p4_io_new": (_IO, ()),
     "p4_io_free": (None, (_IO,)),
