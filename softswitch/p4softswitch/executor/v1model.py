@@ -42,7 +42,8 @@ class V1ModelExecutor:
         self._worker: Any = self._native.p4_worker_new()
         if not self.pointer or not self._worker:
             raise ProgramError("there is no memory for the program")
-        weakref.finalize(self, _free, self._native, self.pointer, self._worker)
+        # Not at exit: the thread of packet I/O may still be running then.
+        weakref.finalize(self, _free, self._native, self.pointer, self._worker).atexit = False
         self.stats = Stats.from_address(self.pointer)
         self.state = SwitchState(program, _sink(self._native, self.pointer))
         number = 0

@@ -179,7 +179,8 @@ class TableStore:
         )
         if not self.pointer:
             raise ProgramError(f"there is no memory for table {table.name}")
-        weakref.finalize(self, self.native.p4_table_free, self.pointer)
+        # Not at exit: the thread of packet I/O may still be running then.
+        weakref.finalize(self, self.native.p4_table_free, self.pointer).atexit = False
         self._set_action(native.NONE, table.default_action, table.default_args)
         self.default = Entry(self, native.NONE)
         for const in table.entries:
