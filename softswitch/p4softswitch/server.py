@@ -49,6 +49,7 @@ class Server:
         self.grpc_port = 0
         self._open = ExitStack()
         self._io: PacketIo | None = None
+        self._overflow = 0
         self._replay: Replay | None = None
         self._grpc: Any = None
         self._timers: list[asyncio.Task[None]] = []
@@ -135,9 +136,16 @@ class Server:
             await asyncio.sleep(SWEEP_SECONDS)
             if self._io is not None:
                 self._io.rebind()
+                self._tell_overflow(self._io)
             self.switch.sweep_idle(self.clock())
             if self._digest_timer is None:
                 self._digests_due()
+
+    def _tell_overflow(self, io: PacketIo) -> None:
+        lost = int(io.counts.queue_overflow)
+        if lost > self._overflow:
+            log.warning("%d packets and digests found the queue full", lost - self._overflow)
+            self._overflow = lost
 
     async def _replay_files(self, replay: Replay) -> None:
         """Feed input files in order of their times, as fast as packets can be processed, from

@@ -36,9 +36,9 @@ class ControlGen:
             " struct p4_packet *p) {"
         ]
         order = self._order()
-        for node, after in zip(order, [*order[1:], None], strict=True):
+        for i, node in enumerate(order):
             body = self._node(node)
-            if after is not None and body[-1] == self._go(after):
+            if order[i + 1 :] and body[-1] == self._go(order[i + 1]):
                 body.pop()
             lines += [f"{self.names[node]}: P4_UNUSED;", *(f"    {line}" for line in body)]
         return [*lines, "    goto done;", "done:", "    p->c.exit_ = 0;", "}", ""]

@@ -395,6 +395,10 @@ class ExprGen:
         raise ProgramError("a shift by a number that may be negative or very wide")
 
     def _compare(self, name: str, left: m.Expr, right: m.Expr) -> str:
+        if name in ("==", "!=") and self._is_varbit(left) and self._is_varbit(right):
+            places = [self.layout.place(e.header, e.field) for e in (left, right)
+                      if isinstance(e, m.FieldRef)]  # fmt: skip
+            return f"({'!' if name == '!=' else ''}p4_same_bytes({', '.join(places)}))"
         kind = self._kind(self.bounds(left), self.bounds(right))
         one, two = convert(self.value(left), kind), convert(self.value(right), kind)
         if kind != WIDE:
@@ -402,6 +406,9 @@ class ExprGen:
         if name in ("==", "!="):
             return f"({'!' if name == '!=' else ''}wide_eq({one}, {two}))"
         return f"(wide_cmp({one}, {two}) {name} 0)"
+
+    def _is_varbit(self, expr: m.Expr) -> bool:
+        return isinstance(expr, m.FieldRef) and self.layout.field(expr).varbit
 
     def _header_compare(self, name: str, left: str, right: str) -> str:
         one, two = self.layout.header(left), self.layout.header(right)
@@ -411,12 +418,8 @@ class ExprGen:
         same = [f"{valid_a} == {valid_b}"]
         fields = []
         for f in one.type.fields:
-            if f.varbit:
-                a, b = (self.layout.place(h, f.name) for h in (left, right))
-                fields.append(f"p4_same_bytes({a}, {b})")
-            else:
-                a, b = left, right
-                fields.append(self._compare("==", m.FieldRef(a, f.name), m.FieldRef(b, f.name)))
+            a, b = m.FieldRef(left, f.name), m.FieldRef(right, f.name)
+            fields.append(self._compare("==", a, b))
         if fields:
             same.append(f"(!{valid_a} || ({' && '.join(fields)}))")
         text = " && ".join(same)

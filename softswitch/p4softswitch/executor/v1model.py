@@ -9,6 +9,7 @@ import ctypes
 import secrets
 import weakref
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from p4softswitch.errors import ProgramError
@@ -30,9 +31,12 @@ class V1ModelExecutor:
         self.options = o = options or Options()
         translation = translate(program)
         self.source = translation.source
-        self._native = runtime()
         sources = {n: t for n, t in runtime_sources().items() if n.endswith(".h")}
-        path = build("program", {**sources, "program.c": self.source}, "program.c")
+        # The first time both have to be compiled, which two cores can do at once.
+        with ThreadPoolExecutor(1) as aside:
+            library = aside.submit(runtime)
+            path = build("program", {**sources, "program.c": self.source}, "program.c")
+            self._native = library.result()
         self._library = ctypes.CDLL(str(path))
         self.code = ctypes.addressof(ctypes.c_char.in_dll(self._library, "p4_program"))
         seed = secrets.randbits(64) if o.seed is None else o.seed

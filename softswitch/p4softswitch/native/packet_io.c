@@ -125,7 +125,7 @@ int p4_io_add_port(struct p4_io *io, u32 number, int fd) {
         setsockopt(fd, SOL_PACKET, PACKET_COPY_THRESH, &yes, sizeof yes) ||
         setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &ring, sizeof ring))
         return errno;
-    /* Frames that do not fit into the interface's queue are dropped here and counted. */
+    /* Past the queues of traffic control: a frame is sent at once, or dropped here and counted. */
     (void)setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &yes, sizeof yes);
     struct port *port = calloc(1, sizeof *port);
     if (!port)
@@ -190,8 +190,8 @@ static void queue_put(struct p4_io *io, const struct p4_output *out, const u8 *d
     }
     pthread_mutex_unlock(&io->queue_lock);
     u64 one = 1;
-    if (empty && write(io->wake, &one, sizeof one) < 0)
-        io->queue_overflow += 0; /* the counter of the eventfd is full: Python will wake up */
+    if (empty)
+        (void)!write(io->wake, &one, sizeof one);
 }
 
 /* Take whole records, each a `struct record` and its bytes; how many bytes, at most `room`. */

@@ -16,7 +16,7 @@ from typing import Any
 from p4softswitch.errors import ProgramError, Reason, StateError
 from p4softswitch.native import library as native
 from p4softswitch.native.library import RawEntry, RawMeter, RawRange, locked, runtime
-from p4softswitch.program.model import MatchKind, Table
+from p4softswitch.program.model import KeyField, MatchKind, Table
 from p4softswitch.state import meters
 from p4softswitch.state.entry import Exact, Interval, KeyLayout, Masked, Match, Prefix, Range
 from p4softswitch.state.meters import MeterConfig
@@ -185,7 +185,7 @@ class TableStore:
         self.default = Entry(self, native.NONE)
         for const in table.entries:
             matches = tuple(
-                _const_match(k.kind, c) for k, c in zip(table.keys, const.matches, strict=True)
+                _const_match(k, c) for k, c in zip(table.keys, const.matches, strict=True)
             )
             priority = MAX_PRIORITY - const.priority if self.needs_priority else 0
             self._add(matches, priority, const.action_id, const.args, 0)._raw.flags = _CONSTANT
@@ -390,12 +390,14 @@ def _raw_ranges(ranges: Sequence[Interval]) -> Any:
     return (RawRange * len(ranges))(*(RawRange(*r) for r in ranges)) if ranges else None
 
 
-def _const_match(kind: MatchKind, const: Any) -> Match:
-    match kind:
+def _const_match(key: KeyField, const: Any) -> Match:
+    match key.kind:
         case MatchKind.EXACT:
             return Exact(const.value)
         case MatchKind.LPM:
-            return Prefix(const.value, const.prefix_len)
+            # Programs may set bits beyond the prefix.
+            beyond = (1 << (key.width - const.prefix_len)) - 1
+            return Prefix(const.value & ~beyond, const.prefix_len)
         case MatchKind.TERNARY:
             return Masked(const.value & const.mask, const.mask)
     return Range(const.value, const.high)
