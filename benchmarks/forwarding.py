@@ -96,7 +96,6 @@ class Bench:
                 raise SystemExit(f"{self.forwarded - before} of {count} packets were forwarded")
         return best
 
-
     def file_rate(self, frames: list[bytes], folder: Path) -> float:
         """Packets a second from a pcap file to another, reading and writing included; the best of
         three."""

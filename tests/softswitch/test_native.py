@@ -185,4 +185,4 @@ def test_broken_packets_and_random_writes_under_sanitizers(seed: int, tmp_path: 
     assert done.returncode == 0, done.stderr[-4000:]
     for result in json.loads(done.stdout).values():
         assert result["faults"] == 0
-        assert min(result["sent"], result["refused"]) > 100
+        assert min(result["sent"], result["refused"]) > 20

@@ -15,6 +15,7 @@ from p4softswitch.io.afpacket import InterfacePort
 from p4softswitch.native.library import runtime
 
 _RECORD = struct.Struct("=IIIIQ")
+_MAX_PORTS = 64  # each has a ring of 8 MB
 _ROOM = 1 << 18
 """Bytes that are taken from the queue at once; at least the largest packet."""
 
@@ -64,6 +65,8 @@ class PacketIo:
 
     def add_port(self, number: int, interface: str) -> NativePortStats:
         """Open an interface as a port, before `start`; `PortError` if that is not possible."""
+        if len(self._ports) == _MAX_PORTS:
+            raise PortError(f"{interface} is one too many: at most {_MAX_PORTS} interfaces")
         port = InterfacePort(interface)
         error = self._native.p4_io_add_port(self._io, number, port.fileno())
         if error:
