@@ -26,6 +26,7 @@ from p4softswitch.state.arrays import word_widths
 
 _IGNORED = {"no_op", "log_msg"}
 _JUMPS = {"_jump", "_jump_if_zero"}
+_MAX_LOOPS = 1 << 16  # times that an action jumps back; a loop that is longer is left
 _T = TypeVar("_T")
 
 
@@ -99,15 +100,19 @@ class ActionGen:
     def _body(self, calls: tuple[m.Call, ...], gen: ExprGen) -> list[str]:
         targets = {_target(c) for c in calls if c.op in _JUMPS}
         lines: list[str] = []
+        if any(c.op in _JUMPS and _target(c) <= i for i, c in enumerate(calls)):
+            lines.append("u32 loops = 0;")
         for i, call in enumerate(calls):
             if i in targets:
                 lines.append(f"L{i}:;")
             if call.op in _JUMPS:
                 target = _target(call)
-                if not i < target <= len(calls):
-                    raise ProgramError(f"backward jump in an action{_at(call)}")
+                if not 0 <= target <= len(calls):
+                    raise ProgramError(f"jump out of an action{_at(call)}")
                 lines += _source(call)
                 jump = f"goto L{target};"
+                if target <= i:
+                    jump = f"if (loops++ < {_MAX_LOOPS}) {jump}"
                 if call.op == "_jump_if_zero":
                     jump = f"if (!{_guarded(call, partial(gen.condition, call.args[0]))}) {jump}"
                 lines.append(jump)
