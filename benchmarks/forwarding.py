@@ -1,9 +1,10 @@
 """How fast the embedded switch forwards, without interfaces: ``python forwarding.py [SECONDS]``.
 
 A controller in the same process sets the switch up, over P4Runtime, and answers what is punted;
-then the switch is given 64-byte frames of known flows, by function calls. Prints one JSON object:
-packets a second for one flow and for a thousand, best of three. Unlike the figures of `make bench`
-it does not depend on the kernel, so that a change of the executor shows.
+then the switch is given 64-byte frames of known flows, by function calls and from a pcap file to
+another. Prints one JSON object: packets a second for one flow and for a thousand, best of three.
+Unlike the figures of `make bench` it does not depend on the kernel, so that a change of the
+executor shows.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import random
 import struct
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +27,7 @@ from p4alg.driver.shell import Shell
 from p4alg.engine.engine import Engine
 from p4alg.packet.arp import arp_reply, parse_arp
 from p4alg.packet.ipv4 import build_ipv4
+from p4softswitch.io.pcap import PcapWriter, Replay
 from p4softswitch.server import Server, Settings
 
 CONFIG = Path(__file__).resolve().parents[1] / "topologies" / "nat.config.yaml"
@@ -36,6 +39,8 @@ SMALL = 60
 """Bytes of a 64-byte frame without its checksum."""
 ARP = b"\x08\x06"
 ROUND = 500
+IN_FILE = 500_000
+AT_ONCE = 4096
 FLOWS = 1000
 
 
@@ -91,6 +96,31 @@ class Bench:
                 raise SystemExit(f"{self.forwarded - before} of {count} packets were forwarded")
         return best
 
+    def file_rate(self, frames: list[bytes], folder: Path) -> float:
+        """Packets a second from a pcap file to another, reading and writing included; the best of
+        three."""
+        executor = self.server.switch.executor
+        assert executor is not None
+        source, sink = folder / "in.pcap", folder / "out.pcap"
+        writer = PcapWriter(source)
+        for n in range(IN_FILE):
+            writer.write(frames[n % len(frames)], 0)
+        writer.close()
+        best = 0.0
+        for _ in range(3):
+            begin = time.perf_counter()
+            writer = PcapWriter(sink)
+            replay = Replay()
+            replay.add_port(INSIDE, source, None)
+            written = replay.add_port(OUTSIDE, None, writer)
+            while replay.run(executor, AT_ONCE, self.server.clock()) is not None:
+                pass
+            writer.close()
+            best = max(best, IN_FILE / (time.perf_counter() - begin))
+            if written.tx_packets != IN_FILE:
+                raise SystemExit(f"{written.tx_packets} of {IN_FILE} packets were forwarded")
+        return best
+
 
 async def measure(seconds: float) -> dict[str, float]:
     """Set up, measure, and take down."""
@@ -112,6 +142,9 @@ async def measure(seconds: float) -> dict[str, float]:
                 "one_flow": bench.rate(lambda n: frames[0], seconds),
                 "thousand_flows": bench.rate(lambda n: frames[n % FLOWS], seconds),
             }
+            with tempfile.TemporaryDirectory() as folder:
+                values["file_one_flow"] = bench.file_rate(frames[:1], Path(folder))
+                values["file_thousand_flows"] = bench.file_rate(frames, Path(folder))
             shell.stop()
             await serving
             return values

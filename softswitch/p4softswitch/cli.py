@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from p4softswitch.errors import SwitchError
-from p4softswitch.executor.factory import make_executor
-from p4softswitch.executor.interface import Options
+from p4softswitch.executor.compiler import translate
 from p4softswitch.io.spec import InterfaceSpec, PortSpec, parse_port
 from p4softswitch.p4rt.codes import RpcError
 from p4softswitch.p4rt.proto import p4r, text_format
@@ -69,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dump-source",
         action="store_true",
-        help="print the Python that --json is compiled to, and do nothing else",
+        help="print the C that --json is translated to, and do nothing else",
     )
     parser.add_argument(
         "--log-level",
@@ -149,7 +148,7 @@ def _dump_source(path: Path | None) -> int:
         print("p4softswitch: --dump-source needs --json", file=sys.stderr)
         return 2
     try:
-        print(make_executor(load_program(path.read_bytes()), Options()).source)
+        print(translate(load_program(path.read_bytes())).source)
     except OSError as exc:
         print(f"p4softswitch: cannot read {path}: {exc.strerror}", file=sys.stderr)
         return 2

@@ -13,6 +13,10 @@ class ProgramError(SwitchError):
     """The compiled program or its P4Info is malformed, or uses something not supported here."""
 
 
+class CompilerError(ProgramError):
+    """The native part of the switch cannot be compiled here; the text says what to do about it."""
+
+
 class PortError(SwitchError):
     """A port could not be opened; the text says what to do about it."""
 

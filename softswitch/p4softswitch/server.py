@@ -1,4 +1,4 @@
-"""Runs a switch: ports, timers and P4Runtime in one asyncio loop, so nothing needs a lock."""
+"""Runs a switch: P4Runtime, timers and files in one asyncio loop, interfaces in a native thread."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from p4softswitch.executor.interface import Options
-from p4softswitch.io.afpacket import InterfacePort
-from p4softswitch.io.pcap import PcapWriter, Record, read_pcap
+from p4softswitch.io.native import PacketIo
+from p4softswitch.io.pcap import FilePort, PcapWriter, Replay
 from p4softswitch.io.spec import InterfaceSpec, PcapSpec, PortSpec
 from p4softswitch.p4rt.device import Device
 from p4softswitch.p4rt.proto import p4r
@@ -22,7 +23,7 @@ from p4softswitch.switch import Switch
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
-_BURST = 32  # frames taken from one port before others and gRPC have their turn
+_AT_ONCE = 256  # frames of files that are run before gRPC has its turn
 
 
 @dataclass(slots=True)
@@ -47,8 +48,9 @@ class Server:
         self.device = Device(self.switch, settings.device_id, clock)
         self.grpc_port = 0
         self._open = ExitStack()
-        self._interfaces: list[tuple[int, InterfacePort]] = []
-        self._replay: list[tuple[int, Record]] = []
+        self._io: PacketIo | None = None
+        self._overflow = 0
+        self._replay: Replay | None = None
         self._grpc: Any = None
         self._timers: list[asyncio.Task[None]] = []
         self._digest_timer: asyncio.TimerHandle | None = None
@@ -65,18 +67,17 @@ class Server:
         except BaseException:
             self._open.close()
             raise
-        loop = asyncio.get_running_loop()
-        for number, port in self._interfaces:
-            loop.add_reader(port.fileno(), self._readable, number, port)
+        if self._io is not None:
+            asyncio.get_running_loop().add_reader(self._io.fileno(), self._queued, self._io)
+            self._io.start()
         self._timers.append(asyncio.create_task(self._sweep()))
-        if self._replay:
-            self._timers.append(asyncio.create_task(self._replay_files()))
+        if self._replay is not None:
+            self._timers.append(asyncio.create_task(self._replay_files(self._replay)))
 
     async def stop(self) -> None:
         """Close everything; may be called once after `start`."""
-        loop = asyncio.get_running_loop()
-        for _, port in self._interfaces:
-            loop.remove_reader(port.fileno())
+        if self._io is not None:
+            asyncio.get_running_loop().remove_reader(self._io.fileno())
         for task in self._timers:
             task.cancel()
         if self._digest_timer is not None:
@@ -87,29 +88,35 @@ class Server:
 
     def _open_port(self, spec: PortSpec) -> None:
         if isinstance(spec, InterfaceSpec):
-            port = InterfacePort(spec.interface)
-            self._open.callback(port.close)
-            self._interfaces.append((spec.port, port))
-            self.switch.add_port(spec.port, port.send)
+            if self._io is None:
+                self._io = self.switch.data_path = PacketIo()
+                self._open.callback(self._io.close)
+                self._io.use(self.switch.executor)
+            stats = self._io.add_port(spec.port, spec.interface)
+            self.switch.add_port(spec.port, partial(self._io.send, spec.port), stats)
             return
         self._open_files(spec)
 
     def _open_files(self, spec: PcapSpec) -> None:
-        if spec.input is not None:
-            self._replay += [(spec.port, record) for record in read_pcap(spec.input)]
-        if spec.output is None:
-            self.switch.add_port(spec.port, lambda frame: None)
+        if self._replay is None:
+            self._replay = Replay()
+        writer = None if spec.output is None else PcapWriter(spec.output)
+        stats = self._replay.add_port(spec.port, spec.input, writer)
+        if writer is None:
+            self.switch.add_port(spec.port, lambda frame: None, stats)
             return
-        writer = PcapWriter(spec.output)
         self._open.callback(writer.close)
-        self.switch.add_port(spec.port, lambda frame: writer.write(frame, self.clock()))
+        self.switch.add_port(spec.port, partial(self._write, writer, stats), stats)
 
-    def _readable(self, number: int, port: InterfacePort) -> None:
-        for _ in range(_BURST):
-            frame = port.receive()
-            if frame is None:
-                break
-            self.switch.receive(number, frame, self.clock())
+    def _write(self, writer: PcapWriter, stats: FilePort, frame: bytes) -> None:
+        """Write a frame that is no answer to one of a file, for instance a packet-out."""
+        stats.tx_packets += 1
+        stats.tx_bytes += len(frame)
+        writer.write(frame, self.clock())
+
+    def _queued(self, io: PacketIo) -> None:
+        """Packets and samples of digests are there that native code has no port for."""
+        self.switch.deliver(io.take(), self.clock())
         self._arm_digest_timer()
 
     def _arm_digest_timer(self) -> None:
@@ -127,16 +134,30 @@ class Server:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
+            if self._io is not None:
+                self._io.rebind()
+                self._tell_overflow(self._io)
             self.switch.sweep_idle(self.clock())
             if self._digest_timer is None:
                 self._digests_due()
 
-    async def _replay_files(self) -> None:
+    def _tell_overflow(self, io: PacketIo) -> None:
+        lost = int(io.counts.queue_overflow)
+        if lost > self._overflow:
+            log.warning("%d packets and digests found the queue full", lost - self._overflow)
+            self._overflow = lost
+
+    async def _replay_files(self, replay: Replay) -> None:
         """Feed input files in order of their times, as fast as packets can be processed, from
         the moment when a program is loaded."""
         while self.switch.executor is None:
             await asyncio.sleep(0.05)
-        for number, (_, frame) in sorted(self._replay, key=lambda item: item[1][0]):
-            self.switch.receive(number, frame, self.clock())
+        while self.switch.executor is not None:
+            now = self.clock()
+            left = replay.run(self.switch.executor, _AT_ONCE, now)
+            if left is None:
+                break
+            self.switch.deliver(left, now)
+            self._arm_digest_timer()
             await asyncio.sleep(0)
         log.info("all input files are read")

@@ -7,15 +7,16 @@ what is meant for the control plane to a `Listener`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from p4softswitch.executor.factory import make_executor
 from p4softswitch.executor.interface import Executor, Options
+from p4softswitch.native.library import FRAME
 from p4softswitch.program.model import Program
 from p4softswitch.state.digests import DigestList, DigestStore
-from p4softswitch.state.entry import Entry
+from p4softswitch.state.tables import Entry
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,13 @@ class Listener(Protocol):
         """Entries that were not hit for their idle timeout."""
 
 
+class DataPath(Protocol):
+    """Runs packets between some of the ports by itself; shall use the program of the switch."""
+
+    def use(self, executor: Executor | None) -> None:
+        """Use another executor from the next packet on."""
+
+
 @dataclass(slots=True)
 class PortStats:
     """Frames and bytes of one port."""
@@ -55,17 +63,21 @@ class Switch:
         self.options = options or Options()
         self.executor: Executor | None = None
         self.listener: Listener | None = None
-        self.port_stats: dict[int, PortStats] = {}
+        self.data_path: DataPath | None = None
+        self.port_stats: dict[int, Any] = {}
         self.no_such_port = 0
         self.no_program = 0
         self.faults = 0
         self._transmit: dict[int, Transmit] = {}
         self._digests: tuple[DigestStore, ...] = ()
 
-    def add_port(self, port: int, transmit: Transmit) -> None:
-        """Attach a port; frames that leave by it are handed to `transmit`."""
+    def add_port(self, port: int, transmit: Transmit, stats: Any = None) -> None:
+        """Attach a port; frames that leave by it are handed to `transmit`.
+
+        A port that counts its frames itself gives its `stats`, with the names of `PortStats`.
+        """
         self._transmit[port] = transmit
-        self.port_stats[port] = PortStats()
+        self.port_stats[port] = stats or PortStats()
 
     def prepare(self, program: Program) -> Executor:
         """An executor for `program`, not yet in use; `ProgramError` if it cannot be run."""
@@ -73,13 +85,15 @@ class Switch:
 
     def activate(self, executor: Executor | None) -> None:
         """Use another executor from the next packet on."""
+        if self.data_path is not None:
+            self.data_path.use(executor)
         self.executor = executor
         self._digests = () if executor is None else tuple(executor.state.digests.values())
 
     def receive(self, port: int, frame: bytes, now: int) -> None:
         """Run a frame that came in by `port` at `now` (ns) and send what comes of it."""
         stats = self.port_stats.get(port)
-        if stats is not None:
+        if isinstance(stats, PortStats):
             stats.rx_packets += 1
             stats.rx_bytes += len(frame)
         executor = self.executor
@@ -96,22 +110,36 @@ class Switch:
                 log.exception("cannot process frame from port %d: %s", port, frame[:256].hex())
             return
         for out_port, data in outputs:
-            if out_port == self.cpu_port:
-                if self.listener is not None:
-                    self.listener.packet_in(data)
-                continue
-            transmit = self._transmit.get(out_port)
-            if transmit is None:
-                self.no_such_port += 1
-                continue
-            out = self.port_stats[out_port]
+            self._send(out_port, data)
+        self._send_digests(now)
+
+    def deliver(self, outputs: Iterable[tuple[int, int, bytes, int]], now: int) -> None:
+        """Send on what a data path had no port for: kind, port or digest, bytes, time of each."""
+        for kind, number, data, then in outputs:
+            if kind == FRAME:
+                self._send(number, data)
+            elif self.executor is not None:
+                self.executor.add_sample(number, data, then)
+        self._send_digests(now)
+
+    def _send(self, port: int, data: bytes) -> None:
+        if port == self.cpu_port:
+            if self.listener is not None:
+                self.listener.packet_in(data)
+            return
+        transmit = self._transmit.get(port)
+        if transmit is None:
+            self.no_such_port += 1
+            return
+        out = self.port_stats[port]
+        if isinstance(out, PortStats):
             out.tx_packets += 1
             out.tx_bytes += len(data)
-            transmit(data)
-        for store in self._digests:
-            if store.is_busy:
-                self.flush_digests(now)
-                break
+        transmit(data)
+
+    def _send_digests(self, now: int) -> None:
+        if any(store.is_busy for store in self._digests):
+            self.flush_digests(now)
 
     def flush_digests(self, now: int) -> None:
         """Hand over digest lists that are full or have waited long enough."""

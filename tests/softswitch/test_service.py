@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -270,8 +271,12 @@ def test_a_wrong_program_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_the_compiled_source_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--dump-source", "--json", str(P4_DIR / "l2switch.json")]) == 0
     source = capsys.readouterr().out
-    compile(source, "<dump>", "exec")
-    assert "# table SwitchIngress.acl" in source
+    # Names and lines of the program are in it.
+    assert "struct ipv4_t_s ipv4;" in source
+    assert "/* action SwitchIngress.forward */" in source
+    assert re.search(r"/\* l2switch\.p4:\d+: mark_to_drop\(std\) \*/", source)
+    assert "p4_ingress" in source
+    assert "/* table SwitchIngress.acl l2switch.p4:" in source
     assert main(["--dump-source"]) == 2
     assert main(["--dump-source", "--json", "/nonexistent"]) == 2
 

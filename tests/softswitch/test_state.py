@@ -10,7 +10,7 @@ import pytest
 from p4softswitch.errors import ProgramError, Reason, StateError
 from p4softswitch.state.arrays import CounterStore, RegisterStore
 from p4softswitch.state.digests import DigestConfig, DigestStore
-from p4softswitch.state.meters import GREEN, RED, YELLOW, Meter, MeterConfig, MeterStore
+from p4softswitch.state.meters import GREEN, RED, YELLOW, MeterConfig, MeterStore
 from p4softswitch.state.replication import (
     CloneSession,
     MulticastGroup,
@@ -25,8 +25,20 @@ def reason(refused: pytest.ExceptionInfo[StateError]) -> Reason:
     return refused.value.reason
 
 
+class Meter:
+    """One cell of a meter array that counts packets."""
+
+    def __init__(self, config: MeterConfig | None = None, now: int = 0) -> None:
+        self._store = MeterStore(1, bytes_unit=False)
+        self._store.configure(0, config, now)
+
+    def execute(self, amount: int, now: int) -> int | None:
+        assert amount == 1
+        return self._store.execute(0, 1500, now)
+
+
 def test_an_unconfigured_meter_is_green() -> None:
-    assert [Meter().execute(1500, 0) for _ in range(3)] == [GREEN] * 3
+    assert [Meter().execute(1, 0) for _ in range(3)] == [GREEN] * 3
 
 
 def test_a_meter_goes_from_green_over_yellow_to_red_and_recovers() -> None:
@@ -60,7 +72,6 @@ def test_a_committed_rate_above_the_peak_rate_is_refused() -> None:
 @pytest.mark.parametrize("index", [-1, 4])
 def test_array_indices_out_of_bounds_are_refused_and_change_nothing(index: int) -> None:
     counter, meter = CounterStore("c", 4), MeterStore(4, False)
-    counter.count(index, 100)
     assert (counter.packets, counter.bytes) == ([0] * 4, [0] * 4)
     for attempt in (
         lambda: counter.read(index),

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import zlib
 from collections.abc import Callable
 
 import pytest
 
-from p4softswitch.executor import actiongen
-from p4softswitch.executor.interface import Options
-from p4softswitch.executor.v1model import V1ModelExecutor
-from p4softswitch.program.bmv2_json import load_program
-
-from .helpers import SECOND, Bench, config, program_text
+from .helpers import Bench, config
 from .stateful_compare import (
     CLAIM,
     HASH,
@@ -25,16 +19,10 @@ from .stateful_compare import (
     SESSION,
     answer,
     entries,
-    poke,
-    random_request,
     request,
 )
 
 TICK = (1 << 17) * 1000  # ns
-
-
-def executor() -> V1ModelExecutor:
-    return V1ModelExecutor(load_program(program_text("stateful")), Options(seed=1))
 
 
 @pytest.fixture
@@ -104,22 +92,3 @@ def test_a_packet_goes_round_with_the_fields_of_its_list(
     assert got["number"] == 13  # three rounds more
     # Only the first pass knows when the packet came in.
     assert got["cell"] == 0b0111
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_conditions_are_the_same_as_jumps(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not nested conditions is compiled to a position; both ways must agree."""
-    nested = executor()
-    with monkeypatch.context() as shallow:
-        shallow.setattr(actiongen, "_MAX_DEPTH", -1)
-        positions = executor()
-    assert "if at <= " in positions.source
-    assert "if at <= " not in nested.source
-    rng = random.Random(seed)
-    now = 1000 * SECOND
-    for _ in range(2000):
-        frame = random_request(rng) if rng.random() < 0.95 else poke(rng, ROUND)
-        assert nested.process(1, frame, now) == positions.process(1, frame, now)
-        now += rng.choice([0, 0, TICK, PAUSE])
-    for name, register in nested.state.registers.items():
-        assert register.words == positions.state.registers[name].words

@@ -1,124 +1,125 @@
-"""Turns primitives (of actions, parser states, the deparser) into Python statements."""
+"""Turns primitives (of actions, parser states, the deparser) into C statements."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from p4softswitch.errors import ProgramError
-from p4softswitch.executor.exprgen import Code, ExprGen, fit
-from p4softswitch.executor.layout import Layout
+from p4softswitch.executor.calcgen import CalcGen
+from p4softswitch.executor.exprgen import (
+    S128,
+    U64,
+    WIDE,
+    Code,
+    ExprGen,
+    carrier,
+    convert,
+    kind_of,
+    literal,
+)
+from p4softswitch.executor.layout import Layout, comment, identifier
 from p4softswitch.program import model as m
 from p4softswitch.state.arrays import word_widths
 
 _IGNORED = {"no_op", "log_msg"}
 _JUMPS = {"_jump", "_jump_if_zero"}
-_MAX_DEPTH = 40  # of conditions in each other; Python takes no more than 100 levels
-
+_MAX_LOOPS = 1 << 16  # times that an action jumps back; a loop that is longer is left
 _T = TypeVar("_T")
 
 
-class _Unstructured(Exception):
-    """The jumps of an action are not those of nested conditions."""
-
-
 @dataclass(slots=True)
-class Names:
-    """Names under which generated code reaches objects outside it."""
+class Objects:
+    """Numbers under which generated code reaches the state of the program, in order."""
 
-    counters: dict[str, str] = field(default_factory=dict)
-    meters: dict[str, str] = field(default_factory=dict)
-    registers: dict[str, tuple[str, m.RegisterArray]] = field(default_factory=dict)
-    """A register, and what the names of the arrays of its words begin with."""
-    calculations: dict[str, Code] = field(default_factory=dict)
-    """The source of a calculation, which reads the packet `p`."""
+    names: list[str] = field(default_factory=list)
+    known: dict[tuple[str, str | int], list[str]] = field(default_factory=dict)
+    _used: set[str] = field(default_factory=set)
+
+    def add(self, kind: str, name: str | int, count: int = 1) -> None:
+        """Note an object of the program, which takes `count` pointers."""
+        made = [
+            identifier(f"{kind.upper()}_{name}" + (f"_{i}" if count > 1 else ""), self._used)
+            for i in range(count)
+        ]
+        self.known[kind, name] = made
+        self.names += made
+
+    def reach(self, kind: str, name: str | int) -> list[str]:
+        """C text of the pointers of an object; `ProgramError` if there is none."""
+        if (kind, name) not in self.known:
+            raise ProgramError(f"program names a {kind} that does not exist: {name}")
+        return [f"s->object[{n}]" for n in self.known[kind, name]]
 
 
 class ActionGen:
-    """Generates statements; objects outside the packet are reached through `names`."""
+    """Generates statements; objects outside the packet are reached through `objects`."""
 
-    def __init__(self, layout: Layout, names: Names, drop_port: int) -> None:
+    def __init__(self, layout: Layout, objects: Objects, calculations: CalcGen) -> None:
         self.layout = layout
-        self.names = names
-        self.drop_port = drop_port
+        self.objects = objects
+        self.calculations = calculations
+        used: set[str] = set()
+        self.names = {
+            a.id: identifier(f"action_{a.name}", used) for a in layout.program.actions.values()
+        }
 
-    def function(self, action: m.Action, name: str) -> list[str]:
-        """Source lines of the function of an action: `name(p, args)`."""
-        lines = [f"def {name}(p, args):", f"    # action {action.name}"]
-        if action.params:
-            lines.append(f"    {', '.join(f'l{i}' for i in range(len(action.params)))}, = args")
-        lines += self.body(action)
-        return lines
+    def arg_words(self, action: m.Action) -> int:
+        """How many words the arguments of an action take."""
+        return sum((width + 63) // 64 for _, width in action.params)
 
-    def body(self, action: m.Action) -> list[str]:
-        """Statements of an action, indented once; parameters are `l0`, `l1` …"""
-        gen = ExprGen(self.layout, tuple(width for _, width in action.params))
-        if any(c.op in _JUMPS for c in action.calls):
-            return self._with_jumps(action.calls, gen)
-        lines = [line for c in action.calls for line in self.call(c, gen)]
-        return [f"    {line}" for line in lines] or ["    pass"]
-
-    def _with_jumps(self, calls: tuple[m.Call, ...], gen: ExprGen) -> list[str]:
-        try:
-            lines = self._block(calls, 0, len(calls), gen, 0)
-        except _Unstructured:
-            return self._with_positions(calls, gen)
-        return [f"    {line}" for line in lines]
-
-    def _block(
-        self, calls: tuple[m.Call, ...], first: int, end: int, gen: ExprGen, depth: int
-    ) -> list[str]:
-        """Calls `first` to `end` with their jumps as `if` and `else`, as p4c compiled them from.
-
-        Raises `_Unstructured` if they are something else.
-        """
-        if depth > _MAX_DEPTH:
-            raise _Unstructured
-        lines: list[str] = []
-        at = first
-        while at < end:
-            call = calls[at]
-            if call.op not in _JUMPS:
-                lines += self.call(call, gen)
-                at += 1
-                continue
-            otherwise = after = _target(call)
-            if call.op == "_jump" or not at < otherwise <= end:
-                raise _Unstructured
-            then_end = otherwise
-            if otherwise - 1 > at and calls[otherwise - 1].op == "_jump":
-                then_end, after = otherwise - 1, _target(calls[otherwise - 1])
-                if not otherwise <= after <= end:
-                    raise _Unstructured
-            then = self._block(calls, at + 1, then_end, gen, depth + 1)
-            rest = self._block(calls, otherwise, after, gen, depth + 1)
-            lines.append(f"if {gen.condition(call.args[0])}:")
-            lines += [f"    {line}" for line in then or ["pass"]]
-            if rest:
-                lines += ["else:", *(f"    {line}" for line in rest)]
-            at = after
-        return lines
-
-    def _with_positions(self, calls: tuple[m.Call, ...], gen: ExprGen) -> list[str]:
-        """Forward jumps: each block runs unless control has jumped past its start."""
-        targets = {_target(c) for c in calls if c.op in _JUMPS}
-        starts = {0} | {i + 1 for i, c in enumerate(calls) if c.op in _JUMPS} | targets
-        lines = ["    at = 0"]
-        for i, c in enumerate(calls):
-            if i in starts:
-                lines.append(f"    if at <= {i}:")
-            if c.op not in _JUMPS:
-                body = self.call(c, gen)
-                lines += [f"        {line}" for line in body] or ["        pass"]
-                continue
-            target = _target(c)
-            if target <= i:
-                raise ProgramError("backward jump in an action is not supported")
-            if c.op == "_jump":
-                lines.append(f"        at = {target}")
+    def function(self, action: m.Action) -> list[str]:
+        """Source lines of the function of an action."""
+        used = {"args", "s", "p"}
+        params = tuple((identifier(f"arg_{n}", used), w) for n, w in action.params)
+        gen = ExprGen(self.layout, params)
+        lines, at = [], 0
+        for name, width in params:
+            kind, words = carrier(width), [f"args[{at}]", f"args[{at + 1}]"]
+            if kind == U64:
+                text = words[0]
+            elif kind == WIDE:
+                self.layout.need_bits(width + 1)
+                text = f"wide_words(args + {at}, {(width + 63) // 64})"
             else:
-                lines.append(f"        if not {gen.condition(c.args[0])}: at = {target}")
+                text = f"P4_U128({words[1]}, {words[0]})"
+            lines.append(f"const {kind} {name} P4_UNUSED = {text};")
+            at += (width + 63) // 64
+        lines += self._body(action.calls, gen)
+        return [
+            f"/* action {comment(action.name)} */",
+            f"static P4_UNUSED void {self.names[action.id]}(struct p4_switch *s P4_UNUSED,"
+            " struct p4_packet *p P4_UNUSED, const u64 *args P4_UNUSED) {",
+            *(f"    {line}" for line in lines),
+            "}",
+            "",
+        ]
+
+    def _body(self, calls: tuple[m.Call, ...], gen: ExprGen) -> list[str]:
+        targets = {_target(c) for c in calls if c.op in _JUMPS}
+        lines: list[str] = []
+        if any(c.op in _JUMPS and _target(c) <= i for i, c in enumerate(calls)):
+            lines.append("u32 loops = 0;")
+        for i, call in enumerate(calls):
+            if i in targets:
+                lines.append(f"L{i}:;")
+            if call.op in _JUMPS:
+                target = _target(call)
+                if not 0 <= target <= len(calls):
+                    raise ProgramError(f"jump out of an action{_at(call)}")
+                lines += _source(call)
+                jump = f"goto L{target};"
+                if target <= i:
+                    jump = f"if (loops++ < {_MAX_LOOPS}) {jump}"
+                if call.op == "_jump_if_zero":
+                    jump = f"if (!{_guarded(call, partial(gen.condition, call.args[0]))}) {jump}"
+                lines.append(jump)
+            else:
+                lines += self.call(call, gen)
+        if len(calls) in targets:
+            lines.append(f"L{len(calls)}:;")
         return lines
 
     def call(self, call: m.Call, gen: ExprGen) -> list[str]:
@@ -127,30 +128,45 @@ class ActionGen:
             return []
         handler: Callable[..., list[str]] | None = getattr(self, f"_op_{call.op}", None)
         if handler is None:
-            raise ProgramError(f"primitive '{call.op}' is not supported")
+            raise ProgramError(f"primitive '{call.op}' is not supported{_at(call)}")
         try:
-            return handler(gen, *call.args)
+            lines = _guarded(call, lambda: handler(gen, *call.args))
         except TypeError as exc:
-            raise ProgramError(f"primitive '{call.op}' has wrong arguments") from exc
+            raise ProgramError(f"primitive '{call.op}' has wrong arguments{_at(call)}") from exc
+        return [*_source(call), *lines]
 
     # --- assignments -----------------------------------------------------------------------
 
-    def _store(self, gen: ExprGen, dst: m.Expr, code: Code) -> list[str]:
+    def _target_of(self, gen: ExprGen, dst: m.Expr) -> tuple[m.Field, Callable[[str], list[str]]]:
+        """The field behind `dst`, and what stores the text of a value in it."""
         if isinstance(dst, m.FieldRef):
-            f = self.layout.field(dst)
-            slot = self.layout.slot(dst.header, dst.field)
-            return [f"p.{slot} = {fit(code, f.width, f.signed)}"]
+            place = self.layout.place(dst.header, dst.field)
+            return self.layout.field(dst), lambda text: [f"{place} = {text};"]
         if isinstance(dst, m.StackFieldRef):
-            slots, width = gen.stack_slots(dst.stack, dst.field)
-            index = f"p.{self.layout.next_slot[dst.stack]} - 1"
-            return [f"set_element(p, {slots!r}, {index}, {fit(code, width)})"]
-        if isinstance(dst, m.Op) and dst.name == "access_field":
-            slots, index, f = gen.stack_access(dst)
-            return [f"set_element(p, {slots!r}, {index}, {fit(code, f.width, f.signed)})"]
-        raise ProgramError(f"cannot assign to {type(dst).__name__}")
+            stack, index = self.layout.stack(dst.stack), gen.last_index(dst.stack)
+            f = self.layout.field(m.FieldRef(stack.headers[0], dst.field))
+        elif isinstance(dst, m.Op) and dst.name == "access_field":
+            name, f, index = gen.stack_access(dst)
+            stack = self.layout.stack(name)
+        else:
+            raise ProgramError(f"cannot assign to {type(dst).__name__}")
+        member = self.layout.member(stack.headers[0], f.name)
+        place = self.layout.stack_place[stack.name]
+        return f, lambda text: [
+            f"if ({index} < {len(stack.headers)})",
+            f"    {place}[{index}].{member} = {text};",
+        ]
+
+    def _store(self, gen: ExprGen, dst: m.Expr, code: Code) -> list[str]:
+        f, store = self._target_of(gen, dst)
+        text = convert(code, carrier(f.width))
+        return store(gen.cut(text, (code.low, code.high), f.width, f.signed))
 
     def _op_assign(self, gen: ExprGen, dst: m.Expr, src: m.Expr) -> list[str]:
-        return self._store(gen, dst, gen.value(src))
+        f, store = self._target_of(gen, dst)
+        if f.varbit:
+            return self._op_assign_VL(gen, dst, src)
+        return store(gen.fitted(src, f.width, f.signed))
 
     _op_modify_field = _op_assign
     _op_set = _op_assign
@@ -158,8 +174,8 @@ class ActionGen:
     def _op_assign_VL(self, gen: ExprGen, dst: m.Expr, src: m.Expr) -> list[str]:
         if not isinstance(dst, m.FieldRef) or not isinstance(src, m.FieldRef):
             raise ProgramError("assign_VL works on fields only")
-        a, b = self.layout.slot(dst.header, dst.field), self.layout.slot(src.header, src.field)
-        return [f"p.{a} = p.{b}"]
+        a, b = self.layout.place(dst.header, dst.field), self.layout.place(src.header, src.field)
+        return [f"{a} = {b};"]
 
     # --- headers ---------------------------------------------------------------------------
 
@@ -176,201 +192,284 @@ class ActionGen:
 
     def _length(self, header: m.Header) -> str:
         fixed = header.type.fixed_bits // 8
-        parts = [f"len(p.{self.layout.slot(header.name, f.name)})"
+        parts = [f"{self.layout.place(header.name, f.name)}.length"
                  for f in header.type.fields if f.varbit]  # fmt: skip
         return " + ".join([str(fixed), *parts])
 
     def _op_add_header(self, gen: ExprGen, hdr: m.Expr) -> list[str]:
         header = self._header(hdr)
         valid = self._valid(header)
-        lines = [f"if not p.{valid}:"]
-        for f in header.type.fields:
-            zero = "b''" if f.varbit else "0"
-            lines.append(f"    p.{self.layout.slot(header.name, f.name)} = {zero}")
-        lines += [f"    p.{valid} = 1", f"    p.length += {header.type.fixed_bits // 8}"]
-        return lines
+        place = self.layout.instance[header.name]
+        return [
+            f"if (!{valid}) {{",
+            f"    memset(&{place}, 0, sizeof {place});",
+            f"    {valid} = 1;",
+            f"    p->c.length += {header.type.fixed_bits // 8};",
+            "}",
+        ]
 
     def _op_remove_header(self, gen: ExprGen, hdr: m.Expr) -> list[str]:
         header = self._header(hdr)
         valid = self._valid(header)
-        return [f"if p.{valid}:", f"    p.{valid} = 0", f"    p.length -= {self._length(header)}"]
+        length = f"    p->c.length -= {self._length(header)};"
+        return [f"if ({valid}) {{", f"    {valid} = 0;", length, "}"]
 
     def _op_assign_header(self, gen: ExprGen, dst: m.Expr, src: m.Expr) -> list[str]:
         to, frm = self._header(dst), self._header(src)
         if to.type.name != frm.type.name:
             raise ProgramError(f"headers {to.name} and {frm.name} are of different types")
         valid_to, valid_from = self.layout.valid(to.name), self.layout.valid(frm.name)
-        names = [f.name for f in to.type.fields]
-        copies = [
-            f"    p.{self.layout.slot(to.name, n)} = p.{self.layout.slot(frm.name, n)}"
-            for n in names
-        ]
         if valid_to is None or valid_from is None:
-            return [line.strip() for line in copies]
-        return [f"p.{valid_to} = p.{valid_from}", f"if p.{valid_from}:", *copies]
+            names = [f.name for f in to.type.fields]
+            places = [
+                (self.layout.place(to.name, n), self.layout.place(frm.name, n)) for n in names
+            ]
+            return [f"{a} = {b};" for a, b in places]
+        one, two = self.layout.instance[to.name], self.layout.instance[frm.name]
+        return [f"if ({valid_from})", f"    {one} = {two};", "else", f"    {valid_to} = 0;"]
 
     _op_copy_header = _op_assign_header
 
     def _op_assign_header_stack(self, gen: ExprGen, dst: m.Expr, src: m.Expr) -> list[str]:
         if not isinstance(dst, m.StackRef) or not isinstance(src, m.StackRef):
             raise ProgramError("assign_header_stack works on header stacks only")
-        stacks = self.layout.program.stacks
-        to, frm = self.layout.next_slot[dst.name], self.layout.next_slot[src.name]
-        lines = [f"p.{to} = p.{frm}"]
-        for a, b in zip(stacks[dst.name].headers, stacks[src.name].headers, strict=True):
+        to, frm = self.layout.stack(dst.name), self.layout.stack(src.name)
+        if len(to.headers) != len(frm.headers):
+            raise ProgramError(f"stacks {to.name} and {frm.name} are of different sizes")
+        lines = [f"{self.layout.next_place[dst.name]} = {self.layout.next_place[src.name]};"]
+        for a, b in zip(to.headers, frm.headers, strict=True):
             lines += self._op_assign_header(gen, m.HeaderRef(a), m.HeaderRef(b))
         return lines
 
-    def _stack_op(self, function: str, gen: ExprGen, stack: m.Expr, count: m.Expr) -> list[str]:
+    def _stack(self, gen: ExprGen, stack: m.Expr, count: m.Expr) -> tuple[str, str, int, str]:
+        """Place, counter and size of a stack, and by how many elements it moves."""
         if not isinstance(stack, m.StackRef):
             raise ProgramError("push and pop work on header stacks only")
-        elements = tuple(
-            (
-                self._valid(self.layout.header(h)),
-                *(self.layout.slot(h, f.name) for f in self.layout.header(h).type.fields),
-            )
-            for h in self.layout.program.stacks[stack.name].headers
-        )
-        counter = self.layout.next_slot[stack.name]
-        return [f"{function}(p, {elements!r}, {counter!r}, {gen.value(count).text})"]
+        size = len(self.layout.stack(stack.name).headers)
+        moved = f"p4_min64({gen.low(count, U64)}, {size})"
+        return self.layout.stack_place[stack.name], self.layout.next_place[stack.name], size, moved
 
     def _op_push(self, gen: ExprGen, stack: m.Expr, count: m.Expr) -> list[str]:
-        return self._stack_op("stack_push", gen, stack, count)
+        place, counter, size, moved = self._stack(gen, stack, count)
+        return [
+            "{",
+            f"    u32 n = (u32){moved};",
+            f"    for (u32 i = {size}; i-- > 0;)",
+            "        if (i >= n)",
+            f"            {place}[i] = {place}[i - n];",
+            "        else",
+            f"            {place}[i].valid_ = 0;",
+            f"    {counter} = (u32)p4_min64({size}, {counter} + n);",
+            "}",
+        ]
 
     def _op_pop(self, gen: ExprGen, stack: m.Expr, count: m.Expr) -> list[str]:
-        return self._stack_op("stack_pop", gen, stack, count)
+        place, counter, size, moved = self._stack(gen, stack, count)
+        return [
+            "{",
+            f"    u32 n = (u32){moved};",
+            f"    for (u32 i = 0; i < {size}; i++)",
+            f"        if (i + n < {size})",
+            f"            {place}[i] = {place}[i + n];",
+            "        else",
+            f"            {place}[i].valid_ = 0;",
+            f"    {counter} = {counter} > n ? {counter} - n : 0;",
+            "}",
+        ]
 
     # --- fate of the packet ----------------------------------------------------------------
 
     def _op_mark_to_drop(self, gen: ExprGen, *_: m.Expr) -> list[str]:
-        return [f"p.egress_spec = {self.drop_port}", "p.mcast_grp = 0"]
+        return ["p->m.std.egress_spec = s->drop_port;", "p->m.std.mcast_grp = 0;"]
 
     _op_drop = _op_mark_to_drop
 
     def _op_exit(self, gen: ExprGen) -> list[str]:
-        return ["p.exit_ = 1"]
+        return ["p->c.exit_ = 1;"]
 
     def _op_generate_digest(self, gen: ExprGen, receiver: m.Expr, digest: m.Expr) -> list[str]:
-        return [f"p.digest = {gen.fitted(digest, 16)}"]
+        return [f"p->c.digest = (u32){gen.fitted(digest, 16)};"]
 
     def _op_clone_ingress_pkt_to_egress(
         self, gen: ExprGen, session: m.Expr, fields: m.Expr | None = None
     ) -> list[str]:
         number = "0" if fields is None else gen.fitted(fields, 16)
-        return [f"p.clone = {gen.fitted(session, 15)} | 0x8000", f"p.clone_list = {number}"]
+        return [
+            f"p->c.clone = (u32){gen.fitted(session, 15)} | 0x8000;",
+            f"p->c.clone_list = (u32){number};",
+        ]
 
     _op_clone_egress_pkt_to_egress = _op_clone_ingress_pkt_to_egress
 
     def _op_resubmit(self, gen: ExprGen, fields: m.Expr) -> list[str]:
-        return [f"p.resubmit = {gen.fitted(fields, 16)}"]
+        return [f"p->c.resubmit = (u32){gen.fitted(fields, 16)};"]
 
     def _op_recirculate(self, gen: ExprGen, fields: m.Expr) -> list[str]:
-        return [f"p.recirculate = {gen.fitted(fields, 16)}"]
+        return [f"p->c.recirculate = (u32){gen.fitted(fields, 16)};"]
 
     def _op_truncate(self, gen: ExprGen, length: m.Expr) -> list[str]:
-        text = gen.value(length).text
-        return [f"p.truncate_to = min({text}, p.truncate_to or {text})"]
+        return [
+            "{",
+            f"    u32 n = (u32){gen.fitted(length, 32)};",
+            "    if (!p->c.truncate_to || n < p->c.truncate_to)",
+            "        p->c.truncate_to = n;",
+            "}",
+        ]
 
     def _op_assert(self, gen: ExprGen, condition: m.Expr) -> list[str]:
-        return [f"if not {gen.condition(condition)}: stats.failed_assertions += 1"]
+        return [f"if (!{gen.condition(condition)})", "    s->failed_assertions++;"]
 
     _op_assume = _op_assert
 
     # --- externs ---------------------------------------------------------------------------
 
-    @staticmethod
-    def _ref(expr: m.Expr, names: dict[str, _T]) -> _T:
-        if not isinstance(expr, m.NamedRef) or expr.name not in names:
-            raise ProgramError(f"program names an object that does not exist: {expr}")
-        return names[expr.name]
+    def _reach(self, kind: str, expr: m.Expr) -> list[str]:
+        if not isinstance(expr, m.NamedRef):
+            raise ProgramError(f"program names a {kind} that does not exist: {expr}")
+        return self.objects.reach(kind, expr.name)
 
     def _op_count(self, gen: ExprGen, counter: m.Expr, index: m.Expr) -> list[str]:
-        name = self._ref(counter, self.names.counters)
-        return [f"{name}({gen.value(index).text}, p.ingress_length)"]
+        (reached,) = self._reach("counter", counter)
+        assert isinstance(counter, m.NamedRef)
+        size = self.layout.program.counters[counter.name].size
+        cell = f"((struct p4_counter *){reached})[at]"
+        return _at_cell(
+            gen, index, size, [f"{cell}.packets++;", f"{cell}.bytes += p->c.ingress_length;"]
+        )
 
     def _op_execute_meter(
         self, gen: ExprGen, meter: m.Expr, index: m.Expr, dst: m.Expr
     ) -> list[str]:
-        name = self._ref(meter, self.names.meters)
-        lines = [f"colour = {name}({gen.value(index).text}, p.ingress_length, p.now)"]
-        store = self._store(gen, dst, Code("colour", 2))
-        return [*lines, "if colour is not None:", *(f"    {line}" for line in store)]
+        (reached,) = self._reach("meter", meter)
+        assert isinstance(meter, m.NamedRef)
+        array = self.layout.program.meters[meter.name]
+        amount = "p->c.ingress_length" if array.bytes_unit else "1"
+        cell = f"(struct p4_meter *){reached} + at"
+        lines = [f"u64 colour = p4_meter_execute({cell}, {amount}, p->c.now);"]
+        return _at_cell(
+            gen, index, array.size, lines + self._store(gen, dst, Code("colour", U64, 0, 2))
+        )
+
+    def _cells(self, register: m.Expr) -> tuple[m.RegisterArray, list[str]]:
+        """A register, and the words of its cell `at`, the highest word first."""
+        reached = self._reach("register", register)
+        assert isinstance(register, m.NamedRef)
+        array = self.layout.program.registers[register.name]
+        return array, [
+            f"((u{_size(bits)} *){pointer})[at]"
+            for pointer, bits in zip(reached, word_widths(array.width), strict=True)
+        ]
 
     def _op_register_read(
         self, gen: ExprGen, dst: m.Expr, register: m.Expr, index: m.Expr
     ) -> list[str]:
-        name, array = self._ref(register, self.names.registers)
-        count = len(word_widths(array.width))
-
-        def read(at: str) -> list[str]:
-            text = f"{name}_0[{at}]"
-            for k in range(1, count):
-                text = f"({text} << 64 | {name}_{k}[{at}])"
-            return self._store(gen, dst, Code(text, array.width))
-
-        return _at_cell(array, gen.value(index), count, read)
+        array, cells = self._cells(register)
+        kind = carrier(array.width)
+        if kind == U64:
+            text = f"(u64){cells[0]}"
+        elif kind == WIDE:
+            self.layout.need_bits(array.width + 1)
+            text = f"wide_words((const u64[]){{{', '.join(cells[::-1])}}}, {len(cells)})"
+        else:
+            text = f"P4_U128({cells[0]}, {cells[1]})"
+        value = Code(text, kind, 0, (1 << array.width) - 1)
+        return _at_cell(gen, index, array.size, self._store(gen, dst, value))
 
     def _op_register_write(
         self, gen: ExprGen, register: m.Expr, index: m.Expr, value: m.Expr
     ) -> list[str]:
-        name, array = self._ref(register, self.names.registers)
-        count = len(word_widths(array.width))
-        text = gen.fitted(value, array.width)
-
-        def write(at: str) -> list[str]:
-            if count == 1:
-                return [f"{name}_0[{at}] = {text}"]
-            lines = [f"cell = {text}", f"{name}_0[{at}] = cell >> {64 * (count - 1)}"]
-            for k in range(1, count):
-                shift = 64 * (count - 1 - k)
-                part = f"cell >> {shift}" if shift else "cell"
-                lines.append(f"{name}_{k}[{at}] = {part} & 0xffffffffffffffff")
-            return lines
-
-        return _at_cell(array, gen.value(index), count, write)
+        array, cells = self._cells(register)
+        kind = carrier(array.width)
+        if kind == WIDE:
+            self.layout.need_bits(array.width + 1)
+        lines = [f"{kind} cell = {gen.fitted(value, array.width)};"]
+        words = gen.words("cell", array.width)[::-1]
+        for cell, word, bits in zip(cells, words, word_widths(array.width), strict=True):
+            lines.append(f"{cell} = (u{_size(bits)}){word};")
+        return _at_cell(gen, index, array.size, lines)
 
     def _op_modify_field_rng_uniform(
         self, gen: ExprGen, dst: m.Expr, low: m.Expr, high: m.Expr
     ) -> list[str]:
-        store = self._store(gen, dst, Code("randint(low, high)", None))
+        a, b = gen.bounds(low), gen.bounds(high)
+        if kind_of(a[0], a[1]) != U64 or kind_of(b[0], b[1]) != U64:
+            raise ProgramError("random numbers of more than 64 bits are not supported")
+        drawn = Code("p4_random_between(s, low, high)", U64, 0, (1 << 64) - 1)
         return [
-            f"low = {gen.value(low).text}; high = {gen.value(high).text}",
-            "if low <= high:",
-            *(f"    {line}" for line in store),
+            "{",
+            f"    u64 low = {gen.low(low, U64)}, high = {gen.low(high, U64)};",
+            "    if (low <= high) {",
+            *(f"        {line}" for line in self._store(gen, dst, drawn)),
+            "    }",
+            "}",
         ]
 
     def _op_modify_field_with_hash_based_offset(
         self, gen: ExprGen, dst: m.Expr, base: m.Expr, calculation: m.Expr, size: m.Expr
     ) -> list[str]:
-        call = self._ref(calculation, self.names.calculations)
-        return self._store(gen, dst, _in_range(call, gen.value(base), gen.value(size)))
+        """base + hash % size, or base alone for size 0; what changes nothing is left out."""
+        if (
+            not isinstance(calculation, m.NamedRef)
+            or calculation.name not in self.layout.program.calculations
+        ):
+            raise ProgramError(f"program names a calculation that does not exist: {calculation}")
+        hashed = self.calculations.call(calculation.name)
+        low, high = gen.bounds(size)
+        if low <= hashed.high:
+            if low < 0:
+                raise ProgramError("the range of a hash may be negative")
+            top = literal((1 << 64) - 1, U64)
+            limit = gen.value(size)
+            # A size that 64 bits do not hold is larger than every hash.
+            text = limit.text
+            if limit.kind != U64:
+                large = gen.condition(m.Op(">", size, m.Const((1 << 64) - 1)))
+                text = f"({large} ? {top} : {convert(limit, U64)})"
+            most = min(hashed.high, max(high - 1, 0))
+            hashed = Code(f"p4_mod64({hashed.text}, {text})", U64, 0, most)
+        offset = gen.value(base)
+        bounds = (hashed.low + offset.low, hashed.high + offset.high)
+        kind = kind_of(*bounds)
+        if kind == WIDE:
+            raise ProgramError("the base of a hash is too wide")
+        if bounds == (hashed.low, hashed.high):
+            return self._store(gen, dst, hashed)
+        text = f"({convert(hashed, kind)} + {convert(offset, kind)})"
+        return self._store(gen, dst, Code(text, kind, *bounds))
 
 
-def _in_range(hashed: Code, base: Code, size: Code) -> Code:
-    """base + hash % size, or base alone for size 0; what cannot change the result is left out."""
-    if not size.text.isdigit():
-        reduced = Code(f"{hashed.text} % ({size.text} or 1)", hashed.bits)
-    elif hashed.bits is not None and int(size.text) >> hashed.bits:
-        reduced = hashed
-    else:
-        most = max(int(size.text) - 1, 0)
-        reduced = Code(f"{hashed.text} % {most + 1}", most.bit_length())
-    if base.text == "0":
-        return reduced
-    bits = [code.bits for code in (reduced, base) if code.bits is not None]
-    return Code(f"({reduced.text} + {base.text})", max(bits) + 1 if len(bits) == 2 else None)
+def _at_cell(gen: ExprGen, index: m.Expr, size: int, lines: list[str]) -> list[str]:
+    """Statements that use the cell `at` of an array; nothing happens out of bounds, as in BMv2."""
+    low, high = gen.bounds(index)
+    kind = U64 if kind_of(low, high) == U64 else S128
+    if kind_of(low, high) not in (U64, S128):
+        raise ProgramError("the index of an array is too wide")
+    inner = [f"{kind} at = {convert(gen.value(index), kind)};"]
+    if low >= 0 and high < size:
+        return ["{", *(f"    {line}" for line in [*inner, *lines]), "}"]
+    test = f"at < {size}" if kind == U64 else f"at >= 0 && at < {size}"
+    inner += [f"if ({test}) {{", *(f"    {line}" for line in lines), "}"]
+    return ["{", *(f"    {line}" for line in inner), "}"]
 
 
-def _at_cell(
-    array: m.RegisterArray, index: Code, uses: int, access: Callable[[str], list[str]]
-) -> list[str]:
-    """The lines of `access` to the cell at an index; nothing happens out of bounds, as in BMv2."""
-    if index.bits is not None and 1 << index.bits <= array.size:
-        if uses == 1 or index.text.isidentifier():
-            return access(index.text)
-        return [f"where = {index.text}", *access("where")]
-    test = f"where < {array.size}" if index.bits is not None else f"0 <= where < {array.size}"
-    return [f"where = {index.text}", f"if {test}:", *(f"    {x}" for x in access("where"))]
+def _size(bits: int) -> int:
+    return next(size for size in (8, 16, 32, 64) if bits <= size)
+
+
+def _source(call: m.Call) -> list[str]:
+    return [f"/* {comment(call.where)} */"] if call.where else []
+
+
+def _at(call: m.Call) -> str:
+    return f" ({call.where})" if call.where else ""
+
+
+def _guarded(call: m.Call, make: Callable[[], _T]) -> _T:
+    """What `make` makes; a `ProgramError` of it gets the place of the call."""
+    try:
+        return make()
+    except ProgramError as exc:
+        raise ProgramError(f"{exc}{_at(call)}") from exc
 
 
 def _target(call: m.Call) -> int:

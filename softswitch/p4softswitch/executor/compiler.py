@@ -1,192 +1,187 @@
-"""Compiles a program to Python once, when it is loaded.
+"""Translates a program to C, once, when it is loaded.
 
-The source is kept (`Compiled.source`) so that it can be read when a packet does something odd.
+The source names what the program names, with its lines beside, so that it can be read when a packet
+does something odd: `p4alg switch --dump-source`.
 """
 
 from __future__ import annotations
 
-import random
-import struct
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from p4softswitch.errors import ProgramError
-from p4softswitch.executor import support
-from p4softswitch.executor.actiongen import ActionGen, Names
+from p4softswitch.executor.actiongen import ActionGen, Objects
 from p4softswitch.executor.calcgen import CalcGen
 from p4softswitch.executor.controlgen import ControlGen
-from p4softswitch.executor.exprgen import ExprGen
-from p4softswitch.executor.interface import Options, Stats
+from p4softswitch.executor.exprgen import ExprGen, carrier, kind_of
 from p4softswitch.executor.layout import Layout
 from p4softswitch.executor.parsegen import ParseGen
 from p4softswitch.executor.wiregen import WireGen
 from p4softswitch.program import model as m
-from p4softswitch.state.entry import Entry
-from p4softswitch.state.store import SwitchState
+from p4softswitch.state.arrays import word_widths
 
-PacketFn = Callable[[Any], None]
+_NEEDED = ("ingress_port", "egress_spec", "egress_port", "packet_length", "instance_type")
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
-    """The functions of a compiled program; a packet is an instance of `packet`."""
+class Translation:
+    """The C source of a program.
+
+    `objects` are kind and name of what it reaches through the switch, in order: tables, counters,
+    meters, registers (once for each word of a cell) and digests.
+    """
 
     source: str
-    layout: Layout
-    packet: Callable[[], Any]
-    reset: PacketFn
-    reset_metadata: PacketFn
-    copy: Callable[[Any], Any]
-    parse: Callable[[Any, bytes], None]
-    ingress: PacketFn
-    egress: PacketFn
-    deparse: Callable[[Any], bytes]
-    samples: dict[int, Callable[[Any], tuple[int, ...]]]
-    keep: dict[int, Callable[[Any, Any], None]]
+    objects: tuple[tuple[str, str | int], ...]
 
 
-def compile_program(
-    program: m.Program, state: SwitchState, options: Options, stats: Stats
-) -> Compiled:
-    """Generate and execute the source of a program, bound to `state`."""
+def translate(program: m.Program) -> Translation:
+    """The C source of a program; `ProgramError` if it has what is not supported."""
     layout = Layout(program)
-    for name in ("ingress_port", "egress_spec", "egress_port", "packet_length", "instance_type"):
+    for name in _NEEDED:
         if not layout.has_standard(name):
             raise ProgramError(f"program has no standard_metadata.{name}")
-    space: dict[str, Any] = {
-        name: getattr(support, name) for name in dir(support) if not name.startswith("_")
-    }
-    space["stats"] = stats
-    space["randint"] = random.Random(options.seed).randint
-    names = Names()
-    for i, (name, counter) in enumerate(state.counters.items()):
-        names.counters[name] = f"counter_{i}"
-        space[f"counter_{i}"] = counter.count
-    for i, (name, meter) in enumerate(state.meters.items()):
-        names.meters[name] = f"meter_{i}"
-        space[f"meter_{i}"] = meter.execute
-    for i, (name, register) in enumerate(state.registers.items()):
-        names.registers[name] = f"register_{i}", program.registers[name]
-        space.update({f"register_{i}_{k}": word for k, word in enumerate(register.words)})
-    tables: dict[str, str] = {}
-    for i, (name, table) in enumerate(state.tables.items()):
-        tables[name] = f"table_{i}"
-        space[f"table_{i}_index"] = table.index
-        space[f"table_{i}_lookup"] = table.index.lookup
-        space[f"table_{i}_default"] = table.default
-    calculations = CalcGen(layout)
-    names.calculations = calculations.calls()
-    actions = ActionGen(layout, names, options.drop_port)
+    objects = _objects(program)
     wire = WireGen(layout)
+    calculations = CalcGen(layout, wire)
+    actions = ActionGen(layout, objects, calculations)
     parser = ParseGen(layout, actions, wire)
-    controls = [ControlGen(layout, actions, p, tables) for p in (program.ingress, program.egress)]
-    functions = {a.id: f"action_{a.id}" for a in program.actions.values()}
-
-    lines = [layout.source(), ""]
-    lines += calculations.source()
+    body = [*layout.source(), *calculations.source()]
     for action in program.actions.values():
-        lines += [*actions.function(action, functions[action.id]), "", ""]
-    lines += [*parser.source(), "", ""]
-    for control in controls:
-        lines += [*control.source(), "", ""]
-    lines += [*_checksums(program, layout, calculations), "", ""]
-    lines += [*_deparser(program, layout, wire, actions), "", ""]
-    lines += _samples(program, layout)
-    lines += _keepers(program, layout)
-    source = "\n".join(lines) + "\n"
-    space.update({name: struct.Struct(text) for text, name in wire.structs.items()})
-    try:
-        exec(compile(source, "<p4 program>", "exec"), space)
-    except (SyntaxError, RecursionError, MemoryError) as exc:
-        raise ProgramError(f"program is too complex for this switch: {exc}") from exc
-    for control in controls:
-        for name, table_model in control.pipeline.tables.items():
-            state.tables[name].set_binder(_binder(table_model, control, functions, space))
-    return Compiled(
-        source=source,
-        layout=layout,
-        packet=space["Packet"],
-        reset=space["reset"],
-        reset_metadata=space["reset_metadata"],
-        copy=space["copy"],
-        parse=space["parse_and_verify"],
-        ingress=space["ingress"],
-        egress=space["egress"],
-        deparse=space["deparse"],
-        samples={d: space[f"sample_{d}"] for d in program.learn_lists},
-        keep={i: space[f"keep_{i}"] for i in program.field_lists},
-    )
+        body += actions.function(action)
+    body += parser.source()
+    for pipeline in (program.ingress, program.egress):
+        body += ControlGen(layout, actions, pipeline).source()
+    body += _checksums(program, layout, calculations)
+    body += _deparser(program, layout, wire, actions)
+    body += _samples(program, layout, objects)
+    body += _keepers(program, layout)
+    numbers = ", ".join([*objects.names, "P4_OBJECTS"])
+    head = [
+        "/* Generated from a compiled P4 program. Names and lines are those of the program. */",
+        f"#define P4_LIMBS {layout.limbs}",
+        '#include "wide.h"',
+        "",
+        "P4_INLINE int p4_same_bytes(struct p4_bytes a, struct p4_bytes b) {",
+        "    return a.length == b.length && (!a.length || !memcmp(a.data, b.data, a.length));",
+        "}",
+        "",
+        "/* Where the state of the program is in `s->object`. */",
+        f"enum {{ {numbers} }};",
+        "",
+    ]
+    tail = [
+        '#include "v1model.h"',
+        "",
+        "__attribute__((constructor)) static void p4_prepare(void) { p4_crc_tables(); }",
+        "",
+        "const struct p4_program p4_program = {P4_ABI, P4_OBJECTS, p4_run};",
+    ]
+    order = tuple(key for key, names in objects.known.items() for _ in names)
+    return Translation("\n".join([*head, *body, *tail]) + "\n", order)
 
 
-def _binder(
-    table: m.Table, control: ControlGen, functions: dict[int, str], space: dict[str, Any]
-) -> Callable[[Entry], Any]:
-    def bind(entry: Entry) -> Any:
-        if not table.next_by_hit:
-            node = table.next_by_action.get(entry.action_id)
-        else:
-            # Only the default entry is run on a miss, and only it has no matches.
-            node = table.hit_next if entry.matches else table.miss_next
-        # Control falls through in generated code where all ways lead to one node.
-        following = space.get(control.function(node)) if node is not None else None
-        return space[functions[entry.action_id]], following
-
-    return bind
+def _objects(program: m.Program) -> Objects:
+    objects = Objects()
+    for table in program.tables():
+        objects.add("table", table)
+    for counter in program.counters.values():
+        if counter.table is None:
+            objects.add("counter", counter.name)
+    for meter in program.meters.values():
+        if meter.table is None:
+            objects.add("meter", meter.name)
+    for register in program.registers.values():
+        objects.add("register", register.name, len(word_widths(register.width)))
+    for digest in program.learn_lists:
+        objects.add("digest", digest)
+    return objects
 
 
 def _checksums(program: m.Program, layout: Layout, calculations: CalcGen) -> list[str]:
     gen = ExprGen(layout)
-    verify = ["def parse_and_verify(p, d):", "    parse(p, d)", "    p.checksum_error = 0"]
-    update = ["def update_checksums(p):", "    pass"]
+    arguments = "(struct p4_switch *s P4_UNUSED, struct p4_packet *p)"
+    verify = [f"static void p4_verify_checksums{arguments} {{", "    p->c.checksum_error = 0;"]
+    update = [f"static void p4_update_checksums{arguments.replace('*p)', '*p P4_UNUSED)')} {{"]
     for c in program.checksums:
-        call = f"{calculations.names[c.calculation]}(p)"
-        slot = f"p.{layout.slot(c.target.header, c.target.field)}"
-        width = layout.field(c.target).width
-        condition = "True" if c.condition is None else gen.condition(c.condition)
+        call = calculations.call(c.calculation)
+        field, ref = layout.field(c.target), c.target
+        place = layout.place(ref.header, ref.field)
+        condition = "1" if c.condition is None else gen.condition(c.condition)
         if c.verify:
-            valid = layout.valid(c.target.header)
-            test = condition if valid is None else f"p.{valid} and {condition}"
-            verify.append(f"    if {test} and {slot} != {call}: p.checksum_error = 1")
+            valid = layout.valid(ref.header)
+            test = condition if valid is None else f"{valid} && {condition}"
+            kind = kind_of(*gen.bounds(ref))
+            verify += [f"    if ({test} && ({kind}){place} != {call.text})"]
+            verify += ["        p->c.checksum_error = 1;"]
         if c.update:
-            update.append(f"    if {condition}: {slot} = {call} & {(1 << width) - 1:#x}")
-    return [*verify, "", "", *update]
+            text = f"({carrier(field.width)}){call.text}"
+            text = gen.cut(text, (call.low, call.high), field.width)
+            update += [f"    if ({condition})", f"        {place} = {text};"]
+    return [*verify, "}", "", *update, "}", ""]
 
 
 def _deparser(program: m.Program, layout: Layout, wire: WireGen, actions: ActionGen) -> list[str]:
     gen = ExprGen(layout)
-    lines = ["def deparse(p):", "    update_checksums(p)"]
-    for call in program.deparser_calls:
-        lines += [f"    {line}" for line in actions.call(call, gen)]
-    lines.append("    out = b''")
+    fixed, varbits, writes = 0, [], []
     for name in program.deparse_order:
-        parts = wire.write(layout.header(name))
-        if parts:
-            lines.append(f"    if p.{layout.valid(name)}: out += {' + '.join(parts)}")
-    return [*lines, "    return out + p.payload"]
+        header = layout.header(name)
+        fixed += header.type.fixed_bits // 8
+        varbits += [layout.place(name, f.name) for f in header.type.fields if f.varbit]
+        writes.append(f"    if ({layout.valid(name)}) {{ /* {name} */")
+        writes += [*(f"        {line}" for line in wire.write(header)), "    }"]
+    bound = " + ".join([f"{fixed}ull", *(f"{v}.length" for v in varbits), "p->c.payload.length"])
+    calls = [line for c in program.deparser_calls for line in actions.call(c, gen)]
+    return [
+        "/* The most bytes that p4_deparse writes. */",
+        f"static u64 p4_deparsed_bound(const struct p4_packet *p) {{ return {bound}; }}",
+        "",
+        "static u32 p4_deparse(struct p4_switch *s P4_UNUSED, struct p4_packet *p, u8 *start) {",
+        "    u8 *out = start;",
+        "    p4_update_checksums(s, p);",
+        *(f"    {line}" for line in calls),
+        *writes,
+        "    if (p->c.payload.length)",
+        "        memcpy(out, p->c.payload.data, p->c.payload.length);",
+        "    return (u32)(out - start) + p->c.payload.length;",
+        "}",
+        "",
+    ]
 
 
-def _samples(program: m.Program, layout: Layout) -> list[str]:
-    lines: list[str] = []
+def _samples(program: m.Program, layout: Layout, objects: Objects) -> list[str]:
+    """A function that makes a sample of the digest of a packet: words, least significant first."""
+    gen = ExprGen(layout)
+    lines = [
+        "static void p4_sample(struct p4_switch *s P4_UNUSED, struct p4_packet *p) {",
+        "    switch (p->c.digest) {",
+    ]
     for digest in program.learn_lists.values():
-        values = []
+        words: list[str] = []
         for element, width in zip(digest.elements, digest.widths, strict=True):
-            if isinstance(element, m.Const):
-                values.append(str(element.value))
-            else:
-                slot = layout.slot(element.header, element.field)
-                values.append(f"p.{slot} & {(1 << width) - 1:#x}")
-        lines += [f"def sample_{digest.id}(p):", f"    return ({', '.join(values)},)", "", ""]
-    return lines
+            words += gen.words(gen.fitted(element, width), width)
+        (enabled,) = objects.reach("digest", digest.id)
+        lines += [
+            f"    case {digest.id}: {{",
+            f"        if (!*(const u64 *){enabled}) break;",
+            f"        const u64 sample[] = {{{', '.join(words) or '0'}}};",
+            f"        p4_emit_sample(p->c.worker, {digest.id}, sample, {len(words)}, p->c.now);",
+            "        break;",
+            "    }",
+        ]
+    return [*lines, "    default: break;", "    }", "}", ""]
 
 
 def _keepers(program: m.Program, layout: Layout) -> list[str]:
-    """Functions that carry the fields of a field list from one packet to another."""
-    lines: list[str] = []
+    """A function that carries the fields of a field list from packet `p` to packet `q`."""
+    lines = [
+        "static void p4_keep(struct p4_packet *q P4_UNUSED, const struct p4_packet *p P4_UNUSED,"
+        " u32 fields) {",
+        "    switch (fields) {",
+    ]
     for number, fields in program.field_lists.items():
-        lines += [f"def keep_{number}(q, p):", "    pass"]
+        lines.append(f"    case {number}:")
         for ref in fields:
-            slot = layout.slot(ref.header, ref.field)
-            lines.append(f"    q.{slot} = p.{slot}")
-        lines += ["", ""]
-    return lines
+            place = layout.place(ref.header, ref.field)
+            lines.append(f"        q{place[1:]} = {place};")
+        lines.append("        break;")
+    return [*lines, "    default: break;", "    }", "}", ""]

@@ -1,205 +1,180 @@
-"""Generates a control: its tables and conditions as functions that return the next function.
+"""Generates a control: one C function, in which every table and condition is a label.
 
-A node that is reached from one place only is generated inline there; a node that is reached from
-several places becomes a function. If the actions of a table lead to different nodes, the entry says
-which is next: `entry.bound` is (action function, next node function).
+Which node is next after an action is known when the program is compiled, so that a table jumps
+there itself.
 """
 
 from __future__ import annotations
 
 from p4softswitch.executor.actiongen import ActionGen
 from p4softswitch.executor.exprgen import ExprGen
-from p4softswitch.executor.layout import Layout
+from p4softswitch.executor.layout import Layout, comment, identifier
 from p4softswitch.program import model as m
 from p4softswitch.state.entry import KeyLayout
 
-_MAX_DEPTH = 12
+_WORD = (1 << 64) - 1
 
 
 class ControlGen:
-    """Generates the nodes of one pipeline and the function `<pipeline>(p)`."""
+    """Generates the function `p4_<pipeline>` of one pipeline."""
 
-    def __init__(
-        self, layout: Layout, actions: ActionGen, pipeline: m.Pipeline, tables: dict[str, str]
-    ) -> None:
+    def __init__(self, layout: Layout, actions: ActionGen, pipeline: m.Pipeline) -> None:
         self.layout = layout
         self.actions = actions
         self.pipeline = pipeline
-        self.tables = tables  # table name -> name used for it in generated code
         self.gen = ExprGen(layout)
+        used = {"done"}
         self.names = {
-            name: f"{pipeline.name}_{i}"
-            for i, name in enumerate([*pipeline.tables, *pipeline.conditionals])
+            name: identifier(f"{'table' if name in pipeline.tables else 'if'}_{name}", used)
+            for name in [*pipeline.tables, *pipeline.conditionals]
         }
-        self.functions = self._meeting_points()
-
-    def function(self, node: str | None) -> str:
-        """Name of the function of a node that control reaches dynamically."""
-        return "None" if node is None else self.names[node]
 
     def source(self) -> list[str]:
         """Source lines of the control."""
-        lines: list[str] = []
-        for node in self.functions:
-            lines += [f"def {self.names[node]}(p):", *self._node(node, 1, 0), "", ""]
-        first = self.function(self.pipeline.init)
-        return [
-            *lines,
-            f"def {self.pipeline.name}(p):",
-            f"    node = {first}",
-            "    while node is not None:",
-            "        node = node(p)",
-            "    p.exit_ = 0",
+        lines = [
+            f"static void p4_{self.pipeline.name}(struct p4_switch *s P4_UNUSED,"
+            " struct p4_packet *p) {"
         ]
+        order = self._order()
+        for i, node in enumerate(order):
+            body = self._node(node)
+            if order[i + 1 :] and body[-1] == self._go(order[i + 1]):
+                body.pop()
+            lines += [f"{self.names[node]}: P4_UNUSED;", *(f"    {line}" for line in body)]
+        return [*lines, "    goto done;", "done:", "    p->c.exit_ = 0;", "}", ""]
+
+    def _order(self) -> list[str]:
+        """Reachable nodes, the first node first."""
+        found: list[str] = []
+        todo = [self.pipeline.init]
+        while todo:
+            node = todo.pop()
+            if node is None or node in found:
+                continue
+            found.append(node)
+            todo += self._successors(node)
+        return found
 
     def _successors(self, node: str) -> list[str | None]:
         if node in self.pipeline.conditionals:
             c = self.pipeline.conditionals[node]
-            return [c.true_next, c.false_next]
-        return self._table_nexts(self.pipeline.tables[node])
-
-    @staticmethod
-    def _table_nexts(table: m.Table) -> list[str | None]:
+            return [c.false_next, c.true_next]
+        table = self.pipeline.tables[node]
         if table.next_by_hit:
-            return [table.hit_next, table.miss_next]
-        if _is_static(table):
-            return [table.next_by_action[table.default_action]]
-        used = {*table.action_ids, table.default_action}
-        return list(dict.fromkeys(table.next_by_action[a] for a in used))
+            return [table.miss_next, table.hit_next]
+        return [table.next_by_action[a] for a in self._actions(table)]
 
-    def _meeting_points(self) -> list[str]:
-        """Reachable nodes that need a function of their own, the first node first."""
-        if self.pipeline.init is None:
-            return []
-        ways: dict[str, int] = {}
-        dynamic: set[str] = {self.pipeline.init}
-        seen, todo = {self.pipeline.init}, [self.pipeline.init]
-        while todo:
-            node = todo.pop()
-            nexts = [n for n in self._successors(node) if n is not None]
-            if node in self.pipeline.tables and self._is_dynamic(self.pipeline.tables[node]):
-                dynamic.update(nexts)
-            for n in nexts:
-                ways[n] = ways.get(n, 0) + 1
-                if n not in seen:
-                    seen.add(n)
-                    todo.append(n)
-        functions = [n for n in self.names if n in dynamic or ways.get(n, 0) > 1]
-        return self._cut_deep(functions)
+    def _go(self, node: str | None) -> str:
+        return f"goto {'done' if node is None else self.names[node]};"
 
-    def _cut_deep(self, functions: list[str]) -> list[str]:
-        """Add functions where inlining would nest too deep for Python."""
-        wanted = list(functions)
-        todo = [(n, 0) for n in functions]
-        while todo:
-            node, depth = todo.pop()
-            for n in self._successors(node):
-                if n is None or n in wanted:
-                    continue
-                if depth + 1 >= _MAX_DEPTH:
-                    wanted.append(n)
-                    todo.append((n, 0))
-                else:
-                    todo.append((n, depth + 1))
-        return wanted
-
-    def _is_dynamic(self, table: m.Table) -> bool:
-        return not _is_static(table) and len(set(self._table_nexts(table))) > 1
-
-    def _go(self, node: str | None, indent: int, depth: int) -> list[str]:
-        pad = "    " * indent
-        if node is None:
-            return [f"{pad}return None"]
-        if node in self.functions:
-            return [f"{pad}return {self.names[node]}"]
-        return self._node(node, indent, depth + 1)
-
-    def _node(self, node: str, indent: int, depth: int) -> list[str]:
-        pad = "    " * indent
+    def _node(self, node: str) -> list[str]:
         if node in self.pipeline.conditionals:
             c = self.pipeline.conditionals[node]
             return [
-                f"{pad}if {self.gen.condition(c.expression)}:",
-                *self._go(c.true_next, indent + 1, depth),
-                *self._go(c.false_next, indent, depth),
+                f"/* if {comment(c.where or c.name)} */",
+                f"if ({self.gen.condition(c.expression)}) {self._go(c.true_next)}",
+                self._go(c.false_next),
             ]
         table = self.pipeline.tables[node]
-        lines = [f"{pad}# table {table.name}"]
-        if _is_static(table):
-            body = self._static_action(table)
-            lines += [pad + line for line in body]
-        else:
-            lines += [pad + line for line in self._lookup(table)]
-        if self._may_exit(table):
-            lines.append(f"{pad}if p.exit_: return None")
-        if self._is_dynamic(table):
-            return [*lines, f"{pad}return following"]
-        return lines + self._go(self._table_nexts(table)[0], indent, depth)
+        lines = [f"/* table {comment(table.name)} {comment(table.where)} */"]
+        if not table.keys and table.const_default and not table.next_by_hit:
+            return lines + self._constant(table)
+        return lines + self._lookup(table)
 
-    def _static_action(self, table: m.Table) -> list[str]:
+    def _constant(self, table: m.Table) -> list[str]:
         """A table without key and with a constant default action is just that action."""
         action = self.layout.program.actions[table.default_action]
-        lines = [
-            f"l{i} = {value & ((1 << width) - 1)}"
-            for i, (value, (_, width)) in enumerate(
-                zip(table.default_args, action.params, strict=True)
-            )
-        ]
-        return lines + [line[4:] for line in self.actions.body(action)]
+        words: list[str] = []
+        for value, (_, width) in zip(table.default_args, action.params, strict=True):
+            value &= (1 << width) - 1
+            words += [
+                f"{value >> 64 * i & ((1 << 64) - 1):#x}ull" for i in range((width + 63) // 64)
+            ]
+        args = "NULL" if not words else f"(const u64[]){{{', '.join(words)}}}"
+        lines = [f"{self.actions.names[action.id]}(s, p, {args});"]
+        if self._may_exit(action.id):
+            lines.append("if (p->c.exit_) goto done;")
+        return [*lines, self._go(table.next_by_action[table.default_action])]
 
     def _lookup(self, table: m.Table) -> list[str]:
-        name = self.tables[table.name]
+        (reached,) = self.actions.objects.reach("table", table.name)
+        lines = [f"struct p4_table *t = {reached};"]
         if not table.keys:
-            return [f"run, following = {name}_default.bound", f"run(p, {name}_default.args)"]
-        key = self._key(table)
-        if table.kind is not m.MatchKind.EXACT:
-            key = f"({key}) & {name}_index.cares"
-        lines = [
-            f"entry = {name}_lookup({key})",
-            "if entry is None:",
-            f"    entry = {name}_default",
-        ]
-        hit: list[str] = []
+            lines.append("struct p4_entry *e = NULL;")
+        else:
+            words, count = self._key(table)
+            find = "p4_find_exact" if table.kind is m.MatchKind.EXACT else "p4_find_masked"
+            lines += [
+                f"const u64 key[] = {{{', '.join(words)}}};",
+                f"struct p4_entry *e = {find}(t, key, {count});",
+            ]
+        hit = ["const int hit P4_UNUSED = e != NULL;"] if table.next_by_hit else []
+        on_hit: list[str] = []
         if table.with_counters:
-            hit += ["entry.packets += 1", "entry.bytes += p.ingress_length"]
+            on_hit += ["e->packets++;", "e->bytes += p->c.ingress_length;"]
         if table.support_timeout:
-            hit.append("entry.last_hit = p.now")
+            on_hit.append("e->last_hit = p->c.now;")
         if table.direct_meter:
             meter = self.layout.program.meters[table.direct_meter]
             if meter.target is not None:
-                slot = self.layout.slot(meter.target.header, meter.target.field)
-                amount = "p.ingress_length" if meter.bytes_unit else "1"
-                hit += [
-                    "meter = entry.meter",
-                    f"p.{slot} = 0 if meter is None else meter.execute({amount}, p.now)",
-                ]
-        if hit:
-            lines += ["else:", *(f"    {line}" for line in hit)]
-        return [*lines, "run, following = entry.bound", "run(p, entry.args)"]
+                place = self.layout.place(meter.target.header, meter.target.field)
+                amount = "p->c.ingress_length" if meter.bytes_unit else "1"
+                run = f"p4_meter_execute(e->meter, {amount}, p->c.now)"
+                on_hit.append(f"{place} = e->meter ? {run} : P4_GREEN;")
+        lines += hit
+        if on_hit and table.keys:
+            lines += ["if (e) {", *(f"    {line}" for line in on_hit), "}"]
+        lines += ["if (!e) e = t->fallback;", *self._dispatch(table)]
+        return ["{", *(f"    {line}" for line in lines), "}"]
 
-    def _key(self, table: m.Table) -> str:
-        """The packed key; a field of an invalid header counts as 0, as in BMv2."""
-        key_layout = KeyLayout(table.keys)
-        terms = []
-        for i in key_layout.order:
-            key, shift = table.keys[i], key_layout.shifts[i]
-            text = self.gen.value(key.target).text
-            field = self.layout.field(key.target)
-            if field.signed:
-                text = f"({text} & {(1 << field.width) - 1:#x})"
-            if key.mask is not None:
-                text = f"({text} & {key.mask:#x})"
+    def _actions(self, table: m.Table) -> list[int]:
+        return list(dict.fromkeys([*table.action_ids, table.default_action]))
+
+    def _dispatch(self, table: m.Table) -> list[str]:
+        offset = 0
+        if table.keys:
+            count = (KeyLayout(table.keys).width + 63) // 64
+            offset = count if table.kind is m.MatchKind.EXACT else 2 * count
+        lines = [f"const u64 *args = e->words + {offset};", "switch (e->action) {"]
+        for number in self._actions(table):
+            lines.append(f"case {number}:")
+            lines.append(f"    {self.actions.names[number]}(s, p, args);")
+            if self._may_exit(number):
+                lines.append("    if (p->c.exit_) goto done;")
+            if not table.next_by_hit:
+                lines.append(f"    {self._go(table.next_by_action[number])}")
+            else:
+                lines.append("    break;")
+        lines += ["default:", "    break;", "}"]
+        if table.next_by_hit:
+            lines += [f"if (hit) {self._go(table.hit_next)}", self._go(table.miss_next)]
+        else:
+            lines.append("goto done;")
+        return lines
+
+    def _key(self, table: m.Table) -> tuple[list[str], int]:
+        """Words of the packed key; a field of an invalid header counts as 0, as in BMv2."""
+        packing = KeyLayout(table.keys)
+        count = (packing.width + 63) // 64
+        terms: list[list[str]] = [[] for _ in range(count)]
+        for i in packing.order:
+            key = table.keys[i]
+            text = self.gen.fitted(key.target, key.width)
             valid = self.layout.valid(key.target.header)
-            if valid is not None and key.target.field != "$valid$":
-                text = f"({text} if p.{valid} else 0)"
-            terms.append(f"{text} << {shift}" if shift else text)
-        return " | ".join(terms)
+            if key.target.field == "$valid$":
+                valid = None
+            for k, word in enumerate(self.gen.words(text, key.width)):
+                bits = min(64, key.width - 64 * k)
+                if key.mask is not None:
+                    word = f"({word} & {key.mask >> 64 * k & _WORD:#x}ull)"
+                if valid is not None:
+                    word = f"({valid} ? {word} : 0)"
+                at = packing.shifts[i] + 64 * k
+                place, bit = divmod(at, 64)
+                terms[place].append(f"{word} << {bit}" if bit else word)
+                if bit + bits > 64:
+                    terms[place + 1].append(f"{word} >> {64 - bit}")
+        return [" | ".join(parts) or "0" for parts in terms], count
 
-    def _may_exit(self, table: m.Table) -> bool:
-        actions = self.layout.program.actions
-        used = {*table.action_ids, table.default_action}
-        return any(c.op == "exit" for a in used for c in actions[a].calls)
-
-
-def _is_static(table: m.Table) -> bool:
-    return not table.keys and table.const_default and not table.next_by_hit
+    def _may_exit(self, action: int) -> bool:
+        return any(c.op == "exit" for c in self.layout.program.actions[action].calls)

@@ -1,16 +1,16 @@
 """What the rest of the switch may ask of an executor.
 
 An executor owns the state that packets touch. The P4Runtime side of the switch reaches that state
-only through the attributes named here. So an executor that keeps its state elsewhere, for instance
-in C, can be used instead.
+only through the attributes named here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from p4softswitch.native.library import Stats
 from p4softswitch.program.model import Program
 from p4softswitch.state.arrays import CounterStore, RegisterStore
 from p4softswitch.state.digests import DigestStore
@@ -19,6 +19,9 @@ from p4softswitch.state.replication import ReplicationStore
 from p4softswitch.state.tables import TableStore
 
 Output = tuple[int, bytes]
+"""Port and frame."""
+RawOutput = tuple[int, int, bytes, int]
+"""What native code puts out: kind, port or digest, bytes, time (ns)."""
 
 
 @dataclass(slots=True)
@@ -29,18 +32,6 @@ class Options:
     max_passes: int = 256
     max_copies: int = 4096
     seed: int | None = None
-
-
-@dataclass(slots=True)
-class Stats:
-    """What the executor counted since it was made."""
-
-    packets: int = 0
-    dropped_ingress: int = 0
-    dropped_egress: int = 0
-    parser_errors: int = 0
-    loop_limit: int = 0
-    failed_assertions: int = 0
 
 
 class StateView(Protocol):
@@ -76,10 +67,12 @@ class Executor(Protocol):
 
     program: Program
     stats: Stats
-
-    @property
-    def source(self) -> str:
-        """What the program was compiled to, for people who debug it."""
+    source: str
+    """The C that the program was translated to, for people who debug it."""
+    pointer: int
+    """The native switch, for packet I/O."""
+    code: int
+    """The native program, for packet I/O."""
 
     @property
     def state(self) -> StateView:
@@ -90,3 +83,12 @@ class Executor(Protocol):
 
         Never raises for what is in the frame. Digest samples are left in `state.digests`.
         """
+
+    def process_batch(self, port: int, frames: Sequence[bytes], now: int) -> list[Output]:
+        """Run frames that came in by `port` at `now`, one after the other, as `process` does."""
+
+    def add_sample(self, digest: int, data: bytes, now: int) -> None:
+        """Take a sample of a digest as native code writes it."""
+
+    def run_inputs(self, inputs: int, count: int, files: int, now: int) -> list[RawOutput]:
+        """Run `count` frames at time `now`: see `p4_run_inputs`, whose addresses these are."""

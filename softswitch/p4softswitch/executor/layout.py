@@ -1,7 +1,7 @@
-"""Where generated code keeps the fields of a packet: one object with a slot per field.
+"""Where generated code keeps the fields of a packet: C structures with the names of the program.
 
-Slot access is the cheapest storage Python has, and one flat object makes resetting and copying
-a packet a single generated function.
+`p->m` is metadata, `p->h` headers. Elements of a header stack are an array. Standard metadata
+that the architecture itself uses is in `p->m.std`, whatever the program calls it.
 """
 
 from __future__ import annotations
@@ -11,72 +11,103 @@ import re
 from p4softswitch.errors import ProgramError
 from p4softswitch.program import model as m
 
-# Slots that are not P4 fields: see `v1model` for their use.
-INTERNAL = {
-    "payload": "b''",
-    "frame": "b''",
-    "pos": "0",
-    "parser_error": "0",
-    "checksum_error": "0",
-    "exit_": "0",
-    "length": "0",
-    "ingress_length": "0",
-    "truncate_to": "0",
-    "clone": "0",
-    "clone_list": "0",
-    "digest": "0",
-    "resubmit": "0",
-    "recirculate": "0",
-    "now": "0",
+# Standard metadata that v1model.h sets and reads, with the width of its C field. A field that has
+# one of these names in BMv2 is kept there.
+STANDARD = {
+    "ingress_port": 32,
+    "egress_spec": 32,
+    "egress_port": 32,
+    "packet_length": 32,
+    "instance_type": 32,
+    "mcast_grp": 32,
+    "egress_rid": 32,
+    "parser_error": 32,
+    "checksum_error": 32,
+    "ingress_global_timestamp": 64,
+    "egress_global_timestamp": 64,
+    "enq_timestamp": 32,
 }
+_PREFIXES = ("standard_metadata", "intrinsic_metadata", "queueing_metadata")
+_KEYWORDS = frozenset((
+    "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else",
+    "enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register",
+    "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "typedef",
+    "union", "unsigned", "void", "volatile", "while", "asm", "typeof",
+))  # fmt: skip
+_SIZES = (8, 16, 32, 64)
 
-# Standard metadata that `v1model` sets and reads: a field that has one of these names in BMv2 has
-# it as its slot, and a program without that field has the slot all the same.
-STANDARD = (
-    "ingress_port",
-    "egress_spec",
-    "egress_port",
-    "packet_length",
-    "instance_type",
-    "mcast_grp",
-    "egress_rid",
-    "standard_parser_error",
-    "standard_checksum_error",
-    "ingress_global_timestamp",
-    "egress_global_timestamp",
-    "enq_timestamp",
-)
+
+def identifier(text: str, used: set[str]) -> str:
+    """A C identifier like `text` that is not in `used`, to which it is added."""
+    base = re.sub(r"[^A-Za-z0-9_]", "_", text)
+    if not base or base[0].isdigit() or base in _KEYWORDS:
+        base = f"_{base}"
+    name, i = base, 0
+    while name in used:
+        i += 1
+        name = f"{base}_{i}"
+    used.add(name)
+    return name
+
+
+def comment(text: str) -> str:
+    """Text from the program as it may stand in a C comment."""
+    return re.sub(r"[^\x20-\x7e]", "?", text).replace("*/", "* /").replace("/*", "/ *")
 
 
 class Layout:
-    """Slot names of every field, validity bit and stack counter of a program."""
+    """Places of every field, validity bit and stack counter of a program."""
 
     def __init__(self, program: m.Program) -> None:
         self.program = program
-        self._slots: dict[tuple[str, str], str] = {}
-        self._used: set[str] = {*INTERNAL, *STANDARD}
-        self.next_slot: dict[str, str] = {}
+        self.limbs = 2
+        """Words of a number that is too wide for 128 bits; see `need_bits`."""
+        self._places: dict[tuple[str, str], str] = {}
+        self._types: dict[str, str] = {}
+        self._members: dict[str, dict[str, str]] = {}
+        self.instance: dict[str, str] = {}
+        self.next_place: dict[str, str] = {}
+        self.stack_place: dict[str, str] = {}
+        self._name_types()
+        self._name_instances()
         for name in STANDARD:
-            ref = self._standard(name.removeprefix("standard_"))
+            ref = self._standard(name)
             if ref is not None:
-                self._slots[ref.header, ref.field] = name
-        for header in program.headers.values():
-            for f in header.type.fields:
-                if (header.name, f.name) not in self._slots:
-                    self._slots[header.name, f.name] = self._unique(f"{header.name}__{f.name}")
-            if not header.metadata:
-                self._slots[header.name, "$valid$"] = self._unique(f"{header.name}__valid")
-        for stack in program.stacks:
-            self.next_slot[stack] = self._unique(f"{stack}__next")
+                self._places[ref.header, ref.field] = f"p->m.std.{name}"
 
-    def _unique(self, text: str) -> str:
-        base = name = re.sub(r"\W", "_", text)
-        i = 0
-        while name in self._used:
-            i += 1
-            name = f"{base}_{i}"
-        self._used.add(name)
-        return name
+    def _name_types(self) -> None:
+        used: set[str] = set()
+        for header in self.program.headers.values():
+            kind = header.type
+            if kind.name in self._types:
+                continue
+            self._types[kind.name] = identifier(kind.name, used)
+            members: set[str] = {"valid_"}
+            self._members[kind.name] = {f.name: identifier(f.name, members) for f in kind.fields}
+
+    def _name_instances(self) -> None:
+        used: set[str] = {"std"}
+        for stack in self.program.stacks.values():
+            name = identifier(stack.name, used)
+            self.stack_place[stack.name] = f"p->h.{name}"
+            self.next_place[stack.name] = f"p->h.{identifier(f'{stack.name}_next', used)}"
+            for i, element in enumerate(stack.headers):
+                self.instance[element] = f"p->h.{name}[{i}]"
+        for header in self.program.headers.values():
+            if header.name not in self.instance:
+                part = "m" if header.metadata else "h"
+                self.instance[header.name] = f"p->{part}.{identifier(header.name, used)}"
+            place, members = self.instance[header.name], self._members[header.type.name]
+            for f in header.type.fields:
+                self._places[header.name, f.name] = f"{place}.{members[f.name]}"
+            if not header.metadata:
+                self._places[header.name, "$valid$"] = f"{place}.valid_"
+
+    def need_bits(self, bits: int) -> None:
+        """Make numbers of more than 128 bits at least `bits` bits wide, sign included."""
+        if bits > 4096:
+            raise ProgramError(f"an expression needs {bits} bits, at most 4096 are supported")
+        self.limbs = max(self.limbs, (bits + 63) // 64)
 
     def header(self, name: str) -> m.Header:
         """A header instance; `ProgramError` if there is none."""
@@ -84,6 +115,12 @@ class Layout:
         if header is None:
             raise ProgramError(f"program names header '{name}', which does not exist")
         return header
+
+    def stack(self, name: str) -> m.Stack:
+        """A header stack; `ProgramError` if there is none."""
+        if name not in self.program.stacks:
+            raise ProgramError(f"program names header stack '{name}', which does not exist")
+        return self.program.stacks[name]
 
     def field(self, ref: m.FieldRef) -> m.Field:
         """The field behind a reference."""
@@ -94,23 +131,28 @@ class Layout:
         except KeyError as exc:
             raise ProgramError(f"program names field {ref.header}.{ref.field}: none") from exc
 
-    def slot(self, header: str, field: str) -> str:
-        """Slot of a field."""
+    def place(self, header: str, field: str) -> str:
+        """C text of a field of packet `p`."""
         try:
-            return self._slots[header, field]
+            return self._places[header, field]
         except KeyError as exc:
             raise ProgramError(f"program names field {header}.{field}, which is missing") from exc
 
+    def member(self, header: str, field: str) -> str:
+        """Name of a field inside the structure of its header."""
+        self.place(header, field)
+        return self._members[self.header(header).type.name][field]
+
     def valid(self, header: str) -> str | None:
-        """Slot of a validity bit, None for metadata, which is always valid."""
-        return self._slots.get((header, "$valid$"))
+        """C text of a validity bit, None for metadata, which is always valid."""
+        return self._places.get((header, "$valid$"))
 
     def has_standard(self, name: str) -> bool:
         """Whether the program has the standard metadata field that BMv2 calls `name`."""
         return self._standard(name) is not None
 
     def _standard(self, name: str) -> m.FieldRef | None:
-        for prefix in ("standard_metadata", "intrinsic_metadata", "queueing_metadata"):
+        for prefix in _PREFIXES:
             ref = self.program.aliases.get(f"{prefix}.{name}")
             if ref is not None:
                 return ref
@@ -118,30 +160,53 @@ class Layout:
         known = any(f.name == name for f in header.type.fields)
         return m.FieldRef(header.name, name) if known else None
 
-    def source(self) -> str:
-        """Source of the packet class and of `reset`, `reset_metadata` and `copy`."""
-        metadata: list[str] = []
-        wire: list[str] = []
-        varbit: list[str] = []
+    def c_type(self, width: int, signed: bool = False) -> str:
+        """The C type that a field of `width` bits has."""
+        for size in _SIZES:
+            if width <= size:
+                return f"int{size}_t" if signed else f"u{size}"
+        if width <= 128:
+            return "s128" if signed else "u128"
+        self.need_bits(width + 1)
+        return "wide"
+
+    def source(self) -> list[str]:
+        """The structures of the headers and of the packet."""
+        lines: list[str] = []
+        seen: set[str] = set()
         for header in self.program.headers.values():
-            for f in header.type.fields:
-                slot = self._slots[header.name, f.name]
-                (varbit if f.varbit else metadata if header.metadata else wire).append(slot)
-            valid = self.valid(header.name)
-            if valid is not None:
-                wire.append(valid)
-        wire += self.next_slot.values()
-        metadata += [name for name in STANDARD if name not in metadata]
-        slots = [*INTERNAL, *metadata, *wire, *varbit]
-        lines = ["class Packet:", '    """Fields of one packet."""', "", "    __slots__ = ("]
-        lines += [f"        {slot!r}," for slot in slots] + ["    )", ""]
-        lines += ["", "def reset_metadata(p):"]
-        lines += [f"    p.{slot} = 0" for slot in metadata] or ["    pass"]
-        lines += ["", "", "def reset(p):"]
-        lines += [f"    p.{slot} = {value}" for slot, value in INTERNAL.items()]
-        lines += [f"    p.{slot} = 0" for slot in [*metadata, *wire]]
-        lines += [f"    p.{slot} = b''" for slot in varbit]
-        lines += ["", "", "def copy(p):", "    q = Packet()"]
-        lines += [f"    q.{slot} = p.{slot}" for slot in slots]
-        lines += ["    return q", ""]
-        return "\n".join(lines)
+            kind = header.type
+            if kind.name in seen:
+                continue
+            seen.add(kind.name)
+            lines.append(f"struct {self._types[kind.name]}_s {{")
+            for f in kind.fields:
+                kept = "struct p4_bytes" if f.varbit else self.c_type(f.width, f.signed)
+                bits = "varbit" if f.varbit else f"{'int' if f.signed else 'bit'}<{f.width}>"
+                lines.append(f"    {kept} {self._members[kind.name][f.name]}; /* {bits} */")
+            lines += ["    u8 valid_;", "};", ""]
+        lines += [
+            "struct p4_packet {",
+            "    struct p4_core c;",
+            "    struct {",
+            "        struct p4_standard std;",
+            *self._instances(True),
+            "    } m;",
+            "    struct {",
+            *self._instances(False),
+        ]
+        for stack in self.program.stacks.values():
+            kind = self.header(stack.headers[0]).type
+            name = self.stack_place[stack.name].removeprefix("p->h.")
+            lines.append(f"        struct {self._types[kind.name]}_s {name}[{len(stack.headers)}];")
+            lines.append(f"        u32 {self.next_place[stack.name].removeprefix('p->h.')};")
+        return [*lines, "        u8 none_;", "    } h;", "};", ""]
+
+    def _instances(self, metadata: bool) -> list[str]:
+        lines = []
+        stacked = {h for s in self.program.stacks.values() for h in s.headers}
+        for header in self.program.headers.values():
+            if header.metadata is metadata and header.name not in stacked:
+                name = self.instance[header.name][5:]
+                lines.append(f"        struct {self._types[header.type.name]}_s {name};")
+        return lines

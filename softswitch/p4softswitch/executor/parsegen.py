@@ -1,15 +1,15 @@
-"""Generates the parser: one function a state, which returns the function of the next state.
+"""Generates the parser: one C function, in which every state is a label.
 
-State functions take the packet and the bytes; the position is kept in `p.pos` between states and
-in `o` inside one. A parser error is stored and ends the parser, as in P4.
+`d` are the bytes, `len` of them, and `o` is the position. A parser error is stored and ends the
+parser, as in P4.
 """
 
 from __future__ import annotations
 
 from p4softswitch.errors import ProgramError
 from p4softswitch.executor.actiongen import ActionGen
-from p4softswitch.executor.exprgen import ExprGen
-from p4softswitch.executor.layout import Layout
+from p4softswitch.executor.exprgen import S128, U64, WIDE, ExprGen, carrier, convert, literal
+from p4softswitch.executor.layout import Layout, comment, identifier
 from p4softswitch.executor.wiregen import WireGen
 from p4softswitch.program import model as m
 
@@ -20,15 +20,15 @@ MAX_STEPS = 512
 
 
 class ParseGen:
-    """Generates the functions `ps_0` … and `parse(p, d)`."""
+    """Generates the function `p4_parse`."""
 
     def __init__(self, layout: Layout, actions: ActionGen, wire: WireGen) -> None:
         self.layout = layout
         self.actions = actions
         self.wire = wire
         self.parser = layout.program.parser
-        self.names = {name: f"ps_{i}" for i, name in enumerate(self.parser.states)}
-        self._tables: list[str] = []
+        used = {"done"}
+        self.names = {name: identifier(f"state_{name}", used) for name in self.parser.states}
 
     def error(self, name: str) -> int:
         """Number of a core error."""
@@ -39,44 +39,58 @@ class ParseGen:
 
     def source(self) -> list[str]:
         """Source lines of the whole parser."""
-        lines: list[str] = []
-        for state in self.parser.states.values():
-            lines += [*self._state(state), "", ""]
-        lines += self._tables
-        no_error = self.error("NoError")
-        start = self._name(self.parser.init)
+        lines = [
+            f"#define P4_NO_ERROR {self.error('NoError')}u",
+            "",
+            "static void p4_parse(struct p4_switch *s P4_UNUSED, struct p4_packet *p,"
+            " const u8 *d, u32 len) {",
+            "    u32 o = 0, steps P4_UNUSED = 0;",
+            "    p->c.parser_error = P4_NO_ERROR;",
+        ]
+        for name in self._reachable():
+            lines += [f"    {line}" for line in self._state(self.parser.states[name])]
         return [
             *lines,
-            "def parse(p, d):",
-            f"    p.parser_error = {no_error}",
-            "    p.pos = 0",
-            f"    state = {start}",
-            f"    for _ in range({MAX_STEPS}):",
-            "        if state is None:",
-            "            break",
-            "        state = state(p, d)",
-            "    else:",
-            f"        p.parser_error = {self.error('ParserTimeout')}",
-            "    p.payload = d[p.pos:]",
+            "    goto done; /* silences a compiler that sees no way here */",
+            "done:",
+            "    p->c.payload = (struct p4_bytes){d + o, len - o};",
+            "}",
+            "",
         ]
 
-    def _name(self, state: str | None) -> str:
-        return "None" if state is None else self.names[state]
+    def _reachable(self) -> list[str]:
+        """States that the start leads to, the start first."""
+        found: list[str] = []
+        todo = [self.parser.init]
+        while todo:
+            name = todo.pop()
+            if name is None or name in found:
+                continue
+            found.append(name)
+            state = self.parser.states[name]
+            todo += [c.next_state for c in state.cases] + [state.default]
+        return found
+
+    def _go(self, state: str | None) -> str:
+        return f"goto {'done' if state is None else self.names[state]};"
 
     def _state(self, state: m.ParserState) -> list[str]:
         gen = ExprGen(self.layout, in_parser=True)
-        lines = [
-            f"def {self.names[state.name]}(p, d):",
-            f"    # parser state {state.name}",
-            "    o = p.pos",
-        ]
+        lines: list[str] = []
         for op in state.ops:
-            lines += [f"    {line}" for line in self._op(op, gen)]
-        lines.append("    p.pos = o")
-        return lines + [f"    {line}" for line in self._select(state, gen)]
+            lines += self._op(op, gen)
+        lines += self._select(state, gen)
+        # States that a jump leads to are labels; the first one is entered without a jump.
+        return [
+            f"{self.names[state.name]}: P4_UNUSED;",
+            f"/* parser state {comment(state.name)} */",
+            f"if (steps++ == {MAX_STEPS})",
+            *self._fail("ParserTimeout"),
+            *lines,
+        ]
 
     def _fail(self, name: str) -> list[str]:
-        return [f"    p.parser_error = {self.error(name)}", "    p.pos = o", "    return None"]
+        return [f"    {{ p->c.parser_error = {self.error(name)}; goto done; }} /* {name} */"]
 
     def _op(self, op: m.Call, gen: ExprGen) -> list[str]:
         match op.op:
@@ -88,38 +102,40 @@ class ParseGen:
                     return self._extract(self.layout.header(op.args[0].name), varbit, gen)
                 raise ProgramError("parser extracts something that is not a header")
             case "set":
-                dst, src = op.args
+                src = op.args[1]
                 lines = []
                 if isinstance(src, m.Lookahead):
-                    lines += [f"if len(d) - o < {(src.width + 7) // 8}:"]
+                    lines += [f"if (len - o < {(src.width + 7) // 8})"]
                     lines += self._fail("PacketTooShort")
-                if isinstance(dst, m.FieldRef) and self.layout.field(dst).varbit:
-                    return self.actions.call(m.Call("assign_VL", op.args), gen)
-                return lines + self.actions.call(m.Call("assign", op.args), gen)
+                return lines + self.actions.call(m.Call("assign", op.args, op.where), gen)
             case "verify":
                 condition, error = op.args
                 return [
-                    f"if not {gen.condition(condition)}:",
-                    f"    p.parser_error = {gen.value(error).text}",
-                    "    p.pos = o",
-                    "    return None",
+                    f"if (!{gen.condition(condition)}) {{",
+                    f"    p->c.parser_error = (u32){gen.fitted(error, 32)};",
+                    "    goto done;",
+                    "}",
                 ]
             case "shift":
-                return self._advance(f"{gen.value(op.args[0]).text} * 8")
+                return self._advance(m.Op("*", op.args[0], m.Const(8)), gen)
             case "advance":
-                return self._advance(gen.value(op.args[0]).text)
+                return self._advance(op.args[0], gen)
         return self.actions.call(op, gen)
 
-    def _advance(self, bits: str) -> list[str]:
+    def _length(self, bits: m.Expr, gen: ExprGen) -> list[str]:
+        """Statements that leave a number of bytes in `n`; fails if it is not one."""
+        low, high = gen.bounds(bits)
+        kind = U64 if low >= 0 and high < 1 << 64 else S128
         return [
-            f"n = {bits}",
-            "if n & 7:",
+            f"{kind} n = {convert(gen.value(bits), kind)};",
+            f"if (n & 7{'' if kind == U64 else ' || n < 0'})",
             *self._fail("ParserInvalidArgument"),
-            "n >>= 3",
-            "if n < 0 or len(d) - o < n:",
-            *self._fail("PacketTooShort"),
-            "o += n",
+            "n >>= 3;",
         ]
+
+    def _advance(self, bits: m.Expr, gen: ExprGen) -> list[str]:
+        lines = [*self._length(bits, gen), "if (len - o < n)", *self._fail("PacketTooShort")]
+        return ["{", *(f"    {line}" for line in [*lines, "o += (u32)n;"]), "}"]
 
     def _extract(self, header: m.Header, varbit: m.Expr | None, gen: ExprGen) -> list[str]:
         fixed = header.type.fixed_bits // 8
@@ -127,73 +143,82 @@ class ParseGen:
             if header.type.has_varbit:
                 raise ProgramError(f"header {header.name} is extracted without a length")
             return [
-                f"if len(d) - o < {fixed}:",
+                f"/* extract {comment(header.name)} */",
+                f"if (len - o < {fixed})",
                 *self._fail("PacketTooShort"),
-                *self.wire.read(header, "o"),
-                f"o += {fixed}",
+                *self.wire.read(header),
             ]
         lines = [
-            f"n = {gen.value(varbit).text}",
-            "if n & 7 or n < 0:",
-            *self._fail("ParserInvalidArgument"),
-            "n >>= 3",
-            f"if len(d) - o < {fixed} + n:",
+            f"/* extract {comment(header.name)} */",
+            *self._length(varbit, gen),
+            f"if (n > len || len - o < {fixed} + n)",
             *self._fail("PacketTooShort"),
         ]
         if header.type.max_bytes:
-            lines += [f"if {fixed} + n > {header.type.max_bytes}:", *self._fail("HeaderTooShort")]
-        return [*lines, *self.wire.read(header, "o", "n"), f"o += {fixed} + n"]
+            lines += [f"if ({fixed} + n > {header.type.max_bytes})", *self._fail("HeaderTooShort")]
+        return ["{", *(f"    {line}" for line in [*lines, *self.wire.read(header)]), "}"]
 
     def _extract_next(self, stack: str, varbit: m.Expr | None, gen: ExprGen) -> list[str]:
-        elements = self.layout.program.stacks[stack].headers
-        counter = f"p.{self.layout.next_slot[stack]}"
-        lines = [f"if {counter} >= {len(elements)}:", *self._fail("StackOutOfBounds")]
-        for i, name in enumerate(elements):
-            lines.append(f"{'if' if i == 0 else 'elif'} {counter} == {i}:")
-            body = self._extract(self.layout.header(name), varbit, gen)
-            lines += [f"    {line}" for line in body]
-        return [*lines, f"{counter} += 1"]
+        elements = self.layout.stack(stack).headers
+        counter, place = self.layout.next_place[stack], self.layout.stack_place[stack]
+        body = self._extract(self.layout.header(elements[0]), varbit, gen)
+        return [
+            f"if ({counter} >= {len(elements)})",
+            *self._fail("StackOutOfBounds"),
+            "{",
+            f"    const u32 i = {counter};",
+            *(f"    {line.replace(f'{place}[0]', f'{place}[i]')}" for line in body),
+            "}",
+            f"{counter}++;",
+        ]
+
+    def _width(self, key: m.Expr) -> int:
+        match key:
+            case m.FieldRef():
+                return self.layout.field(key).width
+            case m.StackFieldRef(stack, name):
+                return self.layout.field(
+                    m.FieldRef(self.layout.stack(stack).headers[0], name)
+                ).width
+            case m.Lookahead(_, width):
+                return width
+        raise ProgramError(f"parser select on {type(key).__name__} is not supported")
 
     def _select(self, state: m.ParserState, gen: ExprGen) -> list[str]:
-        default = self._name(state.default)
+        default = self._go(state.default)
         if not state.cases:
-            return [f"return {default}"]
-        lines: list[str] = []
-        for key in state.keys:
+            return [default]
+        lines = ["{"]
+        kinds = []
+        for i, key in enumerate(state.keys):
             if isinstance(key, m.Lookahead):
-                lines += [f"if len(d) * 8 - o * 8 < {key.offset + key.width}:"]
-                lines += self._fail("PacketTooShort")
-        keys = []
-        for key in state.keys:
-            text = gen.value(key).text
-            if isinstance(key, m.FieldRef) and key.field != "$valid$":
-                f = self.layout.field(key)
-                text = f"({text} & {(1 << f.width) - 1:#x})" if f.signed else text
-            keys.append(text)
-        if all(mask is None for case in state.cases for _, mask in case.match):
-            return lines + self._by_dictionary(state, keys, default)
-        for i, text in enumerate(keys):
-            lines.append(f"k{i} = {text}")
+                lines += [f"    if ((u64)(len - o) * 8 < {key.offset + key.width})"]
+                lines += [f"    {line}" for line in self._fail("PacketTooShort")]
+            width = self._width(key)
+            kinds.append((carrier(width), width))
+            lines.append(f"    const {carrier(width)} k{i} = {gen.fitted(key, width)};")
         for case in state.cases:
-            tests = []
-            for i, (value, mask) in enumerate(case.match):
-                if mask == 0:
-                    continue
-                tests.append(
-                    f"k{i} == {value}" if mask is None else f"k{i} & {mask:#x} == {value & mask}"
-                )
-            lines.append(
-                f"if {' and '.join(tests) or 'True'}: return {self._name(case.next_state)}"
-            )
-        return [*lines, f"return {default}"]
+            tests = [
+                _test(f"k{i}", *kinds[i], value, mask)
+                for i, (value, mask) in enumerate(case.match)
+                if mask != 0
+            ]
+            if None not in tests:
+                text = " && ".join(t for t in tests if t) or "1"
+                lines.append(f"    if ({text}) {self._go(case.next_state)}")
+        return [*lines, f"    {default}", "}"]
 
-    def _by_dictionary(self, state: m.ParserState, keys: list[str], default: str) -> list[str]:
-        table = f"{self.names[state.name]}_next"
-        rows: dict[str, str] = {}
-        for case in state.cases:
-            values = ", ".join(str(v) for v, _ in case.match)
-            rows.setdefault(f"({values})" if len(keys) > 1 else values, self._name(case.next_state))
-        body = ", ".join(f"{k}: {v}" for k, v in rows.items())
-        self._tables += [f"{table} = {{{body}}}", ""]
-        key = keys[0] if len(keys) == 1 else f"({', '.join(keys)})"
-        return [f"return {table}.get({key}, {default})"]
+
+def _test(name: str, kind: str, width: int, value: int, mask: int | None) -> str | None:
+    """C text of a comparison with a case; None if it is never equal."""
+    full = (1 << width) - 1
+    value &= full if mask is None else mask
+    mask = full if mask is None else mask & full
+    if value > full or value & ~mask:
+        return None
+    if kind == WIDE:
+        masked = f"wide_and({name}, {literal(mask, WIDE)})"
+        return f"wide_eq({masked}, {literal(value, WIDE)})"
+    if mask == full:
+        return f"{name} == {literal(value, kind)}"
+    return f"({name} & {literal(mask, kind)}) == {literal(value, kind)}"

@@ -28,7 +28,7 @@ from p4softswitch.p4rt.proto import p4r
 from p4softswitch.p4rt.read import Reader, digest_message
 from p4softswitch.p4rt.write import Writer
 from p4softswitch.state.digests import DigestList
-from p4softswitch.state.entry import Entry
+from p4softswitch.state.tables import Entry
 from p4softswitch.switch import Switch
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,9 @@ from p4softswitch.p4rt import bytestring
 from p4softswitch.p4rt.codes import INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, RpcError
 from p4softswitch.p4rt.proto import p4i, p4r
 from p4softswitch.p4rt.schema import MatchFieldInfo, Schema, TableInfo
-from p4softswitch.state.entry import Entry, Exact, Masked, Match, Prefix, Range
+from p4softswitch.state.entry import Exact, Masked, Match, Prefix, Range
 from p4softswitch.state.meters import MeterConfig
+from p4softswitch.state.tables import Entry
 
 
 def table_of(schema: Schema, table_id: int) -> TableInfo:

@@ -10,9 +10,8 @@ from p4softswitch.p4rt import bytestring, entries
 from p4softswitch.p4rt.codes import INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED, RpcError
 from p4softswitch.p4rt.proto import p4r
 from p4softswitch.p4rt.schema import Schema, TableInfo
-from p4softswitch.state.entry import Entry
 from p4softswitch.state.replication import Replica
-from p4softswitch.state.tables import TableStore
+from p4softswitch.state.tables import Entry, TableStore
 
 _CELLS = 256
 """Cells of a register that are taken out of the array at once."""
@@ -84,8 +83,8 @@ class Reader:
                 if request.HasField("counter_data") and info.counter:
                     message.counter_data.packet_count = entry.packets
                     message.counter_data.byte_count = entry.bytes
-                if request.HasField("meter_config") and entry.meter and entry.meter.config:
-                    entries.write_meter(entry.meter.config, message.meter_config)
+                if request.HasField("meter_config") and entry.meter:
+                    entries.write_meter(entry.meter, message.meter_config)
                 if request.HasField("time_since_last_hit") and info.idle_timeout:
                     message.time_since_last_hit.elapsed_ns = max(0, now - entry.last_hit)
                 yield entity
@@ -121,7 +120,7 @@ class Reader:
             else:
                 yield info, store, [store.find(matches, entries.read_priority(info, request))]
         else:
-            every = store.entries()
+            every: Iterable[Entry] = store.entries()
             if request.priority:
                 every = [e for e in every if e.priority == request.priority]
             yield info, store, every
@@ -143,8 +142,8 @@ class Reader:
                     key = counter.table_entry
                 else:
                     meter = entity.direct_meter_entry
-                    if entry.meter is not None and entry.meter.config is not None:
-                        entries.write_meter(entry.meter.config, meter.config)
+                    if entry.meter is not None:
+                        entries.write_meter(entry.meter, meter.config)
                     key = meter.table_entry
                 key.table_id = info.id
                 entries.write_matches(info, entry, key)

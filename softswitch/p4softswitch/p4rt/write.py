@@ -11,9 +11,8 @@ from p4softswitch.p4rt.codes import INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED, 
 from p4softswitch.p4rt.proto import p4r
 from p4softswitch.p4rt.schema import Schema, TableInfo
 from p4softswitch.state.digests import DigestConfig
-from p4softswitch.state.entry import Entry
 from p4softswitch.state.replication import CloneSession, MulticastGroup, Replica
-from p4softswitch.state.tables import TableStore
+from p4softswitch.state.tables import Entry, TableStore
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 
@@ -104,17 +103,12 @@ class Writer:
         if message.HasField("meter_config"):
             if not info.meter:
                 raise RpcError(INVALID_ARGUMENT, f"table {info.name} has no direct meter")
-            TableStore.configure_meter(
-                self.state.tables[info.name],
-                Entry((), 0, 0, ()),
-                entries.read_meter(message.meter_config),
-                0,
-            )
+            entries.read_meter(message.meter_config)
 
     def _set_resources(self, store: TableStore, entry: Entry, message: Any, now: int) -> None:
         if message.HasField("counter_data"):
-            entry.packets = message.counter_data.packet_count
-            entry.bytes = message.counter_data.byte_count
+            counter = message.counter_data
+            entry.set_counter(counter.packet_count, counter.byte_count)
         if message.HasField("meter_config"):
             store.configure_meter(entry, entries.read_meter(message.meter_config), now)
 
@@ -151,7 +145,7 @@ class Writer:
         if not info.counter:
             raise RpcError(INVALID_ARGUMENT, f"table {info.name} has no direct counter")
         data = message.data if kind == MODIFY else p4r.CounterData()
-        entry.packets, entry.bytes = data.packet_count, data.byte_count
+        entry.set_counter(data.packet_count, data.byte_count)
 
     def _direct_meter(self, kind: int, message: Any, now: int) -> None:
         if kind != MODIFY:

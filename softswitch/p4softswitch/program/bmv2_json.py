@@ -12,7 +12,7 @@ from typing import Any
 
 from p4softswitch.errors import ProgramError
 from p4softswitch.program import model as m
-from p4softswitch.program.expressions import field_ref, hex_int, parse_expr
+from p4softswitch.program.expressions import field_ref, hex_int, parse_expr, where
 from p4softswitch.program.pipelines import parse_pipeline
 
 Json = dict[str, Any]
@@ -122,7 +122,11 @@ def _stacks(root: Json, headers: dict[str, m.Header]) -> dict[str, m.Stack]:
 
 
 def _call(op: Json) -> m.Call:
-    return m.Call(op["op"], tuple(parse_expr(p) for p in op["parameters"]))
+    place = where(op)
+    try:
+        return m.Call(op["op"], tuple(parse_expr(p) for p in op["parameters"]), place)
+    except ProgramError as exc:
+        raise ProgramError(f"{exc} ({place})" if place else str(exc)) from exc
 
 
 def _action(action: Json) -> m.Action:
@@ -153,7 +157,7 @@ def _parser_state(state: Json, headers: dict[str, m.Header]) -> m.ParserState:
         if op["op"] == "primitive":
             ops.append(_call(op["parameters"][0]))
         else:
-            ops.append(m.Call(op["op"], tuple(parse_expr(p) for p in op["parameters"])))
+            ops.append(_call(op))
     keys = tuple(parse_expr(k) for k in state["transition_key"])
     widths = [_key_width(k, headers) for k in keys]
     cases: list[m.Case] = []

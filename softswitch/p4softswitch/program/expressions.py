@@ -15,6 +15,15 @@ def hex_int(text: str) -> int:
     return int(text, 16)
 
 
+def where(item: Any) -> str:
+    """Place in the P4 source of an object that has `source_info`; empty if it has none."""
+    info = item.get("source_info") if isinstance(item, dict) else None
+    if not isinstance(info, dict) or "filename" not in info:
+        return ""
+    lines = str(info.get("source_fragment", "")).splitlines()
+    return f"{info['filename']}:{info.get('line', 0)}: {lines[0] if lines else ''}"
+
+
 def field_ref(pair: list[str]) -> m.FieldRef:
     """A `[header, field]` pair."""
     return m.FieldRef(pair[0], pair[1])

@@ -171,10 +171,14 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A primitive with its arguments, as found in an action, a parser state or the deparser."""
+    """A primitive with its arguments, as found in an action, a parser state or the deparser.
+
+    `where` is its place in the P4 source as "file:line: text", empty if that is not known.
+    """
 
     op: str
     args: tuple[Expr, ...]
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +303,7 @@ class Table:
     const_default: bool
     entries: tuple[ConstEntry, ...]
     const_entries: bool
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +314,7 @@ class Conditional:
     expression: Expr
     true_next: str | None
     false_next: str | None
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

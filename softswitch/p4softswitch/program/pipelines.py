@@ -6,7 +6,7 @@ from typing import Any
 
 from p4softswitch.errors import ProgramError
 from p4softswitch.program import model as m
-from p4softswitch.program.expressions import field_ref, hex_int, parse_expr
+from p4softswitch.program.expressions import field_ref, hex_int, parse_expr, where
 
 Json = dict[str, Any]
 
@@ -23,7 +23,7 @@ def parse_pipeline(
     tables = {t["name"]: _table(t, headers, actions) for t in pipeline["tables"]}
     conditionals = {
         c["name"]: m.Conditional(
-            c["name"], parse_expr(c["expression"]), c["true_next"], c["false_next"]
+            c["name"], parse_expr(c["expression"]), c["true_next"], c["false_next"], where(c)
         )
         for c in pipeline["conditionals"]
     }
@@ -76,6 +76,7 @@ def _table(t: Json, headers: dict[str, m.Header], actions: dict[int, m.Action]) 
         const_default=bool(default.get("action_const")),
         entries=tuple(_entry(e, keys, name) for e in raw_entries),
         const_entries="entries" in t,
+        where=where(t),
     )
 
 

@@ -1,13 +1,20 @@
-"""Counter and register arrays. An index out of bounds changes nothing, as in BMv2."""
+"""Counter and register arrays. An index out of bounds changes nothing, as in BMv2.
+
+The cells are in arrays whose memory generated code uses, so nothing may resize them. Cells of
+several words are read and written while packets are kept out.
+"""
 
 from __future__ import annotations
 
+import ctypes
 from array import array
 
 from p4softswitch.errors import ProgramError, Reason, StateError
+from p4softswitch.native.library import locked
 
 MAX_CELLS = 1 << 24
 _WORD = 64
+_AT_ONCE = 4096  # cells that are filled while packets are kept out
 _WORD_MASK = (1 << _WORD) - 1
 
 
@@ -16,33 +23,49 @@ def _check_size(what: str, size: int) -> None:
         raise ProgramError(f"{what} has {size} cells, at most {MAX_CELLS} are supported")
 
 
+def address_of(cells: array[int]) -> int:
+    """Where an array has its memory."""
+    return cells.buffer_info()[0]
+
+
 class CounterStore:
     """An indirect counter array; counts packets and bytes whatever its declared unit."""
 
     def __init__(self, name: str, size: int) -> None:
         _check_size(f"counter {name}", size)
         self.size = size
-        self.packets = [0] * size
-        self.bytes = [0] * size
+        self._cells = array("Q", bytes(16 * max(size, 1)))  # packets and bytes by turns
+        self._pin = ctypes.c_char.from_buffer(self._cells)
 
-    def count(self, index: int, length: int) -> None:
-        """Count one packet of `length` bytes."""
-        if 0 <= index < self.size:
-            self.packets[index] += 1
-            self.bytes[index] += length
+    @property
+    def address(self) -> int:
+        """Where the cells are, for generated code."""
+        return address_of(self._cells)
+
+    @property
+    def packets(self) -> list[int]:
+        """Packets of all cells."""
+        return self._cells[: 2 * self.size : 2].tolist()
+
+    @property
+    def bytes(self) -> list[int]:
+        """Bytes of all cells."""
+        return self._cells[1 : 2 * self.size : 2].tolist()
 
     def read(self, index: int) -> tuple[int, int]:
         """(packets, bytes) of one cell."""
         self._check(index)
-        return self.packets[index], self.bytes[index]
+        with locked():
+            return self._cells[2 * index], self._cells[2 * index + 1]
 
     def write(self, index: int, packets: int | None, byte_count: int | None) -> None:
         """Set one cell; None leaves that half alone."""
         self._check(index)
-        if packets is not None:
-            self.packets[index] = packets
-        if byte_count is not None:
-            self.bytes[index] = byte_count
+        with locked():
+            if packets is not None:
+                self._cells[2 * index] = packets
+            if byte_count is not None:
+                self._cells[2 * index + 1] = byte_count
 
     def _check(self, index: int) -> None:
         if not 0 <= index < self.size:
@@ -64,20 +87,22 @@ class RegisterStore:
         self.size = size
         self.width = width
         self._mask = (1 << width) - 1
-        self.words = tuple(_cells(bits, size) for bits in word_widths(width))
+        self.words = tuple(_cells(bits, max(size, 1)) for bits in word_widths(width))
         """The cells in words of at most 64 bits, one array for each word, the highest word first.
 
-        These arrays stay the same objects for the life of the register, so that generated code
-        can bind them. All but the highest word are 64 bits wide.
+        These arrays stay where they are for the life of the register, since generated code uses
+        their memory. All but the highest word are 64 bits wide.
         """
+        self._pins = [ctypes.c_char.from_buffer(word) for word in self.words]
 
     def read(self, index: int) -> int | None:
         """Value of a cell; None out of bounds."""
         if not 0 <= index < self.size:
             return None
         value = 0
-        for word in self.words:
-            value = value << _WORD | word[index]
+        with locked():
+            for word in self.words:
+                value = value << _WORD | word[index]
         return value
 
     def write(self, index: int, value: int) -> None:
@@ -85,20 +110,27 @@ class RegisterStore:
         if not 0 <= index < self.size:
             return
         value &= self._mask
-        for word in reversed(self.words):
-            word[index] = value & _WORD_MASK
-            value >>= _WORD
+        with locked():
+            for word in reversed(self.words):
+                word[index] = value & _WORD_MASK
+                value >>= _WORD
 
     def fill(self, value: int) -> None:
         """Store a value, cut to the width of the register, in every cell."""
         value &= self._mask
-        for word in reversed(self.words):
-            word[:] = array(word.typecode, [value & _WORD_MASK]) * self.size
-            value >>= _WORD
+        for first in range(0, self.size, _AT_ONCE):
+            part = slice(first, min(first + _AT_ONCE, self.size))
+            count, rest = part.stop - part.start, value
+            with locked():
+                for word in reversed(self.words):
+                    word[part] = array(word.typecode, [rest & _WORD_MASK]) * count
+                    rest >>= _WORD
 
     def values(self, start: int, stop: int) -> list[int]:
         """Values of the cells from `start` up to but not including `stop`."""
-        first, *rest = (word[start:stop].tolist() for word in self.words)
+        with locked():
+            parts = [word[start:stop] for word in self.words]
+        first, *rest = (part.tolist() for part in parts)
         for low in rest:
             first = [a << _WORD | b for a, b in zip(first, low, strict=True)]
         return first

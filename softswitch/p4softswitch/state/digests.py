@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 
 from p4softswitch.errors import Reason, StateError
@@ -38,11 +39,17 @@ class DigestStore:
         self.name = name
         self.config: DigestConfig | None = None
         self.dropped = 0
+        self._enabled = ctypes.c_uint64()
         self._waiting: list[Sample] = []
         self._since = 0
         self._next_id = 1
         self._seen: set[Sample] = set()
         self._unacked: dict[int, tuple[int, tuple[Sample, ...]]] = {}
+
+    @property
+    def address(self) -> int:
+        """Where generated code sees whether samples are wanted."""
+        return ctypes.addressof(self._enabled)
 
     def configure(self, config: DigestConfig | None, *, exists: bool | None = None) -> None:
         """Set or, with None, remove the configuration; forgets everything that waits.
@@ -60,6 +67,7 @@ class DigestStore:
         ):
             raise StateError(Reason.INVALID_ARGUMENT, "digest limits are not negative")
         self.config = config
+        self._enabled.value = config is not None
         self._waiting.clear()
         self._seen.clear()
         self._unacked.clear()

@@ -1,13 +1,11 @@
-"""Table keys and entries: how a match is written, and what is kept for each entry."""
+"""Table keys: how a match is written, and how it is packed for native code."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from p4softswitch.program.model import KeyField, MatchKind
-from p4softswitch.state.meters import Meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +41,14 @@ class Range:
 
 Match = Exact | Prefix | Masked | Range
 
+Interval = tuple[int, int, int, int]
+"""A range as it is compared: shift and width of the field in the packed key, low, high."""
+
 
 class KeyLayout:
     """How the fields of a table key are packed into one integer, first field highest.
 
-    With packed keys a masked lookup is one AND and one dictionary access, however many fields the
-    key has.
+    Native code has the integer as a row of 64-bit words, least significant word first.
     """
 
     def __init__(self, keys: Sequence[KeyField]) -> None:
@@ -71,13 +71,13 @@ class KeyLayout:
             packed |= value << shift
         return packed
 
-    def compile(self, matches: Sequence[Match]) -> tuple[int, int, tuple[tuple[int, ...], ...]]:
-        """Packed value, packed mask and ranges (shift, field mask, low, high) of an entry.
+    def compile(self, matches: Sequence[Match]) -> tuple[int, int, tuple[Interval, ...]]:
+        """Packed value, packed mask and ranges of an entry.
 
         Range fields are not in value and mask; a range over all values is left out.
         """
         value = mask = 0
-        ranges: list[tuple[int, ...]] = []
+        ranges: list[Interval] = []
         for key, shift, match in zip(self.keys, self.shifts, matches, strict=True):
             full = (1 << key.width) - 1
             match match:
@@ -92,50 +92,23 @@ class KeyLayout:
                     mask |= field_mask << shift
                 case Range(low, high):
                     if (low, high) != (0, full):
-                        ranges.append((shift, full, low, high))
+                        ranges.append((shift, key.width, low, high))
         return value, mask, tuple(ranges)
 
-
-class Entry:
-    """One table entry. Times are nanoseconds of the clock that is passed to the table."""
-
-    __slots__ = (
-        "action_id",
-        "args",
-        "bound",
-        "bytes",
-        "constant",
-        "controller_metadata",
-        "idle_timeout_ns",
-        "last_hit",
-        "mask",
-        "matches",
-        "metadata",
-        "meter",
-        "packed",
-        "packets",
-        "priority",
-        "ranges",
-        "seq",
-    )
-
-    def __init__(
-        self, matches: tuple[Match, ...], priority: int, action_id: int, args: tuple[int, ...]
-    ) -> None:
-        self.matches = matches
-        self.priority = priority
-        self.action_id = action_id
-        self.args = args
-        self.bound: Any = None
-        self.packed = 0
-        self.mask = 0
-        self.ranges: tuple[tuple[int, ...], ...] = ()
-        self.seq = 0
-        self.packets = 0
-        self.bytes = 0
-        self.last_hit = 0
-        self.idle_timeout_ns = 0
-        self.controller_metadata = 0
-        self.metadata = b""
-        self.meter: Meter | None = None
-        self.constant = False
+    def matches(self, value: int, mask: int, ranges: Sequence[Interval]) -> tuple[Match, ...]:
+        """The matches of an entry: the inverse of `compile`."""
+        limits = {shift: (low, high) for shift, _, low, high in ranges}
+        found: list[Match] = []
+        for key, shift in zip(self.keys, self.shifts, strict=True):
+            full = (1 << key.width) - 1
+            v, m = value >> shift & full, mask >> shift & full
+            match key.kind:
+                case MatchKind.EXACT:
+                    found.append(Exact(v))
+                case MatchKind.LPM:
+                    found.append(Prefix(v, m.bit_count()))
+                case MatchKind.TERNARY:
+                    found.append(Masked(v, m))
+                case MatchKind.RANGE:
+                    found.append(Range(*limits.get(shift, (0, full))))
+        return tuple(found)

@@ -1,100 +1,87 @@
 """Meters: two rates, three colours, colour-blind, as BMv2 executes them.
 
-Each rate is a bucket that starts full. A packet that the peak bucket cannot take is red and takes
-nothing; one that the committed bucket cannot take is yellow.
+The buckets are in native memory and are filled and emptied there: see `p4_meter_execute`.
 """
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 
-from p4softswitch.errors import Reason, StateError
+from p4softswitch.errors import ProgramError, Reason, StateError
+from p4softswitch.native.library import RawMeter, runtime
 
 GREEN, YELLOW, RED = 0, 1, 2
-_NS = 1_000_000_000
+MAX_CELLS = 1 << 22
+_MOST = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class MeterConfig:
-    """Rates in packets or bytes per second and bursts in packets or bytes."""
+    """Rates in packets or bytes per second and bursts in packets or bytes.
+
+    Raises `StateError` for values that are not in 0..2**63-1, and for a committed rate above the
+    peak rate.
+    """
 
     cir: int
     cburst: int
     pir: int
     pburst: int
 
+    def __post_init__(self) -> None:
+        values = (self.cir, self.cburst, self.pir, self.pburst)
+        if min(values) < 0 or max(values) > _MOST:
+            raise StateError(Reason.INVALID_ARGUMENT, "meter rates and bursts are not negative")
+        if self.cir > self.pir:
+            raise StateError(Reason.INVALID_ARGUMENT, "meter has cir above pir")
 
-class Meter:
-    """One meter; without a configuration every packet is green."""
 
-    __slots__ = ("_committed", "_last", "_peak", "config")
+def configure(raw: RawMeter, config: MeterConfig | None, now: int) -> None:
+    """Set the rates of a native meter and fill its buckets; None removes its configuration."""
+    c = config or MeterConfig(0, 0, 0, 0)
+    runtime().p4_meter_configure(
+        ctypes.byref(raw), config is not None, c.cir, c.cburst, c.pir, c.pburst, now
+    )
 
-    def __init__(self, config: MeterConfig | None = None, now: int = 0) -> None:
-        self.config: MeterConfig | None = None
-        self.configure(config, now)
 
-    def configure(self, config: MeterConfig | None, now: int) -> None:
-        """Set rates and fill the buckets; None removes the configuration.
-
-        Raises `StateError` for negative values and for a committed rate above the peak rate.
-        """
-        if config is not None:
-            if min(config.cir, config.cburst, config.pir, config.pburst) < 0:
-                raise StateError(Reason.INVALID_ARGUMENT, "meter rates and bursts are not negative")
-            if config.cir > config.pir:
-                raise StateError(Reason.INVALID_ARGUMENT, "meter has cir above pir")
-        self.config = config
-        self._last = now
-        # Buckets count in units of 1/1e9, so that no rate is too low for integer arithmetic.
-        self._peak = config.pburst * _NS if config else 0
-        self._committed = config.cburst * _NS if config else 0
-
-    def execute(self, amount: int, now: int) -> int:
-        """Colour of a packet of `amount` (1, or its length in bytes)."""
-        config = self.config
-        if config is None:
-            return GREEN
-        elapsed = max(0, now - self._last)
-        self._last = now
-        cost = amount * _NS
-        self._peak = min(self._peak + elapsed * config.pir, config.pburst * _NS)
-        self._committed = min(self._committed + elapsed * config.cir, config.cburst * _NS)
-        if self._peak < cost:
-            return RED
-        self._peak -= cost
-        if self._committed < cost:
-            return YELLOW
-        self._committed -= cost
-        return GREEN
+def config_of(raw: RawMeter) -> MeterConfig | None:
+    """The configuration of a native meter, None if it has none."""
+    return MeterConfig(raw.cir, raw.cburst, raw.pir, raw.pburst) if raw.configured else None
 
 
 class MeterStore:
-    """An indirect meter array; cells exist once they are configured."""
+    """An indirect meter array; without a configuration every packet is green."""
 
     def __init__(self, size: int, bytes_unit: bool) -> None:
+        if size > MAX_CELLS:
+            raise ProgramError(f"a meter has {size} cells, at most {MAX_CELLS} are supported")
         self.size = size
         self.bytes_unit = bytes_unit
-        self._cells: dict[int, Meter] = {}
+        self._cells = (RawMeter * max(size, 1))()
+
+    @property
+    def address(self) -> int:
+        """Where the cells are, for generated code."""
+        return ctypes.addressof(self._cells)
 
     def configure(self, index: int, config: MeterConfig | None, now: int) -> None:
         """Configure one cell; None returns it to its default."""
-        if not 0 <= index < self.size:
-            raise StateError(Reason.OUT_OF_RANGE, f"meter index {index} is outside 0..{self.size}")
-        if config is None:
-            self._cells.pop(index, None)
-        else:
-            self._cells[index] = Meter(config, now)
+        self._check(index)
+        configure(self._cells[index], config, now)
 
     def config(self, index: int) -> MeterConfig | None:
         """Configuration of one cell, None for the default."""
-        if not 0 <= index < self.size:
-            raise StateError(Reason.OUT_OF_RANGE, f"meter index {index} is outside 0..{self.size}")
-        cell = self._cells.get(index)
-        return None if cell is None else cell.config
+        self._check(index)
+        return config_of(self._cells[index])
 
     def execute(self, index: int, length: int, now: int) -> int | None:
         """Colour of a packet of `length` bytes; None if the index is out of bounds."""
-        cell = self._cells.get(index)
-        if cell is None:
-            return GREEN if 0 <= index < self.size else None
-        return cell.execute(length if self.bytes_unit else 1, now)
+        if not 0 <= index < self.size:
+            return None
+        amount = length if self.bytes_unit else 1
+        return int(runtime().p4_meter_run(ctypes.byref(self._cells[index]), amount, now))
+
+    def _check(self, index: int) -> None:
+        if not 0 <= index < self.size:
+            raise StateError(Reason.OUT_OF_RANGE, f"meter index {index} is outside 0..{self.size}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from p4softswitch.errors import Reason, StateError
@@ -50,10 +51,16 @@ class CloneSession:
         return MulticastGroup(self.id, self.replicas).copies()
 
 
+Sink = Callable[[bool, int, tuple[Replica, ...], int], None]
+"""Takes what becomes of a group or session: whether it is a session, its number, its copies in
+order (none: it is gone), and to how many bytes they are cut (0: not at all)."""
+
+
 class ReplicationStore:
     """All groups and sessions of the switch."""
 
-    def __init__(self) -> None:
+    def __init__(self, sink: Sink = lambda *_: None) -> None:
+        self._sink = sink
         self._groups: dict[int, MulticastGroup] = {}
         self._sessions: dict[int, CloneSession] = {}
         self._group_copies: dict[int, tuple[Replica, ...]] = {}
@@ -103,6 +110,7 @@ class ReplicationStore:
         if self._groups.pop(group, None) is None:
             raise StateError(Reason.NOT_FOUND, f"there is no multicast group {group}")
         del self._group_copies[group]
+        self._sink(False, group, (), 0)
 
     def insert_session(self, session: CloneSession) -> None:
         """Add a clone session."""
@@ -128,18 +136,21 @@ class ReplicationStore:
         if self._sessions.pop(session, None) is None:
             raise StateError(Reason.NOT_FOUND, f"there is no clone session {session}")
         del self._session_copies[session]
+        self._sink(True, session, (), 0)
 
     def _set_group(self, group: MulticastGroup) -> None:
         _check_replicas(group.replicas)
         self._groups[group.id] = group
-        self._group_copies[group.id] = group.copies()
+        self._group_copies[group.id] = copies = group.copies()
+        self._sink(False, group.id, copies, 0)
 
     def _set_session(self, session: CloneSession) -> None:
         _check_replicas(session.replicas)
         if session.class_of_service:
             raise StateError(Reason.UNIMPLEMENTED, "clone sessions have no class of service here")
         self._sessions[session.id] = session
-        self._session_copies[session.id] = session.copies()
+        self._session_copies[session.id] = copies = session.copies()
+        self._sink(True, session.id, copies, session.truncate_to)
 
 
 def _check_replicas(replicas: tuple[Replica, ...]) -> None:
