@@ -125,8 +125,7 @@ int p4_io_add_port(struct p4_io *io, u32 number, int fd) {
         setsockopt(fd, SOL_PACKET, PACKET_COPY_THRESH, &yes, sizeof yes) ||
         setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &ring, sizeof ring))
         return errno;
-    /* Past the queues of traffic control: a frame is sent at once, or dropped here and counted. */
-    (void)setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &yes, sizeof yes);
+    /* No PACKET_QDISC_BYPASS: who captures on the interface would not see what the switch sends. */
     struct port *port = calloc(1, sizeof *port);
     if (!port)
         return ENOMEM;
