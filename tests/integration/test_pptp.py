@@ -90,6 +90,8 @@ def wait_until_gre_is_over(lab: Lab) -> None:
     while rows := gre(lab):
         assert time.monotonic() < until, rows
         time.sleep(0.1)
+    # The view is the controller's: the switch is being told to delete the entries.
+    time.sleep(0.3)
 
 
 def gre(lab: Lab) -> list[dict[str, object]]:
