@@ -26,12 +26,12 @@ CALL_RATES = (50, 100, 150, 200, 300)
 """Calls a second that are tried, each for three seconds, until one fails."""
 TCP_ROLES = ("tcp-sink", "ftp-server", "pptp-server")
 COUNT_PORT = 5004
-_FLOW_SECONDS = 2.0
+_FLOW_SECONDS = 0.5
 """So long that the standard arrays are not full of new flows, on the fastest target."""
 HELD_FLOWS = (1_000, 50_000, 1_000_000)
 _HELD_RATE, _HELD_SECONDS = 15_000, 20.0
 _BUSY_RATE = 10_000
-_BUSY_SECONDS = 8.0
+_BUSY_SECONDS = 6.0
 # A thousand calls of one host have more pinholes than a host usually has, and a flood of
 # flows has more of them a second.
 _MORE = "limits: {pinholes_per_subscriber: 8192, flows_per_second: 1000000}\n"
@@ -347,21 +347,21 @@ FIGURES = (
         ),
     ),
     Figure(
-        "new-flows",
-        new_flows,
-        (
-            Row("flows", "new plain flows", "1000/s"),
-            Row("flow-share", "of known packets", "ratio"),
-            Row("flow-punts", "handed to the controller", ""),
-        ),
-    ),
-    Figure(
         "first-packets",
         first_packets,
         (
             Row("first50", "first packet p50", "ms"),
             Row("first99", "first packet p99", "ms"),
             Row("second50", "second packet p50", "ms"),
+        ),
+    ),
+    Figure(
+        "new-flows",
+        new_flows,
+        (
+            Row("flows", "new plain flows", "1000/s"),
+            Row("flow-share", "of known packets", "ratio"),
+            Row("flow-punts", "handed to the controller", ""),
         ),
     ),
     Figure(
@@ -374,7 +374,7 @@ FIGURES = (
         ),
     ),
 )
-"""In the order in which they are measured."""
+"""In the order in which they are measured: what fills the switch with flows comes last."""
 MEMORY = "memory"
 """The name of what needs no lab: `memory`."""
 
