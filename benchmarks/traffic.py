@@ -48,16 +48,6 @@ def tcp_send(addr: str, port: int, seconds: float) -> dict[str, float]:
     return {"bits_per_second": sent * 8 / took}
 
 
-def udp_echo(port: int) -> None:
-    """Answer every datagram."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        link.bind(("", port))
-        while True:
-            data, peer = link.recvfrom(2048)
-            link.sendto(data, peer)
-
-
 def rx_count(port: int) -> None:
     """Tell who sends ``?`` how many packets have come to the interface.
 
@@ -357,7 +347,6 @@ ROLES: dict[str, Callable[[list[str]], object]] = {
     "esp-flood": lambda a: esp_flood(a[0], int(a[1]), int(a[2]), float(a[3])),
     "tcp-sink": lambda a: tcp_sink(int(a[0])),
     "tcp-send": lambda a: tcp_send(a[0], int(a[1]), float(a[2])),
-    "udp-echo": lambda a: udp_echo(int(a[0])),
     "rx-count": lambda a: rx_count(int(a[0])),
     "udp-flood": lambda a: udp_flood(a[0], int(a[1]), float(a[2])),
     "flow-flood": lambda a: flow_flood(a[0], int(a[1]), int(a[2]), float(a[3])),
