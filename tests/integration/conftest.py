@@ -8,13 +8,14 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from p4alg.config.errors import UserError
 from p4alg.daemon.client import Client
 from p4alg.lab import plan, runner, topology
 
@@ -43,6 +44,23 @@ def no_leftovers() -> None:
         subprocess.run(["ip", "netns", "del", name], check=False)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what the lab tells to the report of a test that failed in it."""
+    report = yield
+    labs = [lab for lab in getattr(item, "funcargs", {}).values() if isinstance(lab, Lab)]
+    if report.when == "call" and report.failed and labs:
+        with suppress(UserError):
+            report.sections.append(("the lab", labs[0].told()))
+    return report
+
+
+LAST_LINES = 30
+"""The most lines of a log that are shown with a failure."""
+
+
 class Lab:
     """The lab `nat` that is up, with a controller."""
 
@@ -58,6 +76,15 @@ class Lab:
     def counter(self, name: str) -> int:
         """One counter; 0 if there is none of that name yet."""
         return int(self.show("counters").get(name, 0))
+
+    def told(self) -> str:
+        """What its processes have written last, and its counters: for whoever reads a failure."""
+        shown = []
+        for name, text in runner.logs().items():
+            shown += [f"{name}: {line}" for line in text.splitlines()[-LAST_LINES:]]
+        with suppress(UserError):
+            shown += [f"{name}: {count}" for name, count in self.show("counters").items()]
+        return "\n".join(shown)
 
     def background(self, host: str, *command: str) -> subprocess.Popen[bytes]:
         """Start a command in a host."""

@@ -31,6 +31,8 @@ PACKETS = 60
 HOLD = 2.0
 """Long enough for `PACKETS` to go both ways, with time to spare."""
 TRANSPORTS = ("udp", "tcp")
+_LEFT_OPEN: set[int] = set()
+"""The pinholes that were there when the test began, by their ids."""
 
 pytestmark = [
     pytest.mark.lab,
@@ -48,6 +50,13 @@ def nat_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """The lab; on BMv2 only if asked for, as calls take their time."""
     with up(request.param) as lab:
         yield lab
+
+
+@pytest.fixture(autouse=True)
+def left_open(nat_lab: Lab) -> None:
+    """Note what a failed test has left open: that is not the next test's fault."""
+    _LEFT_OPEN.clear()
+    _LEFT_OPEN.update(row["id"] for row in media_pinholes(nat_lab))
 
 
 @pytest.fixture
@@ -139,7 +148,8 @@ def offer_and_answer(caller: Phone, callee: Phone, nth: int = 0) -> tuple[Messag
 def media_pinholes(lab: Lab) -> list[Any]:
     """What is open and leads to where media were announced."""
     ports = tuple(f":{p + n}" for p in (sip.AUDIO, sip.RESUMED, sip.VIDEO) for n in (0, 1))
-    return [r for r in lab.show("pinholes") if r["inside"].endswith(ports)]
+    rows = lab.show("pinholes")
+    return [r for r in rows if r["inside"].endswith(ports) and r["id"] not in _LEFT_OPEN]
 
 
 def punted(lab: Lab) -> int:
