@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from typing import Any
 
 from p4alg.alg import registry
@@ -57,6 +58,22 @@ _COLUMNS: dict[str, dict[str, str]] = {
 _STATE = 5
 """The letters of a session's state that are shown, so that a row fits 80 columns."""
 _OWN_VIEWS = (*_COLUMNS, "counters", "switch")
+_SELECT = {
+    "address": ("WHERE", "an end there: ADDRESS[/LENGTH][:PORT[-PORT]]"),
+    "inside": ("WHERE", "the inside end there"),
+    "outside": ("WHERE", "the outside end there"),
+    "remote": ("WHERE", "the remote end there"),
+    "port": ("PORT[-PORT]", "an end with one of these ports"),
+    "proto": ("NAME", "tcp, udp, icmp, gre, esp or a number"),
+    "alg": ("NAME", "what an ALG follows or has opened"),
+    "state": ("STATE", "in this state"),
+    "kind": ("KIND", "bindings of this kind"),
+    "level": ("LEVEL", "events: info, warning, error"),
+    "name": ("PATTERN", "counters of these names; * is any text"),
+    "sort": ("KEY", "by this key of --json; -KEY: largest first"),
+    "limit": ("N", "only the first N; of events, the last"),
+}
+WATCH_SECONDS = 2.0
 PLAIN_VIEWS = ("sessions", "bindings", "subscribers")
 """The views that plain flows belong to: their results are objects with the rows in it."""
 
@@ -71,23 +88,80 @@ def views() -> dict[str, View | None]:
 
 def register(commands: Any) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("show", help="what the controller and its switch hold")
+    parser = commands.add_parser(
+        "show",
+        help="what the controller and its switch hold",
+        description="What the controller and its switch hold: all, or the rows that are selected.",
+    )
     parser.add_argument("what", choices=list(views()), metavar="VIEW", help=", ".join(views()))
     parser.add_argument("--json", action="store_true", dest="as_json", help="everything, as JSON")
+    parser.add_argument("--count", action="store_true", help="only how many there are")
+    parser.add_argument(
+        "--watch",
+        nargs="?",
+        type=_period,
+        const=WATCH_SECONDS,
+        metavar="SECONDS",
+        help=f"again and again, until Ctrl-C (every {WATCH_SECONDS:g} s)",
+    )
+    add_selection(parser)
     add_socket(parser)
     parser.set_defaults(handler=_run)
 
 
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Add the options that select rows; `selection` reads them."""
+    group = parser.add_argument_group("which rows")
+    for name, (metavar, text) in _SELECT.items():
+        kind = int if name == "limit" else str
+        group.add_argument(f"--{name}", metavar=metavar, help=text, type=kind)
+
+
+def selection(args: argparse.Namespace) -> dict[str, object]:
+    """What was given of the options that select rows, as a request brings it."""
+    given = {name: getattr(args, name) for name in _SELECT}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _period(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a time from 0.1 to 3600 seconds")
+    return seconds
+
+
 def _run(args: argparse.Namespace) -> int:
-    result = client(args).call("show", what=args.what, plain=True)
+    if args.watch is None:
+        _show(args)
+        return 0
+    try:
+        while True:
+            if sys.stdout.isatty():
+                # To the top left, and everything below goes: a screen that is redrawn.
+                print("\x1b[H\x1b[J", end="")
+            _show(args)
+            sys.stdout.flush()
+            time.sleep(args.watch)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _show(args: argparse.Namespace) -> None:
+    chosen = selection(args)
+    result = client(args).call("show", what=args.what, plain=True, select=chosen, count=args.count)
     if args.as_json:
-        print(json.dumps(result, indent=2))
+        # A line each, if there will be more of them.
+        print(json.dumps(result, indent=None if args.watch else 2))
+    elif args.count:
+        print(_rows(args.what, result))
     else:
-        for line in lines(args.what, _rows(args.what, result)):
+        for line in lines(args.what, _rows(args.what, result), bool(chosen)):
             print(line)
     if args.what in PLAIN_VIEWS and not result["plain_flows"]:
         print(f"p4alg: {result['note']}", file=sys.stderr)
-    return 0
 
 
 def _rows(what: str, result: Any) -> Any:
@@ -95,16 +169,16 @@ def _rows(what: str, result: Any) -> Any:
     return result["rows"] if what in PLAIN_VIEWS else result
 
 
-def lines(what: str, result: Any) -> list[str]:
-    """The result of a view as lines of text for a terminal."""
+def lines(what: str, result: Any, selected: bool = False) -> list[str]:
+    """The result of a view as lines of text for a terminal; whether only some were `selected`."""
     if what == "counters":
         width = max((len(name) for name in result), default=0)
         shown = [printable(f"{name:<{width}}  {number}") for name, number in result.items()]
-        return shown or ["no counters yet"]
+        return shown or ["no such counters" if selected else "no counters yet"]
     if what == "switch":
         return _switch(result)
     if not result:
-        return [f"no {what}"]
+        return [f"no such {what}" if selected else f"no {what}"]
     view = views()[what]
     if view is not None:
         titles = {column.title: column.title for column in view.columns}

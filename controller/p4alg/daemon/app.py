@@ -23,6 +23,7 @@ from p4alg.config.loader import Config
 from p4alg.daemon import server, store
 from p4alg.daemon.plain import VIEWS, PlainViews
 from p4alg.daemon.protocol import failure, success
+from p4alg.daemon.selection import Selection, parse
 from p4alg.driver.capacity import array_shortage, overflow
 from p4alg.driver.gauges import meters
 from p4alg.driver.p4runtime.connection import connect
@@ -164,8 +165,7 @@ class App:
         try:
             match request.get("command"):
                 case "show":
-                    what = str(request.get("what"))
-                    return success(await self._show(what, bool(request.get("plain"))))
+                    return success(await self._show(request))
                 case "enable":
                     return self._set_enabled(str(request.get("name")), True)
                 case "disable":
@@ -191,27 +191,46 @@ class App:
             self.record(LogRecord(logging.ERROR, text))
             return failure("that failed inside the controller: see 'p4alg show events'", 1)
 
-    async def _show(self, what: str, plain: bool) -> Any:
-        """A view; with `plain`, one that plain flows belong to is as `PlainViews.add` says."""
-        if what == "events":
-            return list(self._events)
+    async def _show(self, request: dict[str, Any]) -> Any:
+        """A view as it was asked for.
+
+        `what` names it, `select` tells which rows of it are wanted. With `plain`, one that plain
+        flows belong to is as `PlainViews.add` says. With `count`, the number of rows stands
+        for the rows.
+        """
+        what = str(request.get("what"))
+        selection = parse(what, request.get("select", {}))
+        result = await self._view(what, bool(request.get("plain")), selection)
+        if not request.get("count"):
+            return result
+        if isinstance(result, dict) and isinstance(rows := result.get("rows"), list):
+            return {**result, "rows": len(rows)}
+        return len(result)
+
+    async def _view(self, what: str, plain: bool, selection: Selection) -> Any:
         if what == "switch":
             switch = self._config.switch
             state = await self._target.state()
             return {"grpc": switch.grpc, "device_id": switch.device_id, **state}
+        if what == "events":
+            events = [event for event in self._events if selection.fits(event)]
+            # The last ones are what somebody means who wants a few.
+            return (
+                events
+                if selection.limit is None
+                else events[max(0, len(events) - selection.limit) :]
+            )
         try:
             rows = self._engine.show(what, time.monotonic())
         except KeyError:
             raise UserError(f"nothing to show under '{what}'") from None
-        if what == "counters" and isinstance(rows, dict):
-            return {**rows, **await self._target.counters()}
-        if not isinstance(rows, list):
-            return rows
+        if isinstance(rows, dict):
+            return selection.names({**rows, **await self._target.counters()})
         if what == "subscribers":
             rows = await self._with_traffic(rows)
         if plain and what in VIEWS:
-            return await self._plain.add(what, rows)
-        return rows
+            return await self._plain.add(what, rows, selection)
+        return selection.cut([row for row in rows if selection.fits(row)])
 
     async def _with_traffic(self, rows: list[dict[str, object]]) -> list[dict[str, object]]:
         """Subscribers with the packets and bytes that the switch has counted for them."""

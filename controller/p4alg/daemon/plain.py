@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from p4alg.daemon.selection import EVERYTHING, Selection
 from p4alg.driver.target import Target, TargetError
 from p4alg.engine import cells
 from p4alg.engine.plain import Known, PlainFlows, Row, SwitchClock
@@ -43,31 +44,36 @@ class PlainViews:
         self._reading = asyncio.Lock()
         self._last: tuple[float, PlainFlows] | None = None
 
-    async def add(self, what: str, rows: list[Row]) -> dict[str, Any]:
-        """A view of `VIEWS` with its plain flows: `rows`, `plain_flows` (whether they are in it).
+    async def add(
+        self, what: str, rows: list[Row], selection: Selection = EVERYTHING
+    ) -> dict[str, Any]:
+        """The wanted rows of a view of `VIEWS`, with its plain flows: `rows`, `plain_flows`.
 
-        If they are not, `note` says why in one line, and the rows are those of the controller.
+        `plain_flows` tells whether they are in it. If not, `note` says why in one line, and the
+        rows are those of the controller. Raises `UsageError` as `Selection.cut` does.
         """
+        note = None
         try:
             flows = await self._read()
+            note = UNREADABLE if flows is None else None
         except TargetError as error:
-            return {
-                "plain_flows": False,
-                "note": f"plain flows are not shown: {error}",
-                "rows": rows,
-            }
-        if flows is None:
-            return {"plain_flows": False, "note": UNREADABLE, "rows": rows}
+            flows, note = None, f"plain flows are not shown: {error}"
+        if flows is not None:
+            rows = await self._with(flows, what, rows, selection)
+        found = selection.cut([row for row in rows if selection.fits(row)])
+        return {"plain_flows": flows is not None, "rows": found} | ({"note": note} if note else {})
+
+    async def _with(
+        self, flows: PlainFlows, what: str, rows: list[Row], selection: Selection
+    ) -> list[Row]:
+        """Rows with those for plain flows; some of them may be unwanted."""
         known, now = self._known(), self._clock()
         if what == "sessions":
-            found = [*rows, *await _slowly(flows.sessions(known, now))]
-            return {"plain_flows": True, "rows": found}
+            return [*rows, *await _slowly(flows.sessions(known, now, selection.fits_ends))]
         used = Counter(await _slowly(flows.endpoints(known, now)))
         if what == "bindings":
-            found = [*rows, *await _slowly(flows.bindings(used, known, now))]
-        else:
-            found = await _slowly(flows.subscribers(rows, used, known, now))
-        return {"plain_flows": True, "rows": found}
+            return [*rows, *await _slowly(flows.bindings(used, known, now, selection.fits_ends))]
+        return await _slowly(flows.subscribers(rows, used, known, now))
 
     async def _read(self) -> PlainFlows | None:
         """All cells; None if the switch does not tell them. `TargetError` if that fails."""
@@ -104,12 +110,12 @@ class PlainViews:
         return flows
 
 
-async def _slowly(items: Iterable[_T]) -> list[_T]:
-    """All items; others have their turn in between."""
+async def _slowly(items: Iterable[_T | None]) -> list[_T]:
+    """All items that are not None; others have their turn in between."""
     found: list[_T] = []
-    source: Iterator[_T] = iter(items)
-    for item in source:
-        found.append(item)
-        if len(found) % _AT_ONCE == 0:
+    for number, item in enumerate(items, 1):
+        if item is not None:
+            found.append(item)
+        if number % _AT_ONCE == 0:
             await asyncio.sleep(0)
     return found

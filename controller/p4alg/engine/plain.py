@@ -43,6 +43,16 @@ class Known:
     """Outside address and id of an inside endpoint (protocol, address, id) by a static mapping."""
 
 
+End = tuple[int, int]
+"""An address, and a port or ICMP query id."""
+Wanted = Callable[[int, End, End | None, End | None], bool]
+"""Whether somebody wants a row: by protocol, inside, outside and remote end, as far as known."""
+
+
+def _everything(proto: int, inside: End, outside: End | None, remote: End | None) -> bool:
+    return True
+
+
 class SwitchClock:
     """What time it is in the switch, at least, in ticks of its clock.
 
@@ -135,8 +145,13 @@ class PlainFlows:
 
     # What is shown
 
-    def sessions(self, known: Known, now: float) -> Iterator[Row]:
-        """A row for each session that is alive at `now`."""
+    def sessions(
+        self, known: Known, now: float, wanted: Wanted = _everything
+    ) -> Iterator[Row | None]:
+        """A row for each session that is alive at `now` and `wanted`, None for any other.
+
+        So whoever asks has a turn after each session, even if none of them is wanted.
+        """
         for index, value in self._session_states:
             session, state = (
                 cells.decode_session(self._sessions[index]),
@@ -145,11 +160,16 @@ class PlainFlows:
             owner = None if session is None else known.owners.get(session.subscriber)
             left = state.end - self._clock.ticks(now)
             if session is None or owner is None or left < 0:
+                yield None
                 continue
             proto = cells.PROTOCOLS[session.kind]
             outside = known.static(proto, owner.inside_addr, session.inside_id)
             if outside is None:
                 outside = self._outside_of(session, owner)
+            inside = owner.inside_addr, session.inside_id
+            if not wanted(proto, inside, outside, (session.remote_addr, session.remote_id)):
+                yield None
+                continue
             yield {
                 "proto": proto_name(proto),
                 "inside": _end(owner.inside_addr, session.inside_id),
@@ -174,10 +194,19 @@ class PlainFlows:
             if is_alive and cells.subscriber_of(endpoint) in known.owners:
                 yield endpoint
 
-    def bindings(self, used: Counter[int], known: Known, now: float) -> Iterator[Row]:
-        """A row for each mapping that is alive at `now`. `used` counts `endpoints`."""
+    def bindings(
+        self, used: Counter[int], known: Known, now: float, wanted: Wanted = _everything
+    ) -> Iterator[Row | None]:
+        """As `sessions`, a row for each mapping. `used` counts `endpoints`."""
         for slot, left, owner in self._alive(known, now):
             assert owner.outside_addr is not None
+            inside, outside = (
+                (owner.inside_addr, slot.inside_id),
+                (owner.outside_addr, slot.outside_id),
+            )
+            if not wanted(cells.PROTOCOLS[slot.kind], inside, outside, None):
+                yield None
+                continue
             yield {
                 "proto": proto_name(cells.PROTOCOLS[slot.kind]),
                 "inside": _end(owner.inside_addr, slot.inside_id),

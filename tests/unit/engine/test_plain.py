@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from p4alg.engine import cells
 from p4alg.engine.cells import Session, SessionState, Slot, SlotState
-from p4alg.engine.plain import Known, Owner, PlainFlows, SwitchClock
+from p4alg.engine.plain import Known, Owner, PlainFlows, Row, SwitchClock
 from p4alg.engine.settings import Timers
 from p4alg.p4constants import Class, Phase
-from p4alg.protocols import TCP
+from p4alg.protocols import TCP, UDP
 
 HOST, OTHER, WHOLE, OUTSIDE, REMOTE = 0x0A00000B, 0x0A00000C, 0x0A000014, 0xCB007105, 0xC6336409
 HOME = 0xC0000214
@@ -69,8 +70,13 @@ FRESH = TICK + cells.ticks(TIMERS.udp)
 """The end of a UDP session of which a packet has just passed."""
 
 
+def there(items: Iterable[Row | None]) -> list[Row]:
+    """The rows of a view, without the turns that it gives in between."""
+    return [row for row in items if row is not None]
+
+
 def rows(registers: Registers, now: float = NOW) -> list[dict[str, Any]]:
-    found = list(registers.read().sessions(KNOWN, now))
+    found = there(registers.read().sessions(KNOWN, now))
     assert json.loads(json.dumps(found)) == found
     return found
 
@@ -126,6 +132,28 @@ def test_a_connection_has_the_state_of_its_phase(phase: Phase, state: str) -> No
     assert [row["state"] for row in rows(registers)] == [state]
 
 
+def test_flows_that_nobody_wants_become_no_rows() -> None:
+    registers = Registers()
+    registers.session(UDP_FLOW, FRESH)
+    registers.session(Session(Class.TCP, 7, 6001, REMOTE, 443), FRESH)
+    registers.slot(UDP_SLOT, FRESH)
+    flows = registers.read()
+    asked: list[tuple[object, ...]] = []
+
+    def wanted(proto: int, *ends: tuple[int, int] | None) -> bool:
+        asked.append((proto, *ends))
+        return proto == TCP
+
+    found = list(flows.sessions(KNOWN, NOW, wanted))
+    assert [row and row["inside"] for row in found] in (
+        [None, "10.0.0.11:6001"],
+        ["10.0.0.11:6001", None],
+    )
+    assert (UDP, (HOST, 5001), (OUTSIDE, 4099), (REMOTE, 53)) in asked
+    assert list(flows.bindings(Counter(), KNOWN, NOW, wanted)) == [None]
+    assert asked[-1] == (UDP, (HOST, 5001), (OUTSIDE, 4099), None)
+
+
 def test_what_has_ended_is_not_shown_nor_what_belongs_to_nobody() -> None:
     registers = Registers()
     registers.session(UDP_FLOW, FRESH)
@@ -136,7 +164,9 @@ def test_what_has_ended_is_not_shown_nor_what_belongs_to_nobody() -> None:
     registers.slot(Slot(Class.UDP, 99, 4101, 5003), FRESH)
     assert [row["inside"] for row in rows(registers)] == ["10.0.0.11:5001"]
     flows = registers.read()
-    assert [row["inside"] for row in flows.bindings(Counter(), KNOWN, NOW)] == ["10.0.0.11:5001"]
+    assert [row["inside"] for row in there(flows.bindings(Counter(), KNOWN, NOW))] == [
+        "10.0.0.11:5001"
+    ]
     assert list(flows.endpoints(KNOWN, NOW)) == [cells.endpoint(Class.UDP, 7, 5001)]
 
 
@@ -156,7 +186,7 @@ def test_bindings_and_subscribers_count_their_sessions() -> None:
     registers.slot(UDP_SLOT, FRESH)
     flows = registers.read()
     used = Counter(flows.endpoints(KNOWN, NOW))
-    (binding,) = flows.bindings(used, KNOWN, NOW)
+    (binding,) = there(flows.bindings(used, KNOWN, NOW))
     assert (binding["kind"], binding["sessions"], binding["kept_by"]) == ("plain", 3, "switch")
     assert binding["outside"] == "203.0.113.5:4099"
     hosts: list[dict[str, object]] = [
@@ -172,10 +202,10 @@ def test_bindings_and_subscribers_count_their_sessions() -> None:
 def test_the_switch_s_clock_is_learnt_from_ends_and_goes_on_with_ours() -> None:
     clock, registers = SwitchClock(), Registers()
     registers.session(UDP_FLOW, FRESH)
-    assert list(registers.read(clock).sessions(KNOWN, NOW))
+    assert there(registers.read(clock).sessions(KNOWN, NOW))
     # Nothing passes any more: the same end is read again, and says nothing new.
     late = NOW + TIMERS.udp + 1
-    assert list(registers.read(clock, late).sessions(KNOWN, late)) == []
+    assert there(registers.read(clock, late).sessions(KNOWN, late)) == []
     assert clock.ticks(late) == pytest.approx(TICK + cells.ticks(TIMERS.udp + 1), abs=2)
 
 
@@ -189,5 +219,5 @@ def test_a_cell_that_no_switch_writes_is_passed_over() -> None:
     flows.take_session_states({0: FRESH << 40}, NOW)
     flows.take_slots({0: 7})
     flows.take_slot_states({0: FRESH})
-    assert list(flows.sessions(KNOWN, NOW)) == []
-    assert list(flows.bindings(Counter(), KNOWN, NOW)) == []
+    assert there(flows.sessions(KNOWN, NOW)) == []
+    assert there(flows.bindings(Counter(), KNOWN, NOW)) == []
