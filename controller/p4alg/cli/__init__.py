@@ -34,13 +34,25 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for module in _COMMANDS:
         module.register(commands)
+    _name_parsers(parser)
     return parser
+
+
+def _name_parsers(parser: argparse.ArgumentParser) -> None:
+    """Let the result of parsing name the parser of the command, so that its help is pointed to."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                inner.set_defaults(parser=inner)
+                _name_parsers(inner)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; `argv` without the program name. Returns the exit status."""
     try:
-        args = _parser().parse_args(argv)
+        args, unknown = _parser().parse_known_args(argv)
+        if unknown:
+            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         status: int = args.handler(args)
         sys.stdout.flush()
         return status

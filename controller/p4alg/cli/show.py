@@ -56,7 +56,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
     "events": {"time": "TIME", "level": "LEVEL", "text": "EVENT"},
 }
 _STATE = 5
-"""The letters of a session's state that are shown, so that a row fits 80 columns."""
+"""The letters of a session's state on a terminal, so that a row fits 80 columns."""
 _OWN_VIEWS = (*_COLUMNS, "counters", "switch")
 _SELECT = {
     "address": ("WHERE", "an end there: ADDRESS[/LENGTH][:PORT[-PORT]]"),
@@ -158,7 +158,9 @@ def _show(args: argparse.Namespace) -> None:
     elif args.count:
         print(_rows(args.what, result))
     else:
-        for line in lines(args.what, _rows(args.what, result), bool(chosen)):
+        for line in lines(
+            args.what, _rows(args.what, result), bool(chosen), not sys.stdout.isatty()
+        ):
             print(line)
     if args.what in PLAIN_VIEWS and not result["plain_flows"]:
         print(f"p4alg: {result['note']}", file=sys.stderr)
@@ -169,8 +171,11 @@ def _rows(what: str, result: Any) -> Any:
     return result["rows"] if what in PLAIN_VIEWS else result
 
 
-def lines(what: str, result: Any, selected: bool = False) -> list[str]:
-    """The result of a view as lines of text for a terminal; whether only some were `selected`."""
+def lines(what: str, result: Any, selected: bool = False, whole: bool = True) -> list[str]:
+    """The result of a view as lines of text; whether only some rows were `selected`.
+
+    If not `whole`, the lines have at most 80 columns, for which some words are cut.
+    """
     if what == "counters":
         width = max((len(name) for name in result), default=0)
         shown = [printable(f"{name:<{width}}  {number}") for name, number in result.items()]
@@ -187,7 +192,7 @@ def lines(what: str, result: Any, selected: bool = False) -> list[str]:
         {
             **row,
             "what": _what(row),
-            "short_state": str(row.get("state"))[:_STATE],
+            "short_state": str(row.get("state"))[: None if whole else _STATE],
             "ports": _ports(row),
             **_totals(row),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+from ipaddress import IPv4Address
 from typing import Any
 
 from p4alg.alg import registry
@@ -20,10 +21,17 @@ def register(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("trace", help="control messages, live")
     parser.add_argument("--alg", metavar="NAME", help="only this ALG's")
-    parser.add_argument("--host", metavar="ADDR", help="only those of this host")
+    parser.add_argument("--host", metavar="ADDR", type=_address, help="only those of this host")
     parser.add_argument("--json", action="store_true", dest="as_json", help="one object a line")
     add_socket(parser)
     parser.set_defaults(handler=_run)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(IPv4Address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not an IPv4 address") from None
 
 
 def _run(args: argparse.Namespace) -> int:

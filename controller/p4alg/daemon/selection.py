@@ -242,8 +242,8 @@ def parse(view: str, wanted: object) -> Selection:
     allowed = selected_by(view)
     for name, value in wanted.items():
         if name not in allowed:
-            by = ", ".join(allowed) or "nothing"
-            raise UsageError(f"'{view}' cannot be selected by '{name}', only by {by}")
+            by = f"by {', '.join(allowed)} only" if allowed else "by nothing"
+            raise UsageError(f"'{view}' can be selected {by}: leave out '{name}'")
         if name == "limit":
             if not isinstance(value, int) or not 0 <= value <= MAX_LIMIT:
                 raise UsageError(f"the limit must be a number up to {MAX_LIMIT}")

@@ -103,7 +103,7 @@ def _bindings(context: Context) -> Rows:
                 "outside": format_addr(pair.outside_addr),
                 "kind": "address",
                 "sessions": sum(1 for f in flows if f.key.inside_addr == pair.inside_addr),
-                "age": 0,
+                "age": None,
                 "kept_by": "controller",
                 "expires_in": None,
             }

@@ -107,6 +107,8 @@ def test_a_parsing_error_points_to_the_help_of_its_command(
 ) -> None:
     assert main(["lab", "up", "--target", "x"]) == 2
     assert capsys.readouterr().err.endswith("(see 'p4alg lab up --help')\n")
+    assert main(["lab", "up", "--bogus"]) == 2
+    assert capsys.readouterr().err.endswith("(see 'p4alg lab up --help')\n")
 
 
 @pytest.mark.parametrize("argv", [["show", "algs"], ["alg", "list"], ["trace"], ["shell"]])

@@ -94,8 +94,51 @@ WIDE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("what", WIDE)
 def test_the_widest_rows_of_a_lab_fit_80_columns(what: str) -> None:
-    for line in show.lines(what, [WIDE[what]]):
+    for line in show.lines(what, [WIDE[what]], whole=False):
         assert len(line) <= 80, line
+
+
+def test_nothing_is_cut_where_no_terminal_is() -> None:
+    assert "established" in show.lines("sessions", [SESSION])[1]
+    assert "established" not in show.lines("sessions", [SESSION], whole=False)[1]
+
+
+def test_what_was_selected_and_is_not_there_is_told_from_an_empty_view() -> None:
+    assert show.lines("sessions", [], selected=True) == ["no such sessions"]
+    assert show.lines("counters", {}, selected=True) == ["no such counters"]
+
+
+@pytest.mark.parametrize("what", ["sessions", "algs"])
+def test_a_count_is_a_number(what: str, tmp_path: Path, command: Command) -> None:
+    told: Any = {"plain_flows": True, "rows": 7} if what == "sessions" else 7
+    path = tmp_path / "control.sock"
+    with answering(path, encode(success(told))):
+        assert command("show", what, "--count", "--socket", str(path)) == "7\n"
+
+
+@pytest.mark.parametrize("seconds", ["0", "x", "-1", "nan", "1e9"])
+def test_a_watch_is_neither_endless_work_nor_asleep(
+    seconds: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", "algs", "--watch=" + seconds]) == 2
+    assert "is not a time from 0.1 to 3600 seconds" in capsys.readouterr().err
+
+
+def test_the_controller_selects_the_rows(socket: Path, command: Command) -> None:
+    asked = ("show", "algs", "--json", "--socket", str(socket))
+    rows = json.loads(command(*asked, "--alg", "ftp"))
+    assert [row["name"] for row in rows] == ["ftp"]
+    names = [row["name"] for row in json.loads(command(*asked, "--sort=-name", "--limit", "2"))]
+    assert names == sorted(names, reverse=True)
+    assert len(names) == 2
+
+
+def test_a_selection_that_the_view_has_nothing_for_is_refused(
+    socket: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", "switch", "--port", "53", "--socket", str(socket)]) == 2
+    text = "p4alg: 'switch' can be selected by nothing: leave out 'port'\n"
+    assert capsys.readouterr().err == text
 
 
 @pytest.mark.parametrize("what", ["algs", "sessions", "bindings", "pinholes", "events"])
@@ -146,7 +189,7 @@ def test_a_session_is_named_by_its_label_which_may_begin_with_its_ALG() -> None:
     rows = [{**SESSION, "label": "ftp PORT"}, {**SESSION, "alg": "", "label": ""}, SESSION]
     assert [line.split()[-2:] for line in show.lines("sessions", rows)[1:]] == [
         ["ftp", "PORT"],
-        ["estab", "-"],
+        ["established", "-"],
         ["ftp", "control"],
     ]
 

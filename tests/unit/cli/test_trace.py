@@ -109,6 +109,14 @@ def test_an_unknown_ALG_is_refused_before_a_controller_is_asked(
     assert capsys.readouterr().err.startswith("p4alg: no ALG 'nosuch' (known: ")
 
 
+@pytest.mark.parametrize("host", ["nonsense", "10.0.0.256", "10.0.0.0/24", "::1"])
+def test_a_host_that_is_no_address_is_refused(
+    host: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["trace", "--host", host]) == 2
+    assert f"'{host}' is not an IPv4 address" in capsys.readouterr().err
+
+
 def test_a_peer_cannot_write_to_the_terminal_of_who_traces() -> None:
     evil = "\x1b]0;x\x07\u202e\nroot"
     for before in ("", evil, "a\r\nb\r\n" + evil):
