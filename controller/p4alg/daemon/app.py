@@ -83,6 +83,7 @@ class App:
         self._events: deque[dict[str, object]] = deque(maxlen=MAX_EVENTS)
         self._plain = PlainViews(target, config.settings.timers, engine.known_hosts, time.monotonic)
         self.traces = server.Traces()
+        engine.trace_while(lambda: self.traces.wanted)
 
     async def run(self) -> None:
         """Take over the switch and serve. On a signal, leave the switch to itself and return."""
