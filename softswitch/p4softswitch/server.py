@@ -101,17 +101,17 @@ class Server:
         if self._replay is None:
             self._replay = Replay()
         writer = None if spec.output is None else PcapWriter(spec.output)
-        stats = self._replay.add_port(spec.port, spec.input, writer)
+        port = self._replay.add_port(spec.port, spec.input, writer)
         if writer is None:
-            self.switch.add_port(spec.port, lambda frame: None, stats)
+            self.switch.add_port(spec.port, lambda frame: None, port.stats)
             return
         self._open.callback(writer.close)
-        self.switch.add_port(spec.port, partial(self._write, writer, stats), stats)
+        self.switch.add_port(spec.port, partial(self._write, writer, port), port.stats)
 
-    def _write(self, writer: PcapWriter, stats: FilePort, frame: bytes) -> None:
+    def _write(self, writer: PcapWriter, port: FilePort, frame: bytes) -> None:
         """Write a frame that is no answer to one of a file, for instance a packet-out."""
-        stats.tx_packets += 1
-        stats.tx_bytes += len(frame)
+        port.stats.tx_packets += 1
+        port.stats.tx_bytes += len(frame)
         writer.write(frame, self.clock())
 
     def _queued(self, io: PacketIo) -> None:

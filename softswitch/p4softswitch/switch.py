@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from p4softswitch.executor.factory import make_executor
 from p4softswitch.executor.interface import Executor, Options
-from p4softswitch.native.library import FRAME
+from p4softswitch.native.library import FRAME, PortStats
 from p4softswitch.program.model import Program
 from p4softswitch.state.digests import DigestList, DigestStore
 from p4softswitch.state.tables import Entry
@@ -45,16 +44,6 @@ class DataPath(Protocol):
         """Use another executor from the next packet on."""
 
 
-@dataclass(slots=True)
-class PortStats:
-    """Frames and bytes of one port."""
-
-    rx_packets: int = 0
-    rx_bytes: int = 0
-    tx_packets: int = 0
-    tx_bytes: int = 0
-
-
 class Switch:
     """Ports, an executor once a program is loaded, and a listener for the control plane."""
 
@@ -64,19 +53,22 @@ class Switch:
         self.executor: Executor | None = None
         self.listener: Listener | None = None
         self.data_path: DataPath | None = None
-        self.port_stats: dict[int, Any] = {}
+        self.port_stats: dict[int, PortStats] = {}
         self.no_such_port = 0
         self.no_program = 0
         self.faults = 0
         self._transmit: dict[int, Transmit] = {}
+        self._counted_here: set[int] = set()
         self._digests: tuple[DigestStore, ...] = ()
 
-    def add_port(self, port: int, transmit: Transmit, stats: Any = None) -> None:
+    def add_port(self, port: int, transmit: Transmit, stats: PortStats | None = None) -> None:
         """Attach a port; frames that leave by it are handed to `transmit`.
 
-        A port that counts its frames itself gives its `stats`, with the names of `PortStats`.
+        A port that counts its frames itself gives its `stats`.
         """
         self._transmit[port] = transmit
+        if stats is None:
+            self._counted_here.add(port)
         self.port_stats[port] = stats or PortStats()
 
     def prepare(self, program: Program) -> Executor:
@@ -92,8 +84,8 @@ class Switch:
 
     def receive(self, port: int, frame: bytes, now: int) -> None:
         """Run a frame that came in by `port` at `now` (ns) and send what comes of it."""
-        stats = self.port_stats.get(port)
-        if isinstance(stats, PortStats):
+        if port in self._counted_here:
+            stats = self.port_stats[port]
             stats.rx_packets += 1
             stats.rx_bytes += len(frame)
         executor = self.executor
@@ -131,8 +123,8 @@ class Switch:
         if transmit is None:
             self.no_such_port += 1
             return
-        out = self.port_stats[port]
-        if isinstance(out, PortStats):
+        if port in self._counted_here:
+            out = self.port_stats[port]
             out.tx_packets += 1
             out.tx_bytes += len(data)
         transmit(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from typing import Any
 
@@ -331,3 +332,11 @@ def test_an_unknown_field_is_refused_by_name() -> None:
     text = program_text().replace('"ethernet", "dst"', '"ethernet", "nowhere"')
     with pytest.raises(ProgramError, match="nowhere"):
         V1ModelExecutor(load_program(text))
+
+
+def test_what_a_parser_cannot_do_is_named_with_its_state() -> None:
+    root = json.loads(program_text("stress"))
+    state = next(s for s in root["parsers"][0]["parse_states"] if s["name"] == "option")
+    state["transition_key"] = [{"type": "expression", "value": {"type": "bool", "value": True}}]
+    with pytest.raises(ProgramError, match=r"parser select on .* \(parser state 'option'\)"):
+        load_program(json.dumps(root))

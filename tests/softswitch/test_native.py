@@ -50,12 +50,36 @@ def python(text: str, **environment: str) -> str:
 def test_programs_are_compiled_once_and_kept_for_this_user_alone(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     assert python(ONE_LINE, P4ALG_CACHE=str(cache)) == "0"
-    kept = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
+    kept = {path: path.stat().st_ino for path in cache.iterdir()}
     assert {path.name.split("-")[0] for path in kept} == {"runtime", "program"}
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
     # With a compiler that cannot compile, but tells the same version, what is kept is enough.
     assert python(ONE_LINE, P4ALG_CACHE=str(cache)) == "0"
-    assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == kept
+    assert {path: path.stat().st_ino for path in cache.iterdir()} == kept
+
+
+def test_the_cache_keeps_a_bounded_number_of_programs_those_used_last(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    assert python(ONE_LINE, P4ALG_CACHE=str(cache)) == "0"
+    runtime = next(cache.glob("runtime-*"))
+    for number in range(100):
+        old = cache / f"program-{number:03}.so"
+        old.touch()
+        os.utime(old, (number, number))
+    (cache / "build-killed").mkdir()
+    (cache / "build-killed" / "made.so").touch()
+    os.utime(cache / "build-killed", (0, 0))
+    (cache / "build-running").mkdir()
+    # What is used again is new again, and other programs are compiled as they are asked for.
+    os.utime(runtime, (50, 50))
+    for flags in ("-DA", "-DB"):
+        assert python(ONE_LINE, P4ALG_CACHE=str(cache)) == "0"
+        assert python(ONE_LINE, P4ALG_CACHE=str(cache), P4ALG_CFLAGS=flags) == "0"
+    names = {path.name for path in cache.glob("*.so")}
+    assert 60 < len(names) <= 64
+    assert runtime.name in names
+    assert {f"program-{number:03}.so" for number in range(46, 100)} <= names
+    assert [path.name for path in cache.glob("build-*")] == ["build-running"]
 
 
 def test_a_cache_that_others_may_write_to_is_not_used(tmp_path: Path) -> None:

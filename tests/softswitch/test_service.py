@@ -9,6 +9,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -279,6 +280,43 @@ def test_the_compiled_source_can_be_read(capsys: pytest.CaptureFixture[str]) -> 
     assert "/* table SwitchIngress.acl l2switch.p4:" in source
     assert main(["--dump-source"]) == 2
     assert main(["--dump-source", "--json", "/nonexistent"]) == 2
+
+
+def test_others_are_served_while_a_program_is_compiled(tmp_path: Path) -> None:
+    async def ask(client: Client, push: asyncio.Task[None]) -> list[float]:
+        took = []
+        while not push.done():
+            begin = time.monotonic()
+            await client.stub.Capabilities(p4r.CapabilitiesRequest())
+            took.append(time.monotonic() - begin)
+            await asyncio.sleep(0.01)
+        return took
+
+    async def body(port: int) -> tuple[float, list[float]]:
+        client = Client(port)
+        try:
+            await client.arbitrate()
+            begin = time.monotonic()
+            push = asyncio.create_task(client.push())
+            took = await ask(client, push)
+            await push
+            return time.monotonic() - begin, took
+        finally:
+            await client.close()
+
+    # By a process of its own, which has compiled nothing yet.
+    command = [sys.executable, "-m", "p4softswitch", "--grpc", "127.0.0.1:0"]
+    environment = {**os.environ, "P4ALG_CACHE": str(tmp_path / "cache")}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
+        try:
+            assert process.stdout is not None
+            port = re.search(r"grpc 127.0.0.1:(\d+)", process.stdout.readline())
+            assert port is not None
+            whole, took = asyncio.run(asyncio.wait_for(body(int(port[1])), 60))
+        finally:
+            process.terminate()
+    assert len(took) > 10
+    assert max(took) < whole / 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

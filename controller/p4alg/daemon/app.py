@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 import signal
@@ -67,6 +68,10 @@ async def run(config: Config) -> None:
             app = App(config, engine, target)
             for problem in registry.catalogue().problems:
                 app.record(LogRecord(logging.WARNING, problem))
+            # What has been made so far stays. To look through it again and again for garbage
+            # would stop everything for a tenth of a second each time.
+            gc.collect()
+            gc.freeze()
             async with server.serve(config.control.socket, app.command, app.traces):
                 await app.run()
     except TargetError as error:
@@ -84,6 +89,7 @@ class App:
         self._events: deque[dict[str, object]] = deque(maxlen=MAX_EVENTS)
         self._plain = PlainViews(target, config.settings.timers, engine.known_hosts, time.monotonic)
         self.traces = server.Traces()
+        engine.trace_while(lambda: self.traces.wanted)
 
     async def run(self) -> None:
         """Take over the switch and serve. On a signal, leave the switch to itself and return."""

@@ -110,7 +110,7 @@ class Engine:
         sessions = self._sessions = ControlSessions(settings, outbox, counters, faults, log)
         granting = Granting(limits, safety, mappings, pinholes, expectations, outbox, faults, log)
         tags = self._tags = Tags(mappings, outbox, log)
-        reports = Reports(outbox, counters, pinholes, expectations)
+        reports = self._reports = Reports(outbox, counters, pinholes, expectations)
         carrier = self._carrier = Carrier(sessions, flows, granting, reports, tags)
         data_flows = self._data_flows = DataFlows(carrier, flows, log)
         self._unported = Unported(algs, sessions, flows, faults, log)
@@ -125,6 +125,10 @@ class Engine:
         self._exceptional = Exceptional(
             network, sighting, flows, sessions, self._fragments, self._neighbours
         )
+
+    def trace_while(self, is_traced: Callable[[], bool]) -> None:
+        """Make trace records only while `is_traced` says so; without this they always are."""
+        self._reports.is_traced = is_traced
 
     # The life of the controller
 

@@ -14,10 +14,10 @@ def total(data: bytes) -> int:
     """
     if len(data) & 1:
         data += b"\0"
-    value: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while value >> 16:
-        value = (value & 0xFFFF) + (value >> 16)
-    return value
+    # As 2**16 is 1 modulo 0xFFFF, the words of the number add up to its remainder; a sum that is
+    # not 0 is never folded to 0.
+    number = int.from_bytes(data, "big")
+    return number % 0xFFFF or (0xFFFF if number else 0)
 
 
 def checksum(data: bytes) -> int:

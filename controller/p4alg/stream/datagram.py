@@ -90,7 +90,8 @@ class DatagramFollower:
         packet = self._readable(port, frame)
         if packet is not None:
             data = parse_udp(packet).payload
-            self._carry_out(sender, port, packet, self._alg.receive(sender, data, gateway, now))
+            steps = self._alg.receive(sender, data, gateway, now)
+            self._carry_out(sender, port, packet, data, steps)
         return self._take()
 
     def data_packet(
@@ -111,7 +112,7 @@ class DatagramFollower:
             data = parse_udp(packet).payload
             alg = cast(TransferAlg, self._alg)
             steps = alg.receive_data(opener, sender, data, gateway, now)
-            self._carry_out(sender, port, packet, steps)
+            self._carry_out(sender, port, packet, data, steps)
         return self._take()
 
     def resume(self, ok: bool, _gateway: Gateway, _now: float) -> list[Effect]:
@@ -153,8 +154,9 @@ class DatagramFollower:
     def _send(self, port: int, frame: bytes) -> None:
         self._out.append(Send((Segment(port, frame),)))
 
-    def _carry_out(self, sender: Peer, port: int, packet: Ipv4, steps: Sequence[Step]) -> None:
-        data = parse_udp(packet).payload
+    def _carry_out(
+        self, sender: Peer, port: int, packet: Ipv4, data: bytes, steps: Sequence[Step]
+    ) -> None:
         for step in steps:
             match step:
                 case Forward():

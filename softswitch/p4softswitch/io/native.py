@@ -12,29 +12,12 @@ from ctypes import c_uint64
 from p4softswitch.errors import PortError
 from p4softswitch.executor.interface import Executor
 from p4softswitch.io.afpacket import InterfacePort
-from p4softswitch.native.library import runtime
+from p4softswitch.native.library import PortStats, runtime
 
 _RECORD = struct.Struct("=IIIIQ")
 _MAX_PORTS = 64  # each has a ring of 8 MB
 _ROOM = 1 << 18
 """Bytes that are taken from the queue at once; at least the largest packet."""
-
-
-class NativePortStats(ctypes.Structure):
-    """Frames and bytes of one port, counted by native code."""
-
-    _fields_ = tuple(
-        (name, c_uint64)
-        for name in (
-            "rx_packets",
-            "rx_bytes",
-            "tx_packets",
-            "tx_bytes",
-            "tx_dropped",
-            "rx_errors",
-            "rx_cut_off",
-        )
-    )
 
 
 class _Counts(ctypes.Structure):
@@ -63,7 +46,7 @@ class PacketIo:
         self._thread: threading.Thread | None = None
         self._executor: Executor | None = None
 
-    def add_port(self, number: int, interface: str) -> NativePortStats:
+    def add_port(self, number: int, interface: str) -> PortStats:
         """Open an interface as a port, before `start`; `PortError` if that is not possible."""
         if len(self._ports) == _MAX_PORTS:
             raise PortError(f"{interface} is one too many: at most {_MAX_PORTS} interfaces")
@@ -75,7 +58,7 @@ class PacketIo:
         self._ports.append(port)
         port.bind()
         address = self._native.p4_io_stats(self._io, number)
-        return NativePortStats.from_address(address)
+        return PortStats.from_address(address)
 
     def start(self) -> None:
         """Begin to run packets."""

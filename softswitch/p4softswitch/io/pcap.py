@@ -12,7 +12,7 @@ from pathlib import Path
 
 from p4softswitch.errors import PortError
 from p4softswitch.executor.interface import Executor, RawOutput
-from p4softswitch.native.library import RawInput, runtime
+from p4softswitch.native.library import PortStats, RawInput, runtime
 
 Record = tuple[int, bytes]  # time in nanoseconds, frame
 
@@ -88,21 +88,11 @@ class PcapWriter:
 
 
 class FilePort(ctypes.Structure):
-    """`struct p4_file`: counters of a port of files, with the names of `switch.PortStats`."""
+    """`struct p4_file`: counters of a port of files, and where its frames go."""
 
+    stats: PortStats
     _fields_ = (
-        *(
-            (name, c_uint64)
-            for name in (
-                "rx_packets",
-                "rx_bytes",
-                "tx_packets",
-                "tx_bytes",
-                "tx_dropped",
-                "rx_errors",
-                "rx_cut_off",
-            )
-        ),
+        ("stats", PortStats),
         ("fd", c_int64),
         ("buffer", c_void_p),
         ("used", c_uint64),

@@ -2,8 +2,8 @@
 
 The cache is `$P4ALG_CACHE`, else `p4alg` in `$XDG_CACHE_HOME` or `~/.cache`. The name of an object
 is a digest of its sources, the compiler's version and its options, so that nothing in it is ever
-out of date. What is loaded is run, so the folder must belong to this user and nobody else may write
-to it.
+out of date. The objects that were used last are kept. What is loaded is run, so the folder must
+belong to this user and nobody else may write to it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -33,6 +35,10 @@ _OPTIONS = (
     "-fno-semantic-interposition",
 )
 _SECONDS = 120
+_KEPT = 64
+"""Objects in the cache: of each program and version of the switch that was used lately. They
+have 50 KB each."""
+_WORK = "build-"
 
 
 def build(name: str, sources: dict[str, str], main: str) -> Path:
@@ -48,8 +54,11 @@ def build(name: str, sources: dict[str, str], main: str) -> Path:
     folder = _folder()
     target = folder / f"{name}-{key.hexdigest()[:32]}.so"
     if _is_ours(target):
+        with suppress(OSError):
+            os.utime(target)
         return target
-    with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as work:
+    _prune(folder)
+    with tempfile.TemporaryDirectory(prefix=_WORK, dir=folder) as work:
         for file, text in sources.items():
             (Path(work) / file).write_text(text, encoding="utf-8")
         made = Path(work) / "made.so"
@@ -57,6 +66,24 @@ def build(name: str, sources: dict[str, str], main: str) -> Path:
         made.chmod(0o700)
         made.replace(target)
     return target
+
+
+def _prune(folder: Path) -> None:
+    """Delete the objects that were not used for longest, so that there is room for a
+    program and the runtime, which are compiled at once, and what killed compilers have left."""
+    objects: list[tuple[float, Path]] = []
+    for path in folder.iterdir():
+        try:
+            used = path.lstat().st_mtime
+        except OSError:
+            continue  # somebody else has just deleted it
+        if path.suffix == ".so":
+            objects.append((used, path))
+        elif path.name.startswith(_WORK) and used < time.time() - 2 * _SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
+    # Whatever is loaded stays loaded when its file is gone.
+    for _, path in sorted(objects)[: max(0, len(objects) - _KEPT + 2)]:
+        path.unlink(missing_ok=True)
 
 
 def runtime_sources() -> dict[str, str]:

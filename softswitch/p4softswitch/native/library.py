@@ -84,6 +84,20 @@ class Output(ctypes.Structure):
     )
 
 
+class PortStats(ctypes.Structure):
+    """`struct p4_port_stats`: frames and bytes of one port, counted by native code."""
+
+    _fields_ = (
+        ("rx_packets", c_uint64),
+        ("rx_bytes", c_uint64),
+        ("tx_packets", c_uint64),
+        ("tx_bytes", c_uint64),
+        ("tx_dropped", c_uint64),
+        ("rx_errors", c_uint64),
+        ("rx_cut_off", c_uint64),
+    )
+
+
 class RawInput(ctypes.Structure):
     """`struct p4_input`: a frame that waits to be run."""
 

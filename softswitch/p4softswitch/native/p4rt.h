@@ -262,8 +262,10 @@ static P4_UNUSED u64 p4_meter_execute(struct p4_meter *m, u64 amount, u64 now) {
 /* --- tables -------------------------------------------------------------------------------------
  * A key is a row of 64-bit words, least significant word first, into which all fields are packed.
  * Exact tables have one hash of keys. In the others an entry also has a mask, and entries of the
- * same mask are a group with a hash of masked keys; ranges are compared entry by entry. Few
- * entries are compared one after the other, which is faster than a hash for each mask.
+ * same mask are a group with a hash of masked keys. An entry with ranges stands in groups by its
+ * parts: the smallest of its ranges is cut into prefixes, and each part has one of them in its mask.
+ * The other ranges are compared part by part, the best first. Few entries are compared one after
+ * the other, which is faster than a hash for each mask.
  */
 
 enum { P4_EXACT, P4_LPM, P4_TERNARY };
@@ -284,14 +286,14 @@ struct p4_entry {
     u32 action;
     u32 priority; /* in tables of longest prefixes the length of the prefixes */
     u32 handle;
-    u32 next;         /* the next best entry of the same masked key */
-    u32 older, newer; /* neighbours by age */
+    u32 next;         /* the next best entry of the same masked key; its first part, if it has any */
+    u32 older, newer; /* neighbours by age; of a part, the next part and the entry itself */
     u32 ranges;
     u32 flags;
     u64 words[];
 };
 
-enum { P4_ENTRY_CONSTANT = 1, P4_ENTRY_NOTIFIED = 2 };
+enum { P4_ENTRY_CONSTANT = 1, P4_ENTRY_NOTIFIED = 2, P4_ENTRY_PART = 4 };
 
 struct p4_slot {
     u32 hash;
@@ -433,7 +435,7 @@ P4_INLINE struct p4_entry *p4_find_masked(const struct p4_table *t, const u64 *k
             break;
         }
     }
-    return best;
+    return best && best->flags & P4_ENTRY_PART ? p4_entry_at(t, best->newer) : best;
 }
 
 /* --- the state of a program, and what runs packets ---------------------------------------------- */

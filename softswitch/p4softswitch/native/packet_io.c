@@ -29,13 +29,8 @@
 #define POLL_MS 500
 
 /* Read from outside: the order is that of io/native.py. */
-struct port_stats {
-    u64 rx_packets, rx_bytes, tx_packets, tx_bytes;
-    u64 tx_dropped, rx_errors, rx_cut_off;
-};
-
 struct port {
-    struct port_stats stats;
+    struct p4_port_stats stats;
     int fd;
     u32 number;
     u8 *ring;
@@ -145,7 +140,7 @@ int p4_io_add_port(struct p4_io *io, u32 number, int fd) {
     return 0;
 }
 
-struct port_stats *p4_io_stats(struct p4_io *io, u32 number) {
+struct p4_port_stats *p4_io_stats(struct p4_io *io, u32 number) {
     return &io->by_number[number]->stats;
 }
 

@@ -13,10 +13,9 @@ struct p4_input {
     u32 length, port;
 };
 
-/* Where the frames of a port go; `fd` is -1 for a port without a file. The statistics come first:
- * they are read from outside, in the order of io/native.py. */
+/* Where the frames of a port go; `fd` is -1 for a port without a file. */
 struct p4_file {
-    u64 rx_packets, rx_bytes, tx_packets, tx_bytes, tx_dropped, rx_errors, rx_cut_off;
+    struct p4_port_stats stats; /* read from outside */
     s64 fd;
     u8 *buffer;
     u64 used, size;
@@ -56,7 +55,7 @@ static void put_record(struct p4_file *file, const u8 *data, u32 length, u64 now
         u64 size = (file->size + sizeof head + length) * 2;
         u8 *buffer = realloc(file->buffer, size);
         if (!buffer) {
-            file->tx_dropped++;
+            file->stats.tx_dropped++;
             return;
         }
         file->buffer = buffer;
@@ -65,8 +64,8 @@ static void put_record(struct p4_file *file, const u8 *data, u32 length, u64 now
     memcpy(file->buffer + file->used, head, sizeof head);
     memcpy(file->buffer + file->used + sizeof head, data, length);
     file->used += sizeof head + length;
-    file->tx_packets++;
-    file->tx_bytes += length;
+    file->stats.tx_packets++;
+    file->stats.tx_bytes += length;
 }
 
 static void write_out(struct p4_file *file) {
@@ -75,7 +74,7 @@ static void write_out(struct p4_file *file) {
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
-            file->tx_dropped++; /* the disk is full: the rest of this batch is lost */
+            file->stats.tx_dropped++; /* the disk is full: the rest of this batch is lost */
             break;
         }
         done += (u64)n;
@@ -100,8 +99,8 @@ u32 p4_run_inputs(const struct p4_program *program, struct p4_switch *s, struct 
     for (u32 i = 0; i < count;) {
         p4_lock();
         for (u32 end = i + P4_BATCH; i < count && i < end; i++) {
-            files[inputs[i].port].rx_packets++;
-            files[inputs[i].port].rx_bytes += inputs[i].length;
+            files[inputs[i].port].stats.rx_packets++;
+            files[inputs[i].port].stats.rx_bytes += inputs[i].length;
             program->run(s, w, inputs[i].port, inputs[i].data, inputs[i].length, now);
         }
         p4_unlock();

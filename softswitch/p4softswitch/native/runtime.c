@@ -247,7 +247,8 @@ static void scan_fill(struct p4_table *t) {
     }
 }
 
-static int masked_add(struct p4_table *t, struct p4_entry *e) {
+/* Put an entry, or a part of one, into the group of its mask; 0 if there is no memory. */
+static int group_add(struct p4_table *t, struct p4_entry *e) {
     struct p4_group *group = group_of(t, mask_of(t, e));
     if (!group && !(group = group_new(t, mask_of(t, e))))
         return 0;
@@ -256,7 +257,6 @@ static int masked_add(struct p4_table *t, struct p4_entry *e) {
             group_free(t, group);
         return 0;
     }
-    age_add(t, e);
     u32 hash = p4_hash_key(t->seed, e->words, NULL, t->key_words);
     struct p4_slot *slot = group_slot(t, group, e->words, hash);
     if (!slot) {
@@ -277,11 +277,10 @@ static int masked_add(struct p4_table *t, struct p4_entry *e) {
     if (group->entries == 1 || e->priority > group->top)
         group->top = e->priority;
     group_sort(t, group);
-    scan_fill(t);
     return 1;
 }
 
-static void masked_remove(struct p4_table *t, struct p4_entry *e) {
+static void group_remove(struct p4_table *t, struct p4_entry *e) {
     struct p4_group *group = group_of(t, mask_of(t, e));
     u32 hash = p4_hash_key(t->seed, e->words, NULL, t->key_words);
     struct p4_slot *slot = group_slot(t, group, e->words, hash);
@@ -296,11 +295,102 @@ static void masked_remove(struct p4_table *t, struct p4_entry *e) {
             before = p4_entry_at(t, before->next);
         before->next = e->next;
     }
-    age_remove(t, e);
     /* The top of a group may stay too high, which costs a look-up but finds the same. It is put
      * right when all of the group has been deleted. */
     if (!--group->entries)
         group_free(t, group);
+}
+
+/* --- parts of entries with ranges ---------------------------------------------------------------- */
+
+static u64 low_bits(u32 count) { return count < 64 ? (1ull << count) - 1 : ~0ull; }
+
+/* The smallest range, which leaves the fewest entries to be compared. */
+static struct p4_range smallest(const struct p4_range *ranges, u32 n) {
+    u32 at = 0;
+    for (u32 i = 1; i < n; i++)
+        if (ranges[i].high - ranges[i].low < ranges[at].high - ranges[at].low)
+            at = i;
+    return ranges[at];
+}
+
+/* How many bits of the field are free in the prefix that begins at `low` and ends by `high`. */
+static u32 free_bits(u64 low, u64 high) {
+    u32 bits = low ? (u32)__builtin_ctzll(low) : 64;
+    while (bits && low_bits(bits) > high - low)
+        bits--;
+    return bits;
+}
+
+/* Put `bits` of a field at `shift` into a packed key. */
+static void put_field(u64 *words, u32 shift, u64 bits) {
+    u32 word = shift / 64, at = shift % 64;
+    words[word] |= bits << at;
+    if (at && bits >> (64 - at))
+        words[word + 1] |= bits >> (64 - at);
+}
+
+/* Value and mask of the part whose prefix begins at `low`. */
+static void put_prefix(u64 *value, u64 *mask, struct p4_range range, u64 low, u32 bits) {
+    put_field(value, range.shift, low);
+    put_field(mask, range.shift, low_bits(range.width) & ~low_bits(bits));
+}
+
+static void parts_remove(struct p4_table *t, struct p4_entry *e) {
+    for (u32 handle = e->next; handle != P4_NONE;) {
+        struct p4_entry *part = p4_entry_at(t, handle);
+        handle = part->older;
+        group_remove(t, part);
+        entry_give_back(t, part);
+    }
+    e->next = P4_NONE;
+}
+
+static int parts_add(struct p4_table *t, struct p4_entry *e) {
+    struct p4_range range = smallest(ranges_of(t, e), e->ranges);
+    for (u64 low = range.low;;) {
+        struct p4_entry *part = entry_take(t);
+        if (!part) {
+            parts_remove(t, e);
+            return 0;
+        }
+        u32 bits = free_bits(low, range.high);
+        part->priority = e->priority;
+        part->seq = e->seq;
+        part->flags = P4_ENTRY_PART;
+        part->newer = e->handle;
+        part->ranges = e->ranges;
+        memcpy(part->words, e->words, t->stride - sizeof *e);
+        put_prefix(part->words, mask_of(t, part), range, low, bits);
+        if (!group_add(t, part)) {
+            entry_give_back(t, part);
+            parts_remove(t, e);
+            return 0;
+        }
+        part->older = e->next;
+        e->next = part->handle;
+        if (range.high - low <= low_bits(bits))
+            return 1;
+        low += low_bits(bits) + 1;
+    }
+}
+
+static int masked_add(struct p4_table *t, struct p4_entry *e) {
+    age_add(t, e);
+    if (!(e->ranges ? parts_add(t, e) : group_add(t, e))) {
+        age_remove(t, e);
+        return 0;
+    }
+    scan_fill(t);
+    return 1;
+}
+
+static void masked_remove(struct p4_table *t, struct p4_entry *e) {
+    if (e->ranges)
+        parts_remove(t, e);
+    else
+        group_remove(t, e);
+    age_remove(t, e);
     scan_fill(t);
 }
 
@@ -348,12 +438,23 @@ static struct p4_entry *find(struct p4_table *t, const u64 *value, const u64 *ma
                              const struct p4_range *ranges, u32 n, u32 priority) {
     if (t->kind == P4_EXACT)
         return p4_find_exact(t, value, t->key_words);
-    struct p4_group *group = group_of(t, mask);
-    u32 hash = p4_hash_key(t->seed, value, NULL, t->key_words);
-    struct p4_slot *slot = group ? group_slot(t, group, value, hash) : NULL;
+    u64 first[2 * t->key_words];
+    memcpy(first, value, t->key_words * sizeof *value);
+    memcpy(first + t->key_words, mask, t->key_words * sizeof *mask);
+    if (n) {
+        struct p4_range range = smallest(ranges, n);
+        u32 bits = free_bits(range.low, range.high);
+        put_prefix(first, first + t->key_words, range, range.low, bits);
+    }
+    struct p4_group *group = group_of(t, first + t->key_words);
+    u32 hash = p4_hash_key(t->seed, first, NULL, t->key_words);
+    struct p4_slot *slot = group ? group_slot(t, group, first, hash) : NULL;
     for (u32 h = slot ? slot->handle : P4_NONE; h != P4_NONE; h = p4_entry_at(t, h)->next) {
         struct p4_entry *e = p4_entry_at(t, h);
+        if (e->flags & P4_ENTRY_PART)
+            e = p4_entry_at(t, e->newer);
         if (e->priority == priority && e->ranges == n &&
+            p4_same(e->words, value, t->key_words) && p4_same(mask_of(t, e), mask, t->key_words) &&
             (!n || !memcmp(ranges_of(t, e), ranges, n * sizeof *ranges)))
             return e;
     }

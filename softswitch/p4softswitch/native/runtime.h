@@ -6,6 +6,12 @@
 
 enum { P4_INSERT_EXISTS = -1, P4_INSERT_FULL = -2, P4_INSERT_NO_MEMORY = -3 };
 
+/* Frames and bytes of a port, in the order of PortStats in library.py. */
+struct p4_port_stats {
+    u64 rx_packets, rx_bytes, tx_packets, tx_bytes;
+    u64 tx_dropped, rx_errors, rx_cut_off;
+};
+
 #define P4_BATCH 64u /* packets run before others may take the lock */
 
 void p4_lock(void);

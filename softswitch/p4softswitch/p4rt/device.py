@@ -23,7 +23,7 @@ from p4softswitch.p4rt.codes import (
     RpcError,
 )
 from p4softswitch.p4rt.packetio import packet_in, packet_out
-from p4softswitch.p4rt.pipeline import Pipeline
+from p4softswitch.p4rt.pipeline import Loaded, Pipeline
 from p4softswitch.p4rt.proto import p4r
 from p4softswitch.p4rt.read import Reader, digest_message
 from p4softswitch.p4rt.write import Writer
@@ -69,11 +69,16 @@ class Device:
         role = request.role or (f"#{request.role_id}" if request.role_id else "")
         self.arbitration.check_primary(role, election_id_of(request))
 
-    def set_pipeline(self, request: Any) -> None:
-        """SetForwardingPipelineConfig."""
+    def check_pipeline(self, request: Any) -> bool:
+        """Whether SetForwardingPipelineConfig may be carried out and has to load its config."""
         self._check_device(request.device_id)
         self._check_primary(request)
-        self.pipeline.set(request.action, request.config)
+        return self.pipeline.has_to_load(request.action)
+
+    def set_pipeline(self, request: Any, loaded: Loaded | None = None) -> None:
+        """SetForwardingPipelineConfig; `loaded` is the config of the request, loaded already."""
+        self.check_pipeline(request)
+        self.pipeline.set(request.action, request.config, loaded)
         log.info("pipeline config: action %d done", request.action)
 
     def get_pipeline(self, request: Any) -> Any:

@@ -46,21 +46,33 @@ class Pipeline:
         """The config in use, None if there is none."""
         return self._current
 
-    def set(self, action: int, config: Any) -> None:
+    def has_to_load(self, action: int) -> bool:
+        """Whether `set` needs what `load` makes of its config."""
+        if action == _Set.RECONCILE_AND_COMMIT:
+            return self._current is None
+        return action in (_Set.VERIFY, _Set.VERIFY_AND_SAVE, _Set.VERIFY_AND_COMMIT)
+
+    def set(self, action: int, config: Any, loaded: Loaded | None = None) -> None:
         """Carry out a SetForwardingPipelineConfig action. A commit empties all tables, groups
-        and sessions, as the specification wants it for everything but a reconciliation."""
-        match action:
-            case _Set.VERIFY:
-                self._load(config)
-            case _Set.VERIFY_AND_SAVE:
-                self._saved = self._load(config)
-            case _Set.VERIFY_AND_COMMIT:
-                self._commit(self._load(config))
-            case _Set.COMMIT:
+        and sessions, as the specification wants it for everything but a reconciliation.
+
+        `loaded` is what `load` has made of `config`, unless it is still to be done."""
+        if loaded is None and self.has_to_load(action):
+            loaded = self.load(config)
+        match action, loaded:
+            case _Set.VERIFY, _:
+                pass
+            case _Set.VERIFY_AND_SAVE, _:
+                self._saved = loaded
+            case _Set.VERIFY_AND_COMMIT, Loaded():
+                self._commit(loaded)
+            case _Set.COMMIT, _:
                 if self._saved is None:
                     raise RpcError(FAILED_PRECONDITION, "no config is saved")
                 self._commit(self._saved)
-            case _Set.RECONCILE_AND_COMMIT:
+            case _Set.RECONCILE_AND_COMMIT, Loaded():
+                self._commit(loaded)
+            case _Set.RECONCILE_AND_COMMIT, _:
                 self._reconcile(config)
             case _:
                 raise RpcError(INVALID_ARGUMENT, "pipeline config action is not set")
@@ -79,7 +91,10 @@ class Pipeline:
             answer.cookie.CopyFrom(config.cookie)
         return answer
 
-    def _load(self, config: Any) -> Loaded:
+    def load(self, config: Any) -> Loaded:
+        """Make everything that `config` needs; nothing is in use yet. It takes seconds if the
+        program has to be compiled, and may be called by any thread. INVALID_ARGUMENT if the
+        program cannot be run."""
         try:
             program = load_program(config.p4_device_config)
             schema = bind(config.p4info, program)
@@ -96,10 +111,7 @@ class Pipeline:
 
     def _reconcile(self, config: Any) -> None:
         """Only the trivial reconciliation is done: the same program, with another cookie."""
-        current = self._current
-        if current is None:
-            self._commit(self._load(config))
-            return
+        current = self.current
         same = (
             current.config.p4_device_config == config.p4_device_config
             and current.config.p4info == config.p4info

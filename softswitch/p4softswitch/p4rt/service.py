@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -27,11 +28,22 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):
 
     def __init__(self, device: Device) -> None:
         self._device = device
+        self._loading = asyncio.Lock()
 
     async def SetForwardingPipelineConfig(self, request: Any, context: Any) -> Any:
-        """Set the program."""
+        """Set the program. While it is compiled, everybody else is served."""
         try:
-            self._device.set_pipeline(request)
+            async with self._loading:
+                loaded = None
+                if self._device.check_pipeline(request):
+                    load = self._device.pipeline.load
+                    loaded = await asyncio.to_thread(load, request.config)
+                # The client may have lost its place as primary meanwhile, which is asked again.
+                self._device.set_pipeline(request, loaded)
+            # The program and the like stay. To look through them for garbage again and again
+            # would hold up packet-ins for a tenth of a second each time.
+            gc.collect()
+            gc.freeze()
         except RpcError as exc:
             await context.abort(exc.grpc_code, exc.message)
         return p4r.SetForwardingPipelineConfigResponse()

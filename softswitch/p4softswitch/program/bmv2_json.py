@@ -152,6 +152,14 @@ def _successors(state: m.ParserState) -> list[str | None]:
 
 
 def _parser_state(state: Json, headers: dict[str, m.Header]) -> m.ParserState:
+    """A state; as p4c tells no lines of them, errors name it."""
+    try:
+        return _read_state(state, headers)
+    except ProgramError as exc:
+        raise ProgramError(f"{exc} (parser state '{state['name']}')") from exc
+
+
+def _read_state(state: Json, headers: dict[str, m.Header]) -> m.ParserState:
     ops = []
     for op in state["parser_ops"]:
         if op["op"] == "primitive":

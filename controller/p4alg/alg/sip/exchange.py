@@ -122,6 +122,11 @@ class Exchange:
         """Something worth a count."""
         self.notices.append(Notice(event, summary))
 
+    @property
+    def is_granted(self) -> bool:
+        """Whether it was granted something that the switch may still refuse."""
+        return bool(self.pinholes or self.calls.ledger.granted)
+
     def forward(self, length: int, answer: bytes | None = None) -> list[Step]:
         """The steps of a message that goes on; `answer` is what its sender is told if it cannot."""
         self._edit_lengths()

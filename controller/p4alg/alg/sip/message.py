@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from p4alg.alg.sip.limits import SipLimits
 from p4alg.alg.wire import read_decimal
@@ -18,7 +19,7 @@ _TOKEN = rb"[A-Za-z0-9.!%*_+`'~-]"
 _REQUEST = re.compile(rb"(" + _TOKEN + rb"{1,256}+) ([^\s<>\"]++) SIP/2\.0", re.IGNORECASE)
 _STATUS = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2})(?: .*)?", re.IGNORECASE | re.DOTALL)
 _PREFIX = re.compile(_TOKEN + rb"{1,256}+(?:[ /]|\Z)")
-_HEADER = re.compile(rb"(" + _TOKEN + rb"{1,256}+)[ \t]*+:")
+_HEADER = re.compile(rb"(" + _TOKEN + rb"{1,256}+)[ \t]*+:[ \t\r\n]*+")
 _CSEQ = re.compile(rb"([0-9]{1,10})[ \t\r\n]+(" + _TOKEN + rb"{1,256}+)")
 _TAG = re.compile(rb";[ \t\r\n]*tag[ \t\r\n]*=[ \t\r\n]*([^;,\s\"<>]*)", re.IGNORECASE)
 _SPACE = b" \t\r\n"
@@ -51,8 +52,7 @@ class SipError(Exception):
         self.word = word
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """A header: its full name in lower case, and the span of its value without outer space."""
 
     name: bytes
@@ -187,8 +187,6 @@ def header_at(data: bytes, at: int, end: int) -> Header:
         raise SipError("bad-header")
     name = found[1].lower()
     start = found.end()
-    while start < end and data[start] in _SPACE:
-        start += 1
     while end > start and data[end - 1] in _SPACE:
         end -= 1
     return Header(_COMPACT.get(name, name), start, end)

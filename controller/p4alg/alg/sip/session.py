@@ -42,7 +42,9 @@ class SipSession:
             if said and is_of_flood(error.word):
                 x.changes.append(self._explained(error.word))
             return x.refuse(len(data), error.word, said)
-        return x.forward(len(data), self._answer(data, "tables", from_inside))
+        # Only a message that waits for tables can be refused after this.
+        said = self._answer(data, "tables", from_inside) if x.is_granted else None
+        return x.forward(len(data), said)
 
     def _answer(self, data: bytes, reason: str, from_inside: bool) -> bytes | None:
         """What the sender of a message that is refused is told; empty: nothing.

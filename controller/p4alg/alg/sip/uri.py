@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from p4alg.alg.contract import TCP, UDP
 from p4alg.alg.sip.message import SipError
@@ -15,6 +16,7 @@ from p4alg.alg.wire import read_decimal
 
 _SPACE = rb"[ \t\r\n]*+"
 _QUOTED = rb"\"(?:[^\"\\]|\\.)*+(?:\"|\Z)"
+_REMEMBERED = 1024  # addresses
 _DOTTED = re.compile(rb"(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}")
 _HOST = rb"(\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]++)"
 _SCHEME = re.compile(rb"(sips?):", re.IGNORECASE)
@@ -75,8 +77,12 @@ def read_addr(text: bytes) -> int | None:
 
     One with leading zeros is none, as some programs read these as octal.
     """
-    if _DOTTED.fullmatch(text) is None:
-        return None
+    return None if _DOTTED.fullmatch(text) is None else _dotted(text)
+
+
+@lru_cache(_REMEMBERED)
+def _dotted(text: bytes) -> int | None:
+    """The address of a dotted quad. A call names the same few again and again."""
     read = [read_decimal(part, 255) for part in text.split(b".")]
     octets = [octet for octet in read if octet is not None]
     return int.from_bytes(bytes(octets), "big") if len(octets) == len(read) else None

@@ -1,7 +1,7 @@
-"""Converts engine entries to P4Runtime table entries and back.
+"""Reads P4Runtime table entries as engine entries; `encoding` writes them.
 
-It knows no table. An encoder and a decoder are made from the `Declaration` of a table, when the
-first entry of the table is converted. `decode` returns None for default entries of tables that
+It knows no table. A decoder is made from the `Declaration` of a table, when the first entry of
+the table is read. `decode` returns None for default entries of tables that
 have a key, so that of a wildcard read only the entries remain that a controller wrote.
 """
 
@@ -25,30 +25,18 @@ from p4alg.engine.declaration import (
     Role,
     RoleField,
     Structure,
-    Unless0,
     declarations,
 )
 from p4alg.engine.reconcile import EntryKey
 
 _NS = 1_000_000_000
 
-_Encoder = Callable[[t.Entry], fy.P4TableEntry]
 _Reader = Callable[[fy.P4TableEntry, Mapping[str, Any], Mapping[str, Any]], Any]
 """Reads a field of an entry from its P4Runtime form, the match fields and the parameters."""
 
 
 class CodecError(ValueError):
     """An entry that the controller cannot have written. The text is one line."""
-
-
-def encode(entry: t.Entry) -> fy.P4TableEntry:
-    """The P4Runtime form of `entry`."""
-    return _encoder(entry.declaration.table)(entry)
-
-
-def encode_key(entry: t.Entry) -> fy.P4TableEntry:
-    """The P4Runtime form of the key of `entry`, which is enough to delete it."""
-    return _key_encoder(entry.declaration.table)(entry)
 
 
 def decode(wire: fy.P4TableEntry) -> t.Entry | None:
@@ -96,103 +84,6 @@ def _declaration(wire: fy.P4TableEntry) -> Declaration:
     if declared is None:
         raise CodecError(f"table {wire.table_id} is not one of the program's")
     return declared
-
-
-# Encoding
-#
-# An encoder runs for every entry of every flow, and a loop over the fields would take twice as
-# long as an expression written by hand. So that expression is made as text, and compiled, as
-# `dataclasses` does for `__init__`.
-
-
-@cache
-def _encoder(table: str) -> _Encoder:
-    return _compiled(encoder_source(declarations()[table]))
-
-
-@cache
-def _key_encoder(table: str) -> _Encoder:
-    return _compiled(encoder_source(declarations()[table], key_only=True))
-
-
-def _compiled(expression: str) -> _Encoder:
-    names = {
-        "Entry": fy.P4TableEntry,
-        "Match": fy.P4TableMatch,
-        "Action": fy.P4TableAction,
-        "masked": _masked,
-        "round": round,
-    }
-    compiled: _Encoder = eval(f"lambda e: {expression}", names)
-    return compiled
-
-
-def encoder_source(declared: Declaration, key_only: bool = False) -> str:
-    """The text of the Python expression that makes the P4Runtime form of an entry `e`."""
-    parts = [repr(declared.table)]
-    if declared.matches:
-        parts.append(f"match={_match_source(declared.matches)}")
-    if not key_only:
-        parts.append(f"action={_action_source(declared)}")
-    if declared.priority:
-        parts.append(f"priority=e.{declared.priority}")
-    if declared.is_default:
-        parts.append("is_default_action=True")
-    if declared.idle_timeout and not key_only:
-        parts.append(f"idle_timeout_ns=round(e.{declared.idle_timeout} * {_NS})")
-    return f"Entry({', '.join(parts)})"
-
-
-def _match_source(fields: tuple[MatchField, ...]) -> str:
-    always_there = all(
-        field.kind is Kind.EXACT or (field.kind is Kind.TERNARY and field.form is Form.VALUE)
-        for field in fields
-    )
-    values = ", ".join(f"{field.name}={_value_source(field)}" for field in fields)
-    return f"Match({values})" if always_there else f"masked({values})"
-
-
-def _value_source(field: MatchField) -> str:
-    value, every_bit = f"e.{field.path}", (1 << field.bits) - 1
-    if field.kind is Kind.EXACT:
-        return value
-    if field.kind is Kind.LPM:
-        return f"({value}, e.{field.length}) if e.{field.length} else None"
-    match field.form:
-        case Form.VALUE:
-            return f"({value}, {every_bit})"
-        case Form.OPTIONAL:
-            return f"None if {value} is None else ({value}, {every_bit})"
-        case Form.PAIR:
-            return f"{value} if {value}[1] else None"
-
-
-def _masked(**fields: Any) -> fy.P4TableMatch:
-    """A match without the fields that match everything (P4Runtime section 9.1.1)."""
-    match = fy.P4TableMatch()
-    for name, value in fields.items():
-        if value is not None:
-            match[name] = value
-    return match
-
-
-def _action_source(declared: Declaration) -> str:
-    choice = declared.choice
-    if isinstance(choice, RoleField):
-        # All actions of such a table have the same parameters.
-        parameters = next(iter(declared.actions.values()))
-        return _parameters_source(f"e.{choice.path}.value", parameters)
-    sources = {name: _parameters_source(repr(name), own) for name, own in declared.actions.items()}
-    if isinstance(choice, Unless0):
-        return f"{sources[choice.action]} if e.{choice.name} else {sources[choice.otherwise]}"
-    return sources[choice]
-
-
-def _parameters_source(action: str, parameters: tuple[Parameter, ...]) -> str:
-    values = [
-        f"{p.name}=e.{p.path}" + (f" & {(1 << p.bits) - 1}" if p.signed else "") for p in parameters
-    ]
-    return f"Action({', '.join([action, *values])})"
 
 
 # Decoding

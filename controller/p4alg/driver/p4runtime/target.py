@@ -15,10 +15,10 @@ from finsy.switch import SwitchEvent
 
 from p4alg.driver.gauges import DROPS, PUNTS, Meter
 from p4alg.driver.p4runtime import codec, messages, registers
+from p4alg.driver.p4runtime.encoding import Encoder
 from p4alg.driver.p4runtime.errors import (
     BROKEN,
     DISPLACED,
-    first_line,
     is_unimplemented,
     raise_unusable,
     refusals,
@@ -57,6 +57,7 @@ class P4RuntimeTarget:
         """Take a connected switch. It is ready for use after `prepare`."""
         self._switch = switch
         self._capabilities = promised(switch.p4info)
+        self._encoder = Encoder(switch.p4info)
         self._events: list[AsyncIterator[ev.Event]] = []
         self._listening: list[asyncio.Future[Any]] = []
         self._pinhole_ids: dict[EntryKey, int] = {}
@@ -130,45 +131,26 @@ class P4RuntimeTarget:
     async def write(self, updates: Sequence[Update]) -> dict[int, str]:
         """See `Target`."""
         self._check_open()
-        wire = [self._wire(update) for update in updates]
+        refused: dict[int, str] = {}
+        places: list[int] = []
+        wire: list[Any] = []
+        ages = self._capabilities.idle_timeouts
+        for index, update in enumerate(updates):
+            try:
+                wire.append(self._encoder.update(update.op, update.entry, ages=ages))
+                places.append(index)
+            except ValueError as error:
+                table = update.entry.declaration.table
+                refused[index] = f"INVALID_ARGUMENT: table {table}: {error}"
         try:
             await self._switch.write(wire)
         except fy.P4ClientError as error:
-            refused = refusals(error, len(updates))
-        except ValueError:
-            # An update cannot be encoded. finsy encodes all before it sends any, so nothing
-            # was sent.
-            refused = await self._write_what_can_be_encoded(updates, wire)
-        else:
-            refused = {}
+            told = refusals(error, len(wire))
+            refused |= {places[number]: reason for number, reason in told.items()}
         for index, update in enumerate(updates):
             if index not in refused:
                 self._remember(update.op, update.entry)
         return refused
-
-    async def _write_what_can_be_encoded(
-        self, updates: Sequence[Update], wire: Sequence[Any]
-    ) -> dict[int, str]:
-        refused: dict[int, str] = {}
-        for index, (update, one) in enumerate(zip(updates, wire, strict=True)):
-            try:
-                await self._switch.write([one])
-            except ValueError as error:
-                table = update.entry.declaration.table
-                refused[index] = f"INVALID_ARGUMENT: table {table}: {first_line(str(error))}"
-            except fy.P4ClientError as error:
-                refused[index] = refusals(error, 1)[0]
-        return refused
-
-    def _wire(self, update: Update) -> Any:
-        match update.op:
-            case Op.DELETE:
-                return -codec.encode_key(update.entry)
-            case op:
-                entry = codec.encode(update.entry)
-                if not self._capabilities.idle_timeouts:
-                    entry.idle_timeout_ns = 0
-                return +entry if op is Op.INSERT else ~entry
 
     def _remember(self, op: Op, entry: Entry) -> None:
         if isinstance(entry, PinholeEntry):

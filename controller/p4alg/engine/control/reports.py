@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from p4alg.engine.actions import TraceRecord
 from p4alg.engine.control.guard import FAULT
@@ -26,6 +27,8 @@ class Reports:
         self._pinholes = pinholes
         self._expectations = expectations
         self._rate = LogRate()
+        self.is_traced: Callable[[], bool] = lambda: True
+        """Whether anybody reads trace records. If not, they are not made."""
 
     def count(self, session: ControlSession, name: str) -> None:
         """Count something under the ALG's name."""
@@ -79,6 +82,8 @@ class Reports:
         self._outbox.log(level, text)
 
     def _trace(self, session: ControlSession, seen: Seen, now: float) -> None:
+        if not self.is_traced():
+            return
         described = (self._describe(number) for number in seen.grants)
         self._outbox.trace(
             TraceRecord(
