@@ -23,6 +23,7 @@ from base import (
     Side,
     fresh,
     inward,
+    new_number,
     outward,
     outward_translated,
 )
@@ -141,9 +142,10 @@ class APinholeIsOpenForItsOwnOnly(_Tenants):
                      managed=1, organisation=organisation)  # fmt: skip
         match = {"proto": "17&&&0xff", "inside_id": "5000&&&0xffffffff",
                  "organisation": ONLY_TENANT}  # fmt: skip
-        self.add("pinhole", match, "permit", priority=1, pinhole_id=4711)
+        number = new_number()
+        self.add("pinhole", match, "permit", priority=1, pinhole_id=number)
         self.tenant_gets(UDP(sport=9, dport=41000), 5000)
-        self.expect_digest(17, CLIENT_IP, 5000, SERVER_IP, 9, 4711, TENANT)
+        self.expect_digest(17, CLIENT_IP, 5000, SERVER_IP, 9, number, TENANT)
         self.expect_drop(Drop.FILTERED, OUTSIDE, inward(UDP(sport=9, dport=40000)))
 
 

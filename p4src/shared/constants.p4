@@ -118,5 +118,7 @@ const bit<8> PHASE_TABLE       = 128;  // an entry of `session` uses the mapping
 #define PORT_WAY_MASK 6
 #define WAYS_SLOT 3
 #define WAYS_SESSION 4
+// Flows that a pinhole can be for.
+#define WAYS_PINHOLE 4
 
 #endif

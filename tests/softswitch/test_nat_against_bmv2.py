@@ -61,7 +61,8 @@ def test_nat_packets_fare_as_on_bmv2(seed: int) -> None:
     assert result["packets"] >= PACKETS
     assert result["outputs"] > PACKETS / 10
     assert result["packet_ins"] > PACKETS / 8
-    assert result["digests"] > PACKETS / 50
+    # A pinhole is reported only of the few flows that have claimed it.
+    assert result["digests"] > PACKETS / 200
 
 
 def test_generated_packets_reach_all_of_the_program() -> None:

@@ -63,6 +63,10 @@ from p4alg.undo import UndoLog
 _BEGIN = (ev.Reason.NEW_FLOW, ev.Reason.SUBSCRIBER, ev.Reason.OVERFLOW, ev.Reason.ESP)
 """Why packets are punted that would give their sender ports outside."""
 
+_FIRST_IDS = (1, 1 << 30)
+"""Where the ids of pinholes begin. The switch may still know flows by ids of an earlier
+controller, with which those of this one must not meet."""
+
 
 def make_bindings(settings: Settings, rng: random.Random, log: UndoLog) -> Bindings:
     """The bindings, addresses and blocks of a controller with these settings; all free yet."""
@@ -105,7 +109,7 @@ class Engine:
         mappings = Mappings(settings, bindings, subscribers, outbox)
         flows = self._flows = Flows(settings, mappings, outbox, counters, log)
         safety = Safety(limits, settings.denied_ports)
-        pinholes = self._pinholes = Pinholes(limits, safety, flows, log)
+        pinholes = self._pinholes = Pinholes(limits, safety, flows, log, rng.randrange(*_FIRST_IDS))
         expectations = self._expectations = Expectations(limits, safety, pinholes, outbox, log)
         sessions = self._sessions = ControlSessions(settings, outbox, counters, faults, log)
         granting = Granting(limits, safety, mappings, pinholes, expectations, outbox, faults, log)

@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from p4alg import p4constants as p4
 from p4alg.alg.contract import Endpoint, PinholeRequest, Refusal
 from p4alg.engine import tables as t
 from p4alg.engine.flow_table import Flows
@@ -27,6 +28,7 @@ from p4alg.nat.bindings import Binding, Kind, Refused
 from p4alg.protocols import TUNNELS
 from p4alg.undo import TrackedCounts, TrackedDict, TrackedSet, UndoLog
 
+_LAST_PLACE = (1 << p4.PINHOLE_BITS) - 1
 _ENDPOINTS_PER_PINHOLE = 2
 """The limits of reserved endpoints are this many times the limits of pinholes."""
 GRACE = 1.0
@@ -48,7 +50,9 @@ class Batch:
 class Pinholes:
     """All pinholes and reserved endpoints, with their limits (G4)."""
 
-    def __init__(self, limits: Limits, safety: Safety, flows: Flows, log: UndoLog) -> None:
+    def __init__(
+        self, limits: Limits, safety: Safety, flows: Flows, log: UndoLog, first_id: int = 1
+    ) -> None:
         self._limits = limits
         self._safety = safety
         self._flows = flows
@@ -65,7 +69,9 @@ class Pinholes:
         self._endpoints_per_owner: TrackedCounts[Owner] = TrackedCounts(log)
         self._came_through: TrackedDict[int, TrackedSet[FlowKey]] = TrackedDict(log)
         """The flows that came through a pinhole and have not ended, by the id of the pinhole."""
-        self._next_id = 1
+        self._next_id = first_id
+        # The places in the switch's `pinhole_cell` that pinholes have: each has its own.
+        self._places: TrackedSet[int] = TrackedSet(log)
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -86,6 +92,12 @@ class Pinholes:
         """An id that was not used before."""
         self._next_id += 1
         return self._next_id - 1
+
+    def _new_pinhole_id(self) -> int:
+        """An id that was not used before, and whose place in the switch no pinhole has."""
+        while self._next_id & _LAST_PLACE in self._places:
+            self._next_id += 1
+        return self.new_id()
 
     # Requests of ALGs
 
@@ -153,7 +165,8 @@ class Pinholes:
             return "control-limit"
         if self._per_subscriber[owner.inside_addr] >= limits.pinholes_per_subscriber:
             return "subscriber-limit"
-        return "pinhole-limit" if len(self._by_id) >= limits.pinholes else ""
+        full = len(self._by_id) >= min(limits.pinholes, _LAST_PLACE + 1)
+        return "pinhole-limit" if full else ""
 
     def _endpoint_limit(self, owner: Owner) -> str:
         """The limit that forbids one more reserved endpoint, or an empty string."""
@@ -173,9 +186,10 @@ class Pinholes:
             request.proto,
             *ends.inside,
             *ends.remote,
-            self.new_id(),
+            self._new_pinhole_id(),
             idle_timeout=request.lifetime,
             alg_id=owner.alg_id if request.inspect else 0,
+            flows=min(request.max_flows, p4.WAYS_PINHOLE),
         )
         pinhole = Pinhole(
             entry.pinhole_id,
@@ -403,6 +417,7 @@ class Pinholes:
     def _keep(self, pinhole: Pinhole) -> None:
         self._by_id[pinhole.pinhole_id] = pinhole
         self._by_match[_match(pinhole.entry)] = pinhole
+        self._places.add(pinhole.pinhole_id & _LAST_PLACE)
         self._per_subscriber.add(pinhole.entry.inside_addr)
         if pinhole.owner is not None:
             self._per_owner.add(pinhole.owner)
@@ -412,6 +427,7 @@ class Pinholes:
         if self._by_id.pop(pinhole.pinhole_id, None) is None:
             return
         del self._by_match[_match(pinhole.entry)]
+        self._places.discard(pinhole.pinhole_id & _LAST_PLACE)
         pinhole.binding.reservations -= 1
         self._per_subscriber.add(pinhole.entry.inside_addr, -1)
         if pinhole.owner is not None:
