@@ -199,6 +199,8 @@ class Engine:
             waiter = self._outbox.waiter(event.transaction_id)
             if waiter is not None:
                 waiter.ended(reason, now)
+            for flow in self._flows.take_refused():
+                self._flow_gone(flow, now)
 
         if not self._attempt(event, tell, now) and not self._attempt(event, tell, now):
             # The failed attempts were undone, so that the waiter is still there. Remove it.
