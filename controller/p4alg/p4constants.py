@@ -62,6 +62,8 @@ class Punt(IntEnum):
     SUBSCRIBER = 9  # an inside address that has no block yet
     OVERFLOW = 10  # a plain flow that the registers cannot hold
     ESP = 11  # ESP from outside with an SPI that nobody knows
+    NO_ROUTE = 12
+    SYN = 13  # a SYN from outside that nobody waits for
 
 
 class Drop(IntEnum):
@@ -88,6 +90,7 @@ class Drop(IntEnum):
     PORT_METER = 18  # its port sends the controller too much of one class
     CLAIM_METER = 19  # its subscriber begins too many flows
     TAKEN = 20  # another flow got the cell in the meantime
+    ANSWERED = 21  # a held SYN whose connection the inside host has opened
 
 
 class Side(IntEnum):
@@ -123,6 +126,7 @@ class PacketOutFlags(IntFlag):
     SEQUENCE_FINAL = 2  # sequence numbers are final already
     HAIRPIN = 4  # source is translated already
     BEGIN = 8  # may begin a plain flow
+    LATE = 16  # a SYN that was held: is it still waited for by nobody?
 
 
 class Class(IntEnum):

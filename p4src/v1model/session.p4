@@ -236,7 +236,9 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
                 && (meta.mapping != MAPPING_NONE || meta.side == SIDE_INSIDE)) {
                 pinhole_flows = 0;
                 pinhole.apply();
-                if (meta.pinhole == PINHOLE_PERMIT) { claim_pinhole(); }
+                if (meta.pinhole == PINHOLE_PERMIT && meta.origin != ORIGIN_LATE) {
+                    claim_pinhole();
+                }
             }
             if (meta.side == SIDE_INSIDE) {
                 meta.admitted = 1;

@@ -50,6 +50,7 @@ from p4alg.engine.subscribers import NO_BLOCK, Subscribers
 from p4alg.engine.switching import AlgSwitching, SetUpWritten
 from p4alg.engine.tables import FlowKey, Side
 from p4alg.engine.unported import Unported
+from p4alg.engine.unsolicited import Unsolicited
 from p4alg.nat.bindings import Bindings
 from p4alg.nat.blocks import Blocks
 from p4alg.nat.pool import Pool
@@ -125,6 +126,7 @@ class Engine:
         sighting = self._sighting = Sighting(network, flows)
         self._neighbours = Neighbours(settings, network, outbox, counters, log)
         self._strangers = Strangers(network, self._neighbours, counters, log)
+        self._unsolicited = Unsolicited(outbox, counters, log)
         self._fragments = Fragments(outbox, counters, log)
         self._exceptional = Exceptional(
             network, sighting, flows, sessions, self._fragments, self._neighbours
@@ -312,6 +314,7 @@ class Engine:
             self._exceptional.tick,
             self._subscribers.expire,
             self._strangers.expire,
+            self._unsolicited.tick,
         ]
 
     def _expire_shared(self, now: float) -> None:
@@ -348,7 +351,8 @@ class Engine:
 
     def _packet(self, event: ev.PacketIn, now: float) -> None:
         if event.reason is ev.Reason.ARP:
-            self._neighbours.arp(event.port, event.frame, now)
+            for out in self._neighbours.arp(event.port, event.frame, now):
+                self._exceptional.resolved(out)
             for held in self._strangers.heard():
                 # By itself, so that a fault does not undo that its host was heard of.
                 self._attempt(held, partial(self._decide, held), now)
@@ -374,7 +378,12 @@ class Engine:
                 case ev.Reason.MTU:
                     self._exceptional.too_big(event, packet)
                 case ev.Reason.NEIGHBOUR:
-                    self._exceptional.unresolved(event, packet)
+                    self._exceptional.unresolved(event, packet, now)
+                case ev.Reason.NO_ROUTE:
+                    self._exceptional.no_route(event, packet)
+                case ev.Reason.SYN:
+                    if self._unsolicited.arrived(event, packet, now):
+                        self._exceptional.refused(event, packet)
         except PacketError:
             self._counters.count("packets.malformed")
 
