@@ -109,7 +109,7 @@ class Engine:
         self._subscribers = subscribers
         mappings = Mappings(settings, bindings, subscribers, outbox)
         flows = self._flows = Flows(settings, mappings, outbox, counters, log)
-        safety = Safety(limits, settings.denied_ports)
+        safety = Safety(limits, settings.denied_ports, settings.zones)
         pinholes = self._pinholes = Pinholes(limits, safety, flows, log, rng.randrange(*_FIRST_IDS))
         expectations = self._expectations = Expectations(limits, safety, pinholes, outbox, log)
         sessions = self._sessions = ControlSessions(settings, outbox, counters, faults, log)

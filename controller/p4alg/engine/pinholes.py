@@ -103,7 +103,7 @@ class Pinholes:
 
     def request(self, owner: Owner, request: PinholeRequest, now: float) -> Pinhole | Refusal:
         """Reserve a pinhole. If the owner has it already, its lifetime begins anew."""
-        reason = self._safety.of_request(request, owner.facts)
+        reason = self._safety.of_request(request, owner.facts, for_others=owner.for_others)
         if reason:
             return Refusal(reason)
         request, ends = self._safety.bounded(request), ends_of(request, owner.facts)
@@ -117,7 +117,11 @@ class Pinholes:
         if reason:
             return Refusal(reason)
         binding = self._mappings.binding_for(
-            request.proto, ends.inside, now, kind=Kind.PINHOLE, outside_addr=owner.outside_addr
+            request.proto,
+            ends.inside,
+            now,
+            kind=Kind.PINHOLE,
+            outside_addr=self._outside_addr(owner, ends.inside[0]),
         )
         if isinstance(binding, Refused):
             return Refusal(binding.reason)
@@ -129,13 +133,17 @@ class Pinholes:
         """Reserve the outside endpoint of an inside one (`Gateway.reserve`)."""
         wanted = [Endpoint(listen.addr, listen.port + n) for n in range(1 + pair)]
         for endpoint in wanted:
-            reason = self._safety.of_endpoint(proto, endpoint, owner.inside_addr)
+            reason = self._safety.of_endpoint(
+                proto, endpoint, owner.inside_addr, for_others=owner.for_others
+            )
             if reason:
                 return Refusal(reason)
         reason = self._endpoint_limit(owner)
         if reason:
             return Refusal(reason)
-        found = self._endpoints(proto, listen, owner.outside_addr, now, pair=pair)
+        found = self._endpoints(
+            proto, listen, self._outside_addr(owner, listen.addr), now, pair=pair
+        )
         if isinstance(found, Refused):
             return Refusal(found.reason)
         reservation = Reservation(self.new_id(), found, owner)
@@ -146,10 +154,18 @@ class Pinholes:
         self._endpoints_per_owner.add(owner, len(found))
         return reservation
 
+    def _outside_addr(self, owner: Owner, inside_addr: int) -> int | None:
+        """The outside address of a host: that of the control session, if it is its own."""
+        if inside_addr == owner.inside_addr:
+            return owner.outside_addr
+        return self._mappings.outside_addr_of(inside_addr)
+
     def _endpoints(
-        self, proto: int, listen: Endpoint, outside_addr: int, now: float, *, pair: bool
+        self, proto: int, listen: Endpoint, outside_addr: int | None, now: float, *, pair: bool
     ) -> tuple[Binding, ...] | Refused:
         """The bindings of an inside port, and with `pair` of the next one too."""
+        if outside_addr is None:
+            return Refused("pool-exhausted")
         if pair:
             return self._mappings.binding_pair(proto, listen.addr, listen.port, now, outside_addr)
         inside = (listen.addr, flow_id(proto, listen.port))

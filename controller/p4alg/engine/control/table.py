@@ -118,7 +118,7 @@ class ControlSessions:
                 text = f"{alg.name}: control session limit {limit} reached; not followed"
                 self._outbox.log(logging.WARNING, text)
             return None
-        owner = Owner(alg.name, alg.alg_id, facts_of(flow), alg.outlives)
+        owner = Owner(alg.name, alg.alg_id, facts_of(flow), alg.outlives, alg.for_others)
         followed = self._followed(alg, owner, now)
         if followed is None:
             return None
