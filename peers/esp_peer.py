@@ -27,6 +27,8 @@ from p4alg.lab import plan, runner
 UDP, ESP, AH = 17, 50, 51
 IKE_PORT = 500
 IKE_SA_INIT, IKE_AUTH, CREATE_CHILD_SA = 34, 35, 36
+_AUTH = 172
+"""Bytes of identity, signature, SA and traffic selectors, encrypted, at the least."""
 _START_SECONDS = 10.0
 _BODY = 64
 """Bytes behind an ESP header, like those of a short packet encrypted."""
@@ -54,11 +56,15 @@ def esp(spi: int, sequence: int) -> bytes:
 
 
 def ike(initiator_spi: int, responder_spi: int, exchange: int, is_response: bool) -> bytes:
-    """The header of an IKEv2 message, and nothing behind it (RFC 7296 section 3.1)."""
+    """The header of an IKEv2 message (RFC 7296 section 3.1).
+
+    Nothing is behind it, but for an answer to IKE_AUTH, which has the room that an SA takes.
+    """
+    body = bytes(_AUTH if is_response and exchange == IKE_AUTH else 0)
     flags = 0x20 if is_response else 0x08
     number = 0 if exchange == IKE_SA_INIT else 1
-    fields = (initiator_spi, responder_spi, 0, 0x20, exchange, flags, number, 28)
-    return struct.pack(">QQBBBBII", *fields)
+    fields = (initiator_spi, responder_spi, 0, 0x20, exchange, flags, number, 28 + len(body))
+    return struct.pack(">QQBBBBII", *fields) + body
 
 
 class Peer:

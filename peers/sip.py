@@ -86,6 +86,28 @@ request_route {{
     t_relay();
 }}
 """
+_OUTBOUND = """\
+debug=1
+log_stderror=yes
+children=1
+auto_aliases=no
+disable_tcp=yes
+listen=udp:{address}:{port}
+loadmodule "kex.so"
+loadmodule "pv.so"
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "rr.so"
+loadmodule "maxfwd.so"
+loadmodule "textops.so"
+loadmodule "siputils.so"
+request_route {{
+    if (!mf_process_maxfwd_header("70")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
+    if (has_totag()) {{ loose_route(); }} else if (is_method("INVITE")) {{ record_route(); }}
+    t_relay();
+}}
+"""
+"""Passes everything on to where it is for, and relays no media."""
 
 _BARESIP = """\
 sip_listen {address}:{port}
@@ -319,17 +341,26 @@ def phone(
 
 def proxy(host: str, port: int = PORT) -> str:
     """Start kamailio in a host, afresh: registrar and proxy, UDP and TCP; returns its address."""
+    return _kamailio(host, port, _KAMAILIO, ("tcp", "udp"))
+
+
+def outbound_proxy(host: str, port: int = PORT) -> str:
+    """Start kamailio in a host, afresh, as the proxy of its neighbours; returns its address."""
+    return _kamailio(host, port, _OUTBOUND, ("udp",))
+
+
+def _kamailio(host: str, port: int, text: str, protocols: Sequence[str]) -> str:
     at = address(host)
     folder = state.directory() / f"kamailio-{host}"
     folder.mkdir(exist_ok=True)
     # One that runs already goes, and with it all that is registered there.
     runner.stop(f"kamailio-{host}")
     config = folder / "kamailio.cfg"
-    config.write_text(_KAMAILIO.format(address=at, port=port, secret=SECRET), encoding="ascii")
+    config.write_text(text.format(address=at, port=port, secret=SECRET), encoding="ascii")
     own = ["-DD", "-E", "-m", "64", "-M", "8", "-Y", str(folder), "-w", str(folder)]
     process = runner.start(f"kamailio-{host}", host, ["kamailio", "-f", str(config), *own])
     until = time.monotonic() + _START_SECONDS
-    while not (runner.listens(process.pid, port) and runner.listens(process.pid, port, "udp")):
+    while not all(runner.listens(process.pid, port, proto) for proto in protocols):
         if not process.alive() or time.monotonic() > until:
             raise UserError(f"kamailio does not start in {host}: see 'p4alg lab logs'")
         time.sleep(0.05)

@@ -63,7 +63,10 @@ def _teardown_after_main() -> None:
 
 
 def new_number():
-    """A subscriber number that no test had before: registers outlive tests, tables do not."""
+    """A number of a subscriber or a pinhole that no test had before.
+
+    Registers outlive tests, tables do not.
+    """
     return next(_numbers)
 
 
@@ -111,9 +114,10 @@ class GatewayTest(BaseTest):
     def add(self, table, match, action, priority=0, **parameters):
         """Insert an entry that is deleted after the test; returns it.
 
-        Where nothing else is said, it is of organisation 0 and of the client's number.
+        Where nothing else is said, it is of organisation 0 and of the client's number, and a
+        pinhole is for one flow.
         """
-        usual = {"organisation": 0, "subscriber": self.number}
+        usual = {"organisation": 0, "subscriber": self.number, "flows": 1}
         entry = sh.TableEntry(_full_names()[table])(action=action)
         for name in _exact_fields(table) & usual.keys():
             match = {name: usual[name], **match}

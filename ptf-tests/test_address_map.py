@@ -15,6 +15,9 @@ from base import (
     outward_translated,
 )
 
+GRE = 47
+GRE_PACKET = b"\x00\x00\x08\x00" + b"E" + bytes(19)
+
 
 class _AddressMap(GatewayTest):
     def map_address(self, filter_mode=FilterMode.ADDRESS_AND_PORT):
@@ -61,3 +64,22 @@ class AnOpenOneLetsAnyoneIn(_AddressMap):
         self.expect(INSIDE, inward_translated(UDP(sport=53, dport=5000) / b"ask"))
         self.send(INSIDE, outward(UDP(sport=5000, dport=53) / b"answer"))
         self.expect(OUTSIDE, outward_translated(UDP(sport=5000, dport=53) / b"answer"))
+
+
+class PlainGreCrosses(_AddressMap):
+    """A tunnel without call ids: only a mapping of a whole address says whose it is."""
+
+    def runTest(self):
+        self.map_address(filter_mode=FilterMode.ENDPOINT_INDEPENDENT)
+        for later in ({"frag": 0}, {"frag": 100}):
+            self.send(OUTSIDE, inward(GRE_PACKET, proto=GRE, **later))
+            self.expect(INSIDE, inward_translated(GRE_PACKET, proto=GRE, **later))
+            self.send(INSIDE, outward(GRE_PACKET, proto=GRE, **later))
+            self.expect(OUTSIDE, outward_translated(GRE_PACKET, proto=GRE, **later))
+
+
+class PlainGreKeepsToTheFilter(_AddressMap):
+    def runTest(self):
+        self.map_address(filter_mode=FilterMode.ADDRESS_AND_PORT)
+        packet = inward(GRE_PACKET, proto=GRE)
+        self.expect_drop(Drop.FILTERED, OUTSIDE, packet)

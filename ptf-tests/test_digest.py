@@ -10,6 +10,7 @@ from base import (
     SessionFlags,
     inward,
     inward_translated,
+    new_number,
     outward,
     outward_translated,
 )
@@ -74,8 +75,9 @@ class DataOfASessionIsNotTold(_Digest):
 class APinholesHitIsTold(_Digest):
     def runTest(self):
         match = {"proto": "6&&&0xff", "inside_addr": f"{CLIENT_IP}&&&255.255.255.255"}
-        pinhole = self.add("pinhole", match, "permit", priority=1, pinhole_id=4711)
+        number = new_number()
+        pinhole = self.add("pinhole", match, "permit", priority=1, pinhole_id=number)
         self.send(OUTSIDE, inward(TCP(sport=20, dport=40000, flags="S")))
         self.expect(INSIDE, inward_translated(TCP(sport=20, dport=5000, flags="S")))
-        self.expect_digest(6, CLIENT_IP, 5000, SERVER_IP, 20, 4711, ORGANISATION)
+        self.expect_digest(6, CLIENT_IP, 5000, SERVER_IP, 20, number, ORGANISATION)
         assert self.hits(pinhole) == 1

@@ -23,6 +23,7 @@ from base import (
     Side,
     fresh,
     inward,
+    new_number,
     outward,
     outward_translated,
 )
@@ -112,7 +113,8 @@ class EachHasItsOwnRoutes(_Tenants):
         self.subscribe(organisation=TENANT, base=THEIR_BASE)
         self.passes_out(UDP(sport=5000, dport=53), BASE, dst="192.0.2.1")
         packet = tagged(UDP(sport=5000, dport=53), dst="192.0.2.1")
-        self.expect_drop(Drop.NO_ROUTE, INSIDE, packet)
+        self.send(INSIDE, packet)
+        self.expect_punt(Punt.NO_ROUTE, packet)
 
 
 class EachHasItsOwnMappingsAndSessionsOfTables(_Tenants):
@@ -141,9 +143,10 @@ class APinholeIsOpenForItsOwnOnly(_Tenants):
                      managed=1, organisation=organisation)  # fmt: skip
         match = {"proto": "17&&&0xff", "inside_id": "5000&&&0xffffffff",
                  "organisation": ONLY_TENANT}  # fmt: skip
-        self.add("pinhole", match, "permit", priority=1, pinhole_id=4711)
+        number = new_number()
+        self.add("pinhole", match, "permit", priority=1, pinhole_id=number)
         self.tenant_gets(UDP(sport=9, dport=41000), 5000)
-        self.expect_digest(17, CLIENT_IP, 5000, SERVER_IP, 9, 4711, TENANT)
+        self.expect_digest(17, CLIENT_IP, 5000, SERVER_IP, 9, number, TENANT)
         self.expect_drop(Drop.FILTERED, OUTSIDE, inward(UDP(sport=9, dport=40000)))
 
 

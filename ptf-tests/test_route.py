@@ -45,12 +45,23 @@ class TheLongestPrefixWins(_Route):
         self.expect(OUTSIDE, expected)
 
 
-class NoRouteIsDropped(_Route):
+class APacketWithoutARouteIsTheControllersToAnswer(_Route):
     def runTest(self):
         flow = {**self.flow(17, 5000, 53), "remote_addr": "192.0.2.1"}
         self.add("session", flow, "allow", alg_id=0, flags=0, watch_below=0)
         packet = Ether(src=HOST, dst=ROUTER) / IP(src=CLIENT_IP, dst="192.0.2.1")
         packet = fresh(packet / UDP(sport=5000, dport=53))
+        self.send(INSIDE, packet)
+        self.expect_punt(Punt.NO_ROUTE, packet)
+
+
+class AnErrorWithoutARouteIsDropped(_Route):
+    def runTest(self):
+        flow = {**self.flow(17, 5000, 53), "remote_addr": "192.0.2.1"}
+        self.add("session", flow, "allow", alg_id=0, flags=0, watch_below=0)
+        about = IP(src="192.0.2.1", dst=CLIENT_IP) / UDP(sport=53, dport=5000)
+        packet = Ether(src=HOST, dst=ROUTER) / IP(src=CLIENT_IP, dst="192.0.2.1")
+        packet = fresh(packet / ICMP(type=3, code=3) / bytes(about))
         self.expect_drop(Drop.NO_ROUTE, INSIDE, packet)
 
 

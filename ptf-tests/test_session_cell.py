@@ -11,6 +11,7 @@ from base import (
     UDP,
     Drop,
     FilterMode,
+    Punt,
     inward,
     outward,
     outward_translated,
@@ -72,7 +73,7 @@ class N5382_3_TheDefaultFilterHoldsForTcp(PlainTest):
     def runTest(self):
         self.passes_out(TCP(sport=5000, dport=80, flags="S"), BASE)
         packet = inward(TCP(sport=81, dport=BASE, flags="S"))
-        self.expect_drop(Drop.FILTERED, OUTSIDE, packet)
+        self.expect_asked(Punt.SYN, packet, port=OUTSIDE)
         self.passes_in(TCP(sport=80, dport=BASE, flags="SA"), 5000)
 
 

@@ -9,6 +9,7 @@ from base import (
     Punt,
     SessionFlags,
     inward,
+    new_number,
     outward,
 )
 from plain import BASE, PlainTest, until_over
@@ -148,9 +149,10 @@ class APinholeOnAPortOfASlotIsFirst(_Beneath):
     def runTest(self):
         self.passes_out(UDP(sport=5000, dport=53), BASE)
         match = {"proto": "17&&&0xff", "inside_id": "5000&&&0xffffffff"}
-        pinhole = self.add("pinhole", match, "permit", priority=1, pinhole_id=4711)
+        number = new_number()
+        pinhole = self.add("pinhole", match, "permit", priority=1, pinhole_id=number)
         self.passes_in(UDP(sport=54, dport=BASE), 5000, src="198.51.100.66")
-        self.expect_digest(17, "10.0.0.2", 5000, "198.51.100.66", 54, 4711, 0)
+        self.expect_digest(17, "10.0.0.2", 5000, "198.51.100.66", 54, number, 0)
         assert self.hits(pinhole) == 1
 
 

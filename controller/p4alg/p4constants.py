@@ -17,6 +17,7 @@ FRAGMENT_TICKS = 120
 PORT_WAY_MASK = 6
 WAYS_SLOT = 3
 WAYS_SESSION = 4
+WAYS_PINHOLE = 4
 SIZE_PORT_ZONE = 256
 SIZE_LOCAL_ADDR = 64
 SIZE_POOL = 64
@@ -40,6 +41,7 @@ SLOT_BITS = 17  # cells a way; there are three ways
 SESSION_BITS = 16  # cells a way; there are four ways
 WINDOW_BITS = 13  # cells a way that one subscriber can reach, at most 16
 FRAGMENT_BITS = 12  # cells a way; there are two ways
+PINHOLE_BITS = 13  # cells a way: one for each entry of `pinhole`
 SOURCE_METER_BITS = 10
 CLAIM_METER_BITS = 10
 PORT_METER_PORTS = 512
@@ -60,6 +62,8 @@ class Punt(IntEnum):
     SUBSCRIBER = 9  # an inside address that has no block yet
     OVERFLOW = 10  # a plain flow that the registers cannot hold
     ESP = 11  # ESP from outside with an SPI that nobody knows
+    NO_ROUTE = 12
+    SYN = 13  # a SYN from outside that nobody waits for
 
 
 class Drop(IntEnum):
@@ -86,6 +90,7 @@ class Drop(IntEnum):
     PORT_METER = 18  # its port sends the controller too much of one class
     CLAIM_METER = 19  # its subscriber begins too many flows
     TAKEN = 20  # another flow got the cell in the meantime
+    ANSWERED = 21  # a held SYN whose connection the inside host has opened
 
 
 class Side(IntEnum):
@@ -121,6 +126,7 @@ class PacketOutFlags(IntFlag):
     SEQUENCE_FINAL = 2  # sequence numbers are final already
     HAIRPIN = 4  # source is translated already
     BEGIN = 8  # may begin a plain flow
+    LATE = 16  # a SYN that was held: is it still waited for by nobody?
 
 
 class Class(IntEnum):

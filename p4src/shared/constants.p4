@@ -41,6 +41,8 @@ const punt_t PUNT_NEIGHBOUR = 8;
 const punt_t PUNT_SUBSCRIBER = 9;   // an inside address that has no block yet
 const punt_t PUNT_OVERFLOW  = 10;   // a plain flow that the registers cannot hold
 const punt_t PUNT_ESP       = 11;   // ESP from outside with an SPI that nobody knows
+const punt_t PUNT_NO_ROUTE  = 12;
+const punt_t PUNT_SYN       = 13;   // a SYN from outside that nobody waits for
 #define PUNT_CLASSES 16
 
 typedef bit<8> drop_t;     // index of the drop counter
@@ -65,6 +67,7 @@ const drop_t DROP_SOURCE_METER = 17;  // its source sends the controller too muc
 const drop_t DROP_PORT_METER = 18;  // its port sends the controller too much of one class
 const drop_t DROP_CLAIM_METER = 19;  // its subscriber begins too many flows
 const drop_t DROP_TAKEN      = 20;  // another flow got the cell in the meantime
+const drop_t DROP_ANSWERED   = 21;  // a held SYN whose connection the inside host has opened
 #define DROP_REASONS 32
 
 typedef bit<1> side_t;
@@ -87,6 +90,7 @@ const bit<8> OUT_PIPELINE       = 1;  // enter the pipeline at ingress_port
 const bit<8> OUT_SEQUENCE_FINAL = 2;  // sequence numbers are final already
 const bit<8> OUT_HAIRPIN        = 4;  // source is translated already
 const bit<8> OUT_BEGIN          = 8;  // may begin a plain flow
+const bit<8> OUT_LATE           = 16; // a SYN that was held: is it still waited for by nobody?
 
 // Time in the registers counts ticks of 2^17 us, about 0.131 s. 32 bits last 17 years.
 #define TICK_SHIFT 17
@@ -118,5 +122,7 @@ const bit<8> PHASE_TABLE       = 128;  // an entry of `session` uses the mapping
 #define PORT_WAY_MASK 6
 #define WAYS_SLOT 3
 #define WAYS_SESSION 4
+// Flows that a pinhole can be for.
+#define WAYS_PINHOLE 4
 
 #endif

@@ -171,6 +171,7 @@ typedef bit<2> origin_t;
 const origin_t ORIGIN_WIRE  = 0;
 const origin_t ORIGIN_CPU   = 1;
 const origin_t ORIGIN_BEGIN = 2;       // from the controller, with OUT_BEGIN
+const origin_t ORIGIN_LATE  = 3;       // from the controller, with OUT_LATE
 
 struct metadata_t {
     // What survives when a packet goes round.
@@ -195,6 +196,7 @@ struct metadata_t {
     // mapping and subscriber
     bit<1>        translate;
     mapping_t     mapping;
+    bit<1>        whole_addr;    // of all identifiers of an address (1:1)
     bit<1>        to_pool;
     ipv4_t        new_addr;      // the translated end: address ...
     flow_id_t     new_id;        // ... and identifier

@@ -37,6 +37,9 @@
 #ifndef FRAGMENT_BITS
 #define FRAGMENT_BITS       12       // cells a way; there are two ways
 #endif
+#ifndef PINHOLE_BITS
+#define PINHOLE_BITS        13       // cells a way: one for each entry of `pinhole`
+#endif
 #define SOURCE_METER_BITS   10
 #define CLAIM_METER_BITS    10
 #define PORT_METER_PORTS    512

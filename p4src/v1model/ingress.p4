@@ -52,6 +52,7 @@ control GatewayIngress(inout headers_t hdr, inout metadata_t meta, inout standar
             meta.in_port = hdr.packet_out.port;
             hdr.packet_out.setInvalid();
             meta.origin = (meta.out_flags & OUT_BEGIN) != 0 ? ORIGIN_BEGIN : ORIGIN_CPU;
+            if ((meta.out_flags & OUT_LATE) != 0) { meta.origin = ORIGIN_LATE; }
             if ((meta.out_flags & OUT_PIPELINE) == 0) {
                 meta.kind = KIND_RAW;
                 std.egress_spec = (bit<9>)meta.in_port;

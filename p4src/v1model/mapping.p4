@@ -29,6 +29,7 @@ control Mapping(in headers_t hdr, inout metadata_t meta) {
         meta.new_addr = outside_addr;
         meta.new_id = meta.key.src_id;
         meta.subscriber = subscriber;
+        meta.whole_addr = 1;
         meta.mapping = MAPPING_STATIC;
     }
     @id(0x0100000a)
@@ -52,6 +53,7 @@ control Mapping(in headers_t hdr, inout metadata_t meta) {
         meta.filter_mode = filter_mode;
         meta.subscriber = subscriber;
         meta.organisation = organisation;
+        meta.whole_addr = 1;
         meta.mapping = MAPPING_STATIC;
     }
     @id(0x0100000c)

@@ -12,7 +12,7 @@ control Route(in headers_t hdr, inout metadata_t meta) {
     @id(0x01000019)
     action via(@id(1) bit<32> next_hop) { meta.next_hop = next_hop; }
     @id(0x0100001a)
-    action no_route() { meta.drop = DROP_NO_ROUTE; }
+    action no_route() { meta.punt = PUNT_NO_ROUTE; }
     @id(0x0100001b)
     action leave(@id(1) bit<9> port, @id(2) bit<12> vlan_id,
                  @id(3) @format(MAC_ADDRESS) mac_t src_mac,
@@ -47,9 +47,14 @@ control Route(in headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        route.apply();
-        if (meta.drop == DROP_NONE) { next_hop.apply(); }
-        if (meta.drop == DROP_NONE) {
+        // The controller tells the sender (RFC 1812 4.3.3.1), but nothing about an error.
+        if (route.apply().miss) {
+            if (meta.is_icmp_error == 1) {
+                meta.punt = PUNT_NONE;
+                meta.drop = DROP_NO_ROUTE;
+            }
+        } else {
+            next_hop.apply();
             if (hdr.ipv4.ttl <= 1) {
                 // Errors about errors do not exist (RFC 1812 4.3.2.7).
                 if (meta.origin != ORIGIN_WIRE || meta.is_icmp_error == 1) {

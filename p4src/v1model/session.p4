@@ -1,7 +1,9 @@
 // Session: which flows may pass, in both directions, on the oriented key.
 //
 // session     exact flow; ages (RFC 4787 REQ-5, 5382 REQ-5); names its ALG
-// pinhole     ternary; a hit passes at once and is reported by digest
+// pinhole     ternary; a hit passes at once and is reported by digest. The first flows claim
+//             it in `pinhole_cell`, as many as it is for, so that no further one passes while
+//             the controller is behind. Only what may begin a flow claims: no ACK, no RST.
 // peer        remote address an inside endpoint has sent to (RFC 4787 5, address-dependent
 //             filtering), for mappings of the tables
 // alg_service which ALG a new flow belongs to, by organisation and the server's port
@@ -25,6 +27,13 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
     bit<80> cell2;
     bit<80> cell3;
     bit<72> state;
+    bit<32> pinhole_cell0;
+    bit<8>  pinhole_flows;
+    bit<96> pinhole_key;
+    bit<96> claim0;
+    bit<96> claim1;
+    bit<96> claim2;
+    bit<96> claim3;
 
     @id(0x0100000f)
     action allow(@id(1) bit<8> alg_id, @id(2) bit<8> flags, @id(3) bit<16> watch_below) {
@@ -36,14 +45,15 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
     @id(0x01000010)
     action no_session() { }
     @id(0x01000011)
-    action permit(@id(1) bit<32> pinhole_id) {
+    action permit(@id(1) bit<32> pinhole_id, @id(3) bit<8> flows) {
         meta.pinhole = PINHOLE_PERMIT;
         meta.pinhole_id = pinhole_id;
+        pinhole_flows = flows;
     }
     // For an ALG that has to read how the flow begins: nothing passes yet. The
-    // id is for who reads the table.
+    // id and the number of flows are for who reads the table.
     @noWarn("unused") @id(0x01000024)
-    action inspect(@id(1) bit<32> pinhole_id, @id(2) bit<8> alg_id) {
+    action inspect(@id(1) bit<32> pinhole_id, @id(2) bit<8> alg_id, @id(3) bit<8> flows) {
         meta.pinhole = PINHOLE_INSPECT;
         meta.alg_id = alg_id;
     }
@@ -60,6 +70,37 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
     }
     @id(0x01000016)
     action no_alg() { meta.alg_id = 0; }
+
+    // Whether a packet's flow is one of those that the pinhole is for: it has claimed one of
+    // the cells, or one is free and the packet may begin a flow. The controller gives no two
+    // pinholes the same cells at the same time; what another one left there is free. The upper
+    // halves of the identifiers are the pinhole's own.
+    @id(0x01000045)
+    action claim_pinhole() {
+        pinhole_cell0 = meta.pinhole_id & (PINHOLE_CELLS - 1);
+        pinhole_key = meta.pinhole_id ++ meta.key.remote_addr ++ meta.key.remote_id[15:0]
+            ++ meta.key.inside_id[15:0];
+        pinhole_cell.read(claim0, pinhole_cell0);
+        pinhole_cell.read(claim1, pinhole_cell0 + PINHOLE_CELLS);
+        pinhole_cell.read(claim2, pinhole_cell0 + 2 * PINHOLE_CELLS);
+        pinhole_cell.read(claim3, pinhole_cell0 + 3 * PINHOLE_CELLS);
+        if (claim0 != pinhole_key && claim1 != pinhole_key && claim2 != pinhole_key
+            && claim3 != pinhole_key) {
+            if (meta.opening == 0) {
+                meta.pinhole = PINHOLE_NONE;
+            } else if (claim0[95:64] != meta.pinhole_id) {
+                pinhole_cell.write(pinhole_cell0, pinhole_key);
+            } else if (claim1[95:64] != meta.pinhole_id && pinhole_flows > 1) {
+                pinhole_cell.write(pinhole_cell0 + PINHOLE_CELLS, pinhole_key);
+            } else if (claim2[95:64] != meta.pinhole_id && pinhole_flows > 2) {
+                pinhole_cell.write(pinhole_cell0 + 2 * PINHOLE_CELLS, pinhole_key);
+            } else if (claim3[95:64] != meta.pinhole_id && pinhole_flows > 3) {
+                pinhole_cell.write(pinhole_cell0 + 3 * PINHOLE_CELLS, pinhole_key);
+            } else {
+                meta.pinhole = PINHOLE_NONE;
+            }
+        }
+    }
 
     // A CRC of the key, and one of the key with its parts in another order: four hashes.
     @id(0x01000031)
@@ -193,7 +234,11 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
             // A flow from inside may be one that an ALG waits for.
             if (meta.live == 0 && meta.is_icmp_error == 0
                 && (meta.mapping != MAPPING_NONE || meta.side == SIDE_INSIDE)) {
+                pinhole_flows = 0;
                 pinhole.apply();
+                if (meta.pinhole == PINHOLE_PERMIT && meta.origin != ORIGIN_LATE) {
+                    claim_pinhole();
+                }
             }
             if (meta.side == SIDE_INSIDE) {
                 meta.admitted = 1;

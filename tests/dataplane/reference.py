@@ -216,16 +216,17 @@ class Nat:
         way = outside_port >> 1 & 3
         cell = (way, self._bucket(kind, sub.number, outside_port))
         mapping = self.mappings.get(cell)
-        if mapping is None or not _is(mapping, kind, sub.number, outside_port):
-            return Drop.NO_MAPPING
-        flow = self.flow(sub, mapping.endpoint, remote, port)
         opening = tcp is None or tcp.flags & (SYN | ACK | RST | FIN) == SYN
+        is_syn = tcp is not None and opening
+        if mapping is None or not _is(mapping, kind, sub.number, outside_port):
+            return Punt.SYN if is_syn else Drop.NO_MAPPING
+        flow = self.flow(sub, mapping.endpoint, remote, port)
         admitted = self.filter_mode is FilterMode.ENDPOINT_INDEPENDENT
         place = self._alive(flow, now)
         if place is None and not opening:
             return Drop.NO_SESSION
         if place is None and not admitted:
-            return Drop.FILTERED
+            return Punt.SYN if is_syn else Drop.FILTERED
         if opening and admitted and mapping.end < now:
             return Drop.EXPIRED
         if place is None:

@@ -570,10 +570,32 @@ def test_K2_what_may_be_another_hosts_answer_is_dropped_and_not_crossed(
     ends.speak_ike(ends.two, ends.gateway)
     ends.is_lost(ends.gateway, ends.two, 0xB7000001)
     assert count(lab, "dropped.ambiguous") == ambiguous + 1
+    said = [row["text"] for row in lab.show("events")]
+    assert any("could be for 10.0.0.11 or 10.0.0.12" in text for text in said)
+    # Nor does the older exchange win later, as nobody has answered it.
     time.sleep(KEYING)
-    ends.crosses(ends.gateway, ends.one, 0xA7000001)
+    ends.is_lost(ends.gateway, ends.one, 0xA7000001)
+    time.sleep(10.0)
     ends.crosses(ends.two, ends.gateway, 0xB6000001)
     ends.crosses(ends.gateway, ends.two, 0xB7000001, 2)
+
+
+@plain_esp
+def test_K2_one_packet_of_a_host_does_not_get_the_next_SPI_of_another(
+    lab: IkeLab, ends: Ends
+) -> None:
+    for peer in (ends.two, ends.one):
+        ends.speak_ike(peer, ends.other)
+    time.sleep(KEYING)
+    ends.crosses(ends.one, ends.other, 0xAC000001)
+    ends.crosses(ends.other, ends.one, 0xAD000001)
+    ends.crosses(ends.two, ends.other, 0xBC000001)
+    ends.crosses(ends.other, ends.two, 0xBD000001)
+    # The second host makes an SPI up; then the gateway agrees on a new one with the first.
+    ends.crosses(ends.two, ends.other, 0xBC000666)
+    ends.speak_ike(ends.one, ends.other)
+    ends.crosses(ends.other, ends.one, 0xAD000002)
+    ends.crosses(ends.one, ends.other, 0xAC000002)
 
 
 @plain_esp

@@ -442,6 +442,39 @@ def wait_until_reported(phone: sip.Softphone, seconds: float = 20.0) -> None:
         assert time.monotonic() < until, stats
 
 
+@pytest.mark.parametrize("is_registered", [True, False], ids=["registered", "unknown"])
+def test_S7_a_proxy_inside_relays_no_media_of_its_phones(lab: Lab, is_registered: bool) -> None:
+    own = sip.outbound_proxy("inside2")
+    if is_registered:
+        with sip.phone(
+            "inside1", "register", own, own="alice", domain=PROXY, keys={"expires": "60"}
+        ) as phone:
+            assert_good(phone)
+    before = lab.counter("alg.sip.media-elsewhere")
+    with (
+        ExitStack() as stack,
+        sip.phone("outside1", "callee", own="trunk") as callee,
+        sip.phone("inside1", "caller", own, own="alice", domain=TRUNK, hold=HOLD) as caller,
+    ):
+        ends = Ends(stack, "inside1", "outside1")
+        offer, answer = offer_and_answer(caller, callee)
+        if is_registered or not PRIVATE:
+            assert_media(ends.exchange(offer, answer))
+        else:
+            # The phone is not known to be behind the proxy: that is said, and nothing opens.
+            assert media_pinholes(lab) == []
+        assert_good(caller, callee)
+    said = lab.counter("alg.sip.media-elsewhere") - before
+    assert not PRIVATE or (said == 0) == is_registered
+    if is_registered:
+        with sip.phone(
+            "inside1", "register", own, own="alice", domain=PROXY, keys={"expires": "0"}
+        ) as phone:
+            assert_good(phone)
+    runner.stop("kamailio-inside2")
+    wait_until_no_pinholes(lab)
+
+
 @pytest.mark.parametrize("outbound", [True, False], ids=["out", "in"])
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_S7_softphones_talk_hold_and_resume(lab: Lab, transport: str, outbound: bool) -> None:

@@ -349,10 +349,10 @@ class World:
                     yield entry("peer", peer, "peer_known")
                 if rng.random() < 0.2:
                     around = self._around(key)
-                    action = "permit"
+                    action, given = "permit", [i, rng.choice([0, 1, 1, 2, 3, 4, 255])]
                     if rng.random() < 0.3 and has("actions", "inspect"):
-                        action = "inspect"
-                    yield entry("pinhole", around, action, i, 6, priority=next(priorities))
+                        action, given = "inspect", [i, 6, 1]
+                    yield entry("pinhole", around, action, *given, priority=next(priorities))
                 if f.proto == TCP and rng.random() < 0.8:
                     deltas = [rng.choice([0, 7, U32 - 8, rng.randrange(1 << 32)]) for _ in "4444"]
                     own, peer_pos = self.positions[f]

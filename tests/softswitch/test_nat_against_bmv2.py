@@ -31,6 +31,8 @@ NOT_HERE = {
     *(Drop.SOURCE_METER, Drop.PORT_METER, Drop.CLAIM_METER),
 }
 REASONS = set(Drop) - NOT_HERE
+RARE = {Drop.NO_ROUTE}
+"""Only ICMP errors are dropped for want of a route."""
 
 
 @pytest.mark.lab
@@ -61,7 +63,8 @@ def test_nat_packets_fare_as_on_bmv2(seed: int) -> None:
     assert result["packets"] >= PACKETS
     assert result["outputs"] > PACKETS / 10
     assert result["packet_ins"] > PACKETS / 8
-    assert result["digests"] > PACKETS / 50
+    # A pinhole is reported only of the few flows that have claimed it.
+    assert result["digests"] > PACKETS / 200
 
 
 def test_generated_packets_reach_all_of_the_program() -> None:
@@ -83,7 +86,8 @@ def test_generated_packets_reach_all_of_the_program() -> None:
         drops += Counter(dict(enumerate(state.counters["drop_counter"].packets)))
         punts += Counter(dict(enumerate(state.counters["GatewayEgress.punt.punt_counter"].packets)))
         hits += Counter({n: sum(e.packets for e in t.entries()) for n, t in state.tables.items()})
-    assert {r.name for r in REASONS if drops[r] < 10} == set()
+    assert {r.name for r in REASONS - RARE if drops[r] < 10} == set()
+    assert {r.name for r in RARE if drops[r] < 1} == set()
     assert {p.name for p in Punt if p and punts[p] < 10} == set()
     tables = {t.preamble.name for t in config().p4info.tables if t.match_fields}
     assert {t for t in tables if hits[t] < 10} == set()

@@ -122,6 +122,9 @@ class Alg:
     """Bytes of a message on TCP that it takes at least, whatever limit is configured for all."""
     outlives: bool = False
     """Whether what it opened stays when the control session ends that asked for it."""
+    for_others: bool = False
+    """Whether it may open ports of other inside hosts than the one of its control session. It
+    must not do so unless it knows that the latter speaks for them, as an inside proxy does."""
     keeps_port: Callable[[Mapping[str, Value], int, int, int], bool] = _keeps_no_port
     """By options, protocol, client's and server's port: whether a flow from inside keeps its
     port outside, also if other hosts have it (its machine is `Tagged` then)."""

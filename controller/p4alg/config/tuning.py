@@ -22,13 +22,15 @@ _CEILINGS = {
     "pinholes": p4constants.SIZE_PINHOLE,
     "pinholes_per_subscriber": p4constants.SIZE_PINHOLE,
     "pinholes_per_control": p4constants.SIZE_PINHOLE,
+    "controls": p4constants.SIZE_SEQUENCE,
     "controls_per_subscriber": p4constants.SIZE_SEQUENCE,
+    "control_bytes": 1 << 32,
     "grants_per_message": p4constants.SIZE_PINHOLE,
     "message": 65536,
     "stream": 1 << 20,
 }
 _LIFETIMES = {"pinhole_lifetime": 3600.0, "pinhole_longest": _LONGEST}
-_TOTALS = ("bindings", "sessions", "pinholes")
+_TOTALS = ("bindings", "sessions", "pinholes", "controls")
 
 
 def read_timers(item: Item | None) -> Timers:

@@ -54,6 +54,8 @@ _INSIDE = {
     Punt.TTL: Rate(200, 200),
     Punt.MTU: Rate(500, 500),
     Punt.NEIGHBOUR: Rate(500, 500),
+    Punt.NO_ROUTE: Rate(200, 200),
+    Punt.SYN: Rate(100, 100),
 }
 _OUTSIDE = {**_INSIDE, Punt.NEW_FLOW: Rate(2000, 2000), Punt.OVERFLOW: Rate(600, 600)}
 """The rate of packets of each class that either side may send to the controller.
@@ -63,6 +65,7 @@ Each has its own, so that a flood of one does not keep the packets of another aw
 
 _SHARED_BY_PORTS = (
     *(Punt.SUBSCRIBER, Punt.NEW_FLOW, Punt.OVERFLOW, Punt.ESP, Punt.FRAGMENT, Punt.ARP),
+    Punt.SYN,
 )
 """The classes of which one port of the switch may send no more than a part."""
 _PORT_PART = 2

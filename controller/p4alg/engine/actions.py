@@ -18,7 +18,8 @@ class PacketOut:
     pipeline as if it had arrived on `ingress_port`: it is translated and routed, but never
     punted again. With `sequence_is_final` the switch does not correct its TCP sequence
     numbers, because that has been done. `hairpin` has the value of the packet-in. With `begin` it
-    may begin a plain flow, as a packet that arrives may.
+    may begin a plain flow, as a packet that arrives may. A packet with `late` is a SYN from outside
+    that was held: it is punted again if still nobody waits for it, and dropped otherwise.
     """
 
     frame: bytes
@@ -27,6 +28,7 @@ class PacketOut:
     sequence_is_final: bool = False
     hairpin: bool = False
     begin: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

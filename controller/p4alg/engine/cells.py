@@ -49,7 +49,8 @@ SLOT_STATE = Array("slot_state", 48, SLOT_CELL.cells)
 SESSION_CELL = Array("session_cell", 80, p4.WAYS_SESSION << p4.SESSION_BITS)
 SESSION_STATE = Array("session_state", 72, SESSION_CELL.cells)
 FRAGMENT_CELL = Array("fragment_cell", 192, 2 << p4.FRAGMENT_BITS)
-ARRAYS = (SLOT_CELL, SLOT_STATE, SESSION_CELL, SESSION_STATE, FRAGMENT_CELL)
+PINHOLE_CELL = Array("pinhole_cell", 96, p4.WAYS_PINHOLE << p4.PINHOLE_BITS)
+ARRAYS = (SLOT_CELL, SLOT_STATE, SESSION_CELL, SESSION_STATE, FRAGMENT_CELL, PINHOLE_CELL)
 """All register arrays of the program, as it was compiled with this controller."""
 
 

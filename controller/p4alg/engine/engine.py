@@ -50,6 +50,7 @@ from p4alg.engine.subscribers import NO_BLOCK, Subscribers
 from p4alg.engine.switching import AlgSwitching, SetUpWritten
 from p4alg.engine.tables import FlowKey, Side
 from p4alg.engine.unported import Unported
+from p4alg.engine.unsolicited import Unsolicited
 from p4alg.nat.bindings import Bindings
 from p4alg.nat.blocks import Blocks
 from p4alg.nat.pool import Pool
@@ -62,6 +63,10 @@ from p4alg.undo import UndoLog
 
 _BEGIN = (ev.Reason.NEW_FLOW, ev.Reason.SUBSCRIBER, ev.Reason.OVERFLOW, ev.Reason.ESP)
 """Why packets are punted that would give their sender ports outside."""
+
+_FIRST_IDS = (1, 1 << 30)
+"""Where the ids of pinholes begin. The switch may still know flows by ids of an earlier
+controller, with which those of this one must not meet."""
 
 
 def make_bindings(settings: Settings, rng: random.Random, log: UndoLog) -> Bindings:
@@ -104,8 +109,8 @@ class Engine:
         self._subscribers = subscribers
         mappings = Mappings(settings, bindings, subscribers, outbox)
         flows = self._flows = Flows(settings, mappings, outbox, counters, log)
-        safety = Safety(limits, settings.denied_ports)
-        pinholes = self._pinholes = Pinholes(limits, safety, flows, log)
+        safety = Safety(limits, settings.denied_ports, settings.zones)
+        pinholes = self._pinholes = Pinholes(limits, safety, flows, log, rng.randrange(*_FIRST_IDS))
         expectations = self._expectations = Expectations(limits, safety, pinholes, outbox, log)
         sessions = self._sessions = ControlSessions(settings, outbox, counters, faults, log)
         granting = Granting(limits, safety, mappings, pinholes, expectations, outbox, faults, log)
@@ -121,6 +126,7 @@ class Engine:
         sighting = self._sighting = Sighting(network, flows)
         self._neighbours = Neighbours(settings, network, outbox, counters, log)
         self._strangers = Strangers(network, self._neighbours, counters, log)
+        self._unsolicited = Unsolicited(outbox, counters, log)
         self._fragments = Fragments(outbox, counters, log)
         self._exceptional = Exceptional(
             network, sighting, flows, sessions, self._fragments, self._neighbours
@@ -199,6 +205,8 @@ class Engine:
             waiter = self._outbox.waiter(event.transaction_id)
             if waiter is not None:
                 waiter.ended(reason, now)
+            for flow in self._flows.take_refused():
+                self._flow_gone(flow, now)
 
         if not self._attempt(event, tell, now) and not self._attempt(event, tell, now):
             # The failed attempts were undone, so that the waiter is still there. Remove it.
@@ -310,6 +318,7 @@ class Engine:
             self._exceptional.tick,
             self._subscribers.expire,
             self._strangers.expire,
+            self._unsolicited.tick,
         ]
 
     def _expire_shared(self, now: float) -> None:
@@ -346,7 +355,8 @@ class Engine:
 
     def _packet(self, event: ev.PacketIn, now: float) -> None:
         if event.reason is ev.Reason.ARP:
-            self._neighbours.arp(event.port, event.frame, now)
+            for out in self._neighbours.arp(event.port, event.frame, now):
+                self._exceptional.resolved(out)
             for held in self._strangers.heard():
                 # By itself, so that a fault does not undo that its host was heard of.
                 self._attempt(held, partial(self._decide, held), now)
@@ -372,7 +382,12 @@ class Engine:
                 case ev.Reason.MTU:
                     self._exceptional.too_big(event, packet)
                 case ev.Reason.NEIGHBOUR:
-                    self._exceptional.unresolved(event, packet)
+                    self._exceptional.unresolved(event, packet, now)
+                case ev.Reason.NO_ROUTE:
+                    self._exceptional.no_route(event, packet)
+                case ev.Reason.SYN:
+                    if self._unsolicited.arrived(event, packet, now):
+                        self._exceptional.refused(event, packet)
         except PacketError:
             self._counters.count("packets.malformed")
 

@@ -27,7 +27,9 @@ from p4alg.packet.ipv4 import Ipv4, fragment_ipv4, parse_ipv4
 from p4alg.packet.transport import transport_ids
 from p4alg.protocols import ICMP
 
+_NETWORK_UNREACHABLE = 0
 _HOST_UNREACHABLE = 1
+_PORT_UNREACHABLE = 3
 _FRAGMENTATION_NEEDED = 4
 
 
@@ -91,6 +93,14 @@ class Exceptional:
         """Report to the sender that a packet cannot be delivered (RFC 6888 REQ-11)."""
         self._error(event, packet, UNREACHABLE, _HOST_UNREACHABLE)
 
+    def no_route(self, event: ev.PacketIn, packet: Ipv4) -> None:
+        """Report to the sender that no route leads there (RFC 1812 section 4.3.3.1)."""
+        self._error(event, packet, UNREACHABLE, _NETWORK_UNREACHABLE)
+
+    def refused(self, event: ev.PacketIn, packet: Ipv4) -> None:
+        """Report to the sender of a SYN that nobody takes it (RFC 5382 REQ-4)."""
+        self._error(event, packet, UNREACHABLE, _PORT_UNREACHABLE)
+
     def too_big(self, event: ev.PacketIn, packet: Ipv4) -> None:
         """A packet is longer than the MTU of the network it leaves by.
 
@@ -108,7 +118,7 @@ class Exceptional:
         for piece in fragment_ipv4(packet, mtu):
             self._outbox.send(_once_more(event, piece))
 
-    def unresolved(self, event: ev.PacketIn, packet: Ipv4) -> None:
+    def unresolved(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
         """Keep a packet until the MAC address of its next hop is known."""
         key = self._sighting.key(self._sighting.side(event, packet), packet)
         session = self._sessions.get(key)
@@ -121,7 +131,15 @@ class Exceptional:
         if hop is None:
             self.unreachable(event, packet)
             return
-        self._neighbours.resolve(hop[1], hop[0], _once_more(event, event.frame))
+        waits = self._neighbours.resolve(hop[1], hop[0], _once_more(event, event.frame))
+        if waits and packet.is_fragment:
+            self._fragments.first_waits(packet, event.port, now)
+
+    def resolved(self, out: PacketOut) -> None:
+        """A packet that has waited for its next hop goes on; fragments follow their first one."""
+        packet = parse_ipv4(out.frame)
+        if packet.is_fragment:
+            self._fragments.first(packet)
 
     def fragment(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
         """A fragment that is not the first, and of which the switch does not know the ports."""

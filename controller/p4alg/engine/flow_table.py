@@ -45,6 +45,7 @@ class Flows:
         self._filters_by_address = settings.filter_mode is t.FilterMode.ADDRESS
         self._log = log
         self._leaving: TrackedSet[FlowKey] = TrackedSet(log)
+        self._refused: TrackedDict[FlowKey, Flow] = TrackedDict(log)
         self._per_subscriber: TrackedCounts[int] = TrackedCounts(log)
         self._by_key: TrackedDict[FlowKey, Flow] = TrackedDict(log)
         self.mappings = mappings
@@ -131,6 +132,7 @@ class Flows:
         `needs_binding` says whether the transaction had the entries of the binding in it.
         """
         self._forget(flow)
+        self._refused[flow.key] = flow
         self._peer_gone(flow)
         if needs_binding:
             self.mappings.lost(flow.binding, now)
@@ -138,6 +140,12 @@ class Flows:
             updates = self.mappings.release_if_unused(flow.binding, now)
             if updates:
                 self.outbox.transact(updates)
+
+    def take_refused(self) -> list[Flow]:
+        """The flows that the switch has refused since the last call."""
+        flows = list(self._refused.values())
+        self._refused.clear()
+        return flows
 
     def refused(self, reason: str) -> None:
         """Count a flow that was refused, under the reason for it (RFC 6888 REQ-11)."""

@@ -18,6 +18,8 @@ from p4alg.undo import Tracked, TrackedCounts, TrackedDict, UndoLog
 
 HOLD = 0.2
 """Seconds that a fragment is held."""
+HOLD_LONGEST = 4.0
+"""Seconds that it is held while the first one waits for the next hop's MAC address."""
 MAX_DATAGRAMS = 256
 """The most datagrams of which fragments are held."""
 MAX_OF_SOURCE = 32
@@ -56,14 +58,21 @@ class Fragments:
         key = _key(packet)
         datagram = self._datagrams.get(key)
         if datagram is None and self._has_room(packet.src, out.ingress_port):
-            self._datagrams[key] = Datagram(now + HOLD, out.ingress_port, (out,))
-            self._of_source.add(packet.src)
-            self._of_port.add(out.ingress_port)
+            self._keep(key, Datagram(now + HOLD, out.ingress_port, (out,)))
             self._outbox.remind(HOLD)
         elif datagram is not None and len(datagram.waiting) < MAX_EARLY:
             datagram.waiting = (*datagram.waiting, out)
         else:
             self._counters.count("fragments.dropped")
+
+    def first_waits(self, packet: Ipv4, port: int, now: float) -> None:
+        """The first fragment waits for its next hop: the others, come or to come, follow it."""
+        key = _key(packet)
+        datagram = self._datagrams.get(key)
+        if datagram is not None:
+            datagram.due = now + HOLD_LONGEST
+        elif self._has_room(packet.src, port):
+            self._keep(key, Datagram(now + HOLD_LONGEST, port, ()))
 
     def first(self, packet: Ipv4) -> None:
         """The first fragment of a datagram has been sent on: the others follow it."""
@@ -72,9 +81,13 @@ class Fragments:
     def retry(self, now: float) -> None:
         """Send what has been held long enough."""
         for key, datagram in list(self._datagrams.items()):
-            if datagram.due > now:
-                return
-            self._send(key)
+            if datagram.due <= now:
+                self._send(key)
+
+    def _keep(self, key: DatagramKey, datagram: Datagram) -> None:
+        self._datagrams[key] = datagram
+        self._of_source.add(key[0])
+        self._of_port.add(datagram.port)
 
     def _send(self, key: DatagramKey) -> None:
         datagram: Datagram | None = self._datagrams.pop(key, None)

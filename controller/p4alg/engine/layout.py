@@ -4,17 +4,18 @@ Besides the settings only the numbers of the hosts that static mappings lead to 
 
 The table `policy` has three kinds of entries, from the highest priority to the lowest:
 the operator's rules; for each of our outside prefixes a rule that translates traffic to it;
-and for each zone a rule that exempts traffic which stays in the zone from translation.
+and rules that exempt traffic which stays in a zone, or inside, from translation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import product
 
 from p4alg.alg.descriptor import Alg
 from p4alg.engine import tables as t
 from p4alg.engine.settings import AlgSettings, PortSpan, Prefix, Rule, Settings, Timers
-from p4alg.p4constants import Phase
+from p4alg.p4constants import Phase, Side
 from p4alg.protocols import ICMP, TCP, UDP
 
 _RULES = 30000
@@ -219,15 +220,16 @@ def _policies(settings: Settings, own: Sequence[Prefix]) -> Iterator[t.Policy]:
         # An outside address of ours may be in the network of an outside zone. The rule of that
         # zone must not exempt traffic to it.
         yield t.Policy(_OWN, t.PolicyAction.TRANSLATE, dst_addr=(prefix.addr, prefix.mask))
-    for zone in settings.zones:
-        mask = Prefix(0, zone.prefix_len).mask
-        yield t.Policy(
-            _LOCAL,
-            t.PolicyAction.EXEMPT,
-            side=(int(zone.side), _SIDE_MASK),
-            src_addr=(zone.addr & mask, mask),
-            dst_addr=(zone.addr & mask, mask),
-        )
+    for zone, other in product(settings.zones, repeat=2):
+        # Inside zones are one realm of addresses (RFC 2663), and each knows the way to the others.
+        if zone is other or zone.side is other.side is Side.INSIDE:
+            yield t.Policy(
+                _LOCAL,
+                t.PolicyAction.EXEMPT,
+                side=(int(zone.side), _SIDE_MASK),
+                src_addr=(zone.network.addr, zone.network.mask),
+                dst_addr=(other.network.addr, other.network.mask),
+            )
 
 
 def _rule(rule: Rule, priority: int) -> Iterator[t.Policy]:

@@ -7,6 +7,7 @@ asked again at intervals, so that one that moved or left is noticed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p4alg.engine import tables as t
@@ -77,38 +78,43 @@ class Neighbours:
         self._known: TrackedDict[int, Neighbour] = TrackedDict(log)
         self._asked: TrackedDict[int, Question] = TrackedDict(log)
 
-    def arp(self, port: int, frame: bytes, now: float) -> None:
-        """An ARP packet arrived."""
+    def arp(self, port: int, frame: bytes, now: float) -> Sequence[PacketOut]:
+        """An ARP packet arrived. Returns the packets that had waited for it, and go now."""
         try:
             arp = parse_arp(frame)
         except PacketError:
             self._counters.count("arp.malformed")
-            return
+            return ()
         zone = self._network.zone_at(port, arp.vlan_id)
         if zone is None:
-            return
-        self._learn(zone, port, arp, now)
+            return ()
+        released = self._learn(zone, port, arp, now)
         if arp.is_request and self._answers_for(zone, port, arp):
             self._counters.count("arp.answered")
             self._outbox.send(PacketOut(arp_reply(arp, zone.mac), egress_port=port))
+        return released
 
-    def resolve(self, addr: int, zone: Zone, packet: PacketOut) -> None:
-        """Ask for the neighbour `addr` in `zone`, and send `packet` when it has answered."""
+    def resolve(self, addr: int, zone: Zone, packet: PacketOut) -> bool:
+        """Ask for the neighbour `addr` in `zone`, and send `packet` when it has answered.
+
+        True if it waits for that.
+        """
         if addr in self._known:
             # The neighbour was learnt after the switch had punted this packet.
             self._outbox.send(packet)
-            return
+            return False
         question = self._asked.get(addr)
         if question is None:
             if len(self._asked) >= MAX_ASKED:
                 self._counters.count("arp.dropped")
-                return
+                return False
             question = self._asked[addr] = Question(zone)
             self._ask(addr, question)
         if len(question.waiting) < MAX_WAITING:
             question.waiting = (*question.waiting, packet)
-        else:
-            self._counters.count("arp.dropped")
+            return True
+        self._counters.count("arp.dropped")
+        return False
 
     def is_at(self, addr: int, port: int) -> bool:
         """Whether a neighbour is known, and behind this port of the switch."""
@@ -156,24 +162,24 @@ class Neighbours:
         self._next_id = max(self._next_id, hop.next_hop + 1)
         return True
 
-    def _learn(self, zone: Zone, port: int, arp: Arp, now: float) -> None:
+    def _learn(self, zone: Zone, port: int, arp: Arp, now: float) -> Sequence[PacketOut]:
         addr = arp.sender_addr
         if self._network.zone_of(addr) is not zone or self._is_ours(addr) or arp.sender_mac == 0:
-            return
+            return ()
         known = self._known.get(addr)
         if known is not None:
             known.confirmed, known.tries = now, 0
             if (known.port, known.mac) != (port, arp.sender_mac):
                 known.port, known.mac = port, arp.sender_mac
                 self._outbox.transact((Update(Op.MODIFY, _entry(known)),))
-            return
+            return ()
         # A host gets an entry only if it speaks to us or if we asked for it. Otherwise anybody
         # could fill the table with ARP packets of invented hosts.
         if addr not in self._asked and not self._is_ours(arp.target_addr):
-            return
+            return ()
         if len(self._known) >= MAX_NEIGHBOURS:
             self._counters.count("arp.full")
-            return
+            return ()
         next_hop = self._routers.get(addr) or self._new_id()
         known = Neighbour(addr, zone, port, arp.sender_mac, next_hop, now)
         self._known[addr] = known
@@ -182,7 +188,9 @@ class Neighbours:
             Update(Op.INSERT, _entry(known)),
             Update(Op.INSERT, t.Route(addr, 32, next_hop)),
         ]
-        self._outbox.transact(updates, question.waiting if question else ())
+        released = question.waiting if question else ()
+        self._outbox.transact(updates, released)
+        return released
 
     def _new_id(self) -> int:
         self._next_id += 1

@@ -25,6 +25,8 @@ class Owner:
     facts: SessionFacts
     outlives: bool
     """Whether its pinholes and reservations stay when the control session ends."""
+    for_others: bool = False
+    """Whether its ALG may ask for other inside hosts too (`Alg.for_others`)."""
 
     @property
     def inside_addr(self) -> int:

@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from p4alg import p4constants as p4
 from p4alg.alg.contract import Endpoint, PinholeRequest, Refusal
 from p4alg.engine import tables as t
 from p4alg.engine.flow_table import Flows
@@ -27,6 +28,7 @@ from p4alg.nat.bindings import Binding, Kind, Refused
 from p4alg.protocols import TUNNELS
 from p4alg.undo import TrackedCounts, TrackedDict, TrackedSet, UndoLog
 
+_LAST_PLACE = (1 << p4.PINHOLE_BITS) - 1
 _ENDPOINTS_PER_PINHOLE = 2
 """The limits of reserved endpoints are this many times the limits of pinholes."""
 GRACE = 1.0
@@ -48,7 +50,9 @@ class Batch:
 class Pinholes:
     """All pinholes and reserved endpoints, with their limits (G4)."""
 
-    def __init__(self, limits: Limits, safety: Safety, flows: Flows, log: UndoLog) -> None:
+    def __init__(
+        self, limits: Limits, safety: Safety, flows: Flows, log: UndoLog, first_id: int = 1
+    ) -> None:
         self._limits = limits
         self._safety = safety
         self._flows = flows
@@ -65,7 +69,9 @@ class Pinholes:
         self._endpoints_per_owner: TrackedCounts[Owner] = TrackedCounts(log)
         self._came_through: TrackedDict[int, TrackedSet[FlowKey]] = TrackedDict(log)
         """The flows that came through a pinhole and have not ended, by the id of the pinhole."""
-        self._next_id = 1
+        self._next_id = first_id
+        # The places in the switch's `pinhole_cell` that pinholes have: each has its own.
+        self._places: TrackedSet[int] = TrackedSet(log)
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -87,11 +93,17 @@ class Pinholes:
         self._next_id += 1
         return self._next_id - 1
 
+    def _new_pinhole_id(self) -> int:
+        """An id that was not used before, and whose place in the switch no pinhole has."""
+        while self._next_id & _LAST_PLACE in self._places:
+            self._next_id += 1
+        return self.new_id()
+
     # Requests of ALGs
 
     def request(self, owner: Owner, request: PinholeRequest, now: float) -> Pinhole | Refusal:
         """Reserve a pinhole. If the owner has it already, its lifetime begins anew."""
-        reason = self._safety.of_request(request, owner.facts)
+        reason = self._safety.of_request(request, owner.facts, for_others=owner.for_others)
         if reason:
             return Refusal(reason)
         request, ends = self._safety.bounded(request), ends_of(request, owner.facts)
@@ -105,7 +117,11 @@ class Pinholes:
         if reason:
             return Refusal(reason)
         binding = self._mappings.binding_for(
-            request.proto, ends.inside, now, kind=Kind.PINHOLE, outside_addr=owner.outside_addr
+            request.proto,
+            ends.inside,
+            now,
+            kind=Kind.PINHOLE,
+            outside_addr=self._outside_addr(owner, ends.inside[0]),
         )
         if isinstance(binding, Refused):
             return Refusal(binding.reason)
@@ -117,13 +133,17 @@ class Pinholes:
         """Reserve the outside endpoint of an inside one (`Gateway.reserve`)."""
         wanted = [Endpoint(listen.addr, listen.port + n) for n in range(1 + pair)]
         for endpoint in wanted:
-            reason = self._safety.of_endpoint(proto, endpoint, owner.inside_addr)
+            reason = self._safety.of_endpoint(
+                proto, endpoint, owner.inside_addr, for_others=owner.for_others
+            )
             if reason:
                 return Refusal(reason)
         reason = self._endpoint_limit(owner)
         if reason:
             return Refusal(reason)
-        found = self._endpoints(proto, listen, owner.outside_addr, now, pair=pair)
+        found = self._endpoints(
+            proto, listen, self._outside_addr(owner, listen.addr), now, pair=pair
+        )
         if isinstance(found, Refused):
             return Refusal(found.reason)
         reservation = Reservation(self.new_id(), found, owner)
@@ -134,10 +154,18 @@ class Pinholes:
         self._endpoints_per_owner.add(owner, len(found))
         return reservation
 
+    def _outside_addr(self, owner: Owner, inside_addr: int) -> int | None:
+        """The outside address of a host: that of the control session, if it is its own."""
+        if inside_addr == owner.inside_addr:
+            return owner.outside_addr
+        return self._mappings.outside_addr_of(inside_addr)
+
     def _endpoints(
-        self, proto: int, listen: Endpoint, outside_addr: int, now: float, *, pair: bool
+        self, proto: int, listen: Endpoint, outside_addr: int | None, now: float, *, pair: bool
     ) -> tuple[Binding, ...] | Refused:
         """The bindings of an inside port, and with `pair` of the next one too."""
+        if outside_addr is None:
+            return Refused("pool-exhausted")
         if pair:
             return self._mappings.binding_pair(proto, listen.addr, listen.port, now, outside_addr)
         inside = (listen.addr, flow_id(proto, listen.port))
@@ -153,7 +181,8 @@ class Pinholes:
             return "control-limit"
         if self._per_subscriber[owner.inside_addr] >= limits.pinholes_per_subscriber:
             return "subscriber-limit"
-        return "pinhole-limit" if len(self._by_id) >= limits.pinholes else ""
+        full = len(self._by_id) >= min(limits.pinholes, _LAST_PLACE + 1)
+        return "pinhole-limit" if full else ""
 
     def _endpoint_limit(self, owner: Owner) -> str:
         """The limit that forbids one more reserved endpoint, or an empty string."""
@@ -173,9 +202,10 @@ class Pinholes:
             request.proto,
             *ends.inside,
             *ends.remote,
-            self.new_id(),
+            self._new_pinhole_id(),
             idle_timeout=request.lifetime,
             alg_id=owner.alg_id if request.inspect else 0,
+            flows=min(request.max_flows, p4.WAYS_PINHOLE),
         )
         pinhole = Pinhole(
             entry.pinhole_id,
@@ -403,6 +433,7 @@ class Pinholes:
     def _keep(self, pinhole: Pinhole) -> None:
         self._by_id[pinhole.pinhole_id] = pinhole
         self._by_match[_match(pinhole.entry)] = pinhole
+        self._places.add(pinhole.pinhole_id & _LAST_PLACE)
         self._per_subscriber.add(pinhole.entry.inside_addr)
         if pinhole.owner is not None:
             self._per_owner.add(pinhole.owner)
@@ -412,6 +443,7 @@ class Pinholes:
         if self._by_id.pop(pinhole.pinhole_id, None) is None:
             return
         del self._by_match[_match(pinhole.entry)]
+        self._places.discard(pinhole.pinhole_id & _LAST_PLACE)
         pinhole.binding.reservations -= 1
         self._per_subscriber.add(pinhole.entry.inside_addr, -1)
         if pinhole.owner is not None:

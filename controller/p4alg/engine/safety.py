@@ -6,11 +6,13 @@ message earlier; nothing depends on that. The functions depend on the request an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from p4alg.alg.contract import Endpoint, PinholeRequest, SessionFacts
 from p4alg.engine.flows import flow_id
-from p4alg.engine.settings import Limits
+from p4alg.engine.settings import Limits, Zone
+from p4alg.engine.tables import Side
 from p4alg.protocols import TUNNELS
 
 LOWEST_PORT = 1024
@@ -46,13 +48,22 @@ def ends_of(request: PinholeRequest, facts: SessionFacts) -> Ends:
 class Safety:
     """The rules, with the limits and denied ports that are configured."""
 
-    def __init__(self, limits: Limits, denied_ports: frozenset[int]) -> None:
+    def __init__(
+        self, limits: Limits, denied_ports: frozenset[int], zones: Sequence[Zone] = ()
+    ) -> None:
+        self._inside = [zone for zone in zones if zone.side is Side.INSIDE]
         self._longest = limits.pinhole_longest
         self._denied = denied_ports
 
-    def of_endpoint(self, proto: int, listen: Endpoint, inside_addr: int) -> str:
-        """Why the host `inside_addr` may not have `listen` opened; empty if it may."""
-        if listen.addr != inside_addr:
+    def of_endpoint(
+        self, proto: int, listen: Endpoint, inside_addr: int, *, for_others: bool = False
+    ) -> str:
+        """Why the host `inside_addr` may not have `listen` opened; empty if it may.
+
+        With `for_others` it may be that of another host of an inside zone: a proxy that has
+        shown its ALG that it speaks for that host (`Alg.for_others`).
+        """
+        if listen.addr != inside_addr and not (for_others and self._is_inside(listen.addr)):
             return "bounce"
         if proto in TUNNELS:
             return "" if 0 <= listen.port <= HIGHEST else "bad-id"
@@ -62,11 +73,18 @@ class Safety:
             return "low-port"
         return "denied-port" if listen.port in self._denied else ""
 
-    def of_request(self, request: PinholeRequest, facts: SessionFacts) -> str:
+    def _is_inside(self, addr: int) -> bool:
+        return any(addr in zone.network and addr != zone.addr for zone in self._inside)
+
+    def of_request(
+        self, request: PinholeRequest, facts: SessionFacts, *, for_others: bool = False
+    ) -> str:
         """Why a request for a pinhole is refused; empty if it is allowed."""
         inside_addr = facts.endpoint(facts.inside).addr
         if request.listener is facts.inside:
-            return self.of_endpoint(request.proto, request.listen, inside_addr)
+            return self.of_endpoint(
+                request.proto, request.listen, inside_addr, for_others=for_others
+            )
         if request.opener_addr != inside_addr:
             return "bounce"
         if request.proto in TUNNELS:

@@ -196,7 +196,11 @@ class Limits:
     pinholes: int = 8192
     pinholes_per_subscriber: int = 4096
     pinholes_per_control: int = 64
+    controls: int = 16384
+    """Control sessions of all hosts."""
     controls_per_subscriber: int = 256
+    control_bytes: int = 64 << 20
+    """Bytes kept of all control streams together."""
     message: int = 2048
     """Longest message of a control stream, bytes."""
     stream: int = 65536

@@ -322,7 +322,8 @@ class Session(Entry):
 class PinholeEntry(Entry):
     """`pinhole`: flows from outside that may begin although there is no session for them yet.
 
-    The switch forwards a packet that matches and reports it. If `alg_id` is not 0, it punts the
+    The switch forwards a packet that matches and reports it, but only of as many flows as `flows`
+    says, at most `p4constants.WAYS_PINHOLE`. If `alg_id` is not 0, it punts the
     packet instead, as it does with the first packet of any new flow, and the ALG reads it; such a
     packet may come from inside too. None for an id or `remote_addr` matches everything. The
     highest `priority` wins.
@@ -337,6 +338,7 @@ class PinholeEntry(Entry):
     priority: Annotated[int, PRIORITY] = 10
     idle_timeout: Annotated[float, IDLE_TIMEOUT] = 0.0
     alg_id: Annotated[int, Param(8)] = 0
+    flows: Annotated[int, Param(8)] = 1
     organisation: Annotated[int | None, Ternary(8)] = 0
 
 

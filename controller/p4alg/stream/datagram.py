@@ -79,6 +79,9 @@ class DatagramFollower:
         """Whether the switch alone can carry the rest of the flow."""
         return self._detached and not self._waiting
 
+    def shed(self) -> None:
+        """Nothing is kept of datagrams."""
+
     def shift(self, _sender: Peer) -> Shift:
         """No correction, since datagrams have no sequence numbers."""
         return Shift(0, 0, 0)

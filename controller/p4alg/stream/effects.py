@@ -172,6 +172,10 @@ class Follower(Protocol):
         """Bytes of packets that are kept, for whatever reason."""
         ...
 
+    def shed(self) -> None:
+        """Forget the bytes that came out of order: their sender sends them again."""
+        ...
+
     def shift(self, sender: Peer, /) -> Shift:
         """The correction of numbers in what `sender` sends, as of its latest resized message."""
         ...

@@ -57,12 +57,13 @@ class History:
         self._chunks: deque[Chunk] = deque()
         self._resizes: deque[Resize] = deque(maxlen=MAX_RESIZES)
         self._divisible_bytes = 0
+        self._whole_bytes = 0
         self._whole_count = 0
 
     @property
     def size(self) -> int:
         """Bytes kept."""
-        return sum(len(chunk.data) for chunk in self._chunks)
+        return self._divisible_bytes + self._whole_bytes
 
     @property
     def last_resize(self) -> Resize | None:
@@ -83,6 +84,7 @@ class History:
         self._chunks.append(chunk)
         if chunk.whole:
             self._whole_count += 1
+            self._whole_bytes += len(chunk.data)
         else:
             self._divisible_bytes += len(chunk.data)
         if self._divisible_bytes > self._limit:
@@ -159,5 +161,6 @@ class History:
         self._chunks.remove(chunk)
         if chunk.whole:
             self._whole_count -= 1
+            self._whole_bytes -= len(chunk.data)
         else:
             self._divisible_bytes -= len(chunk.data)

@@ -61,6 +61,11 @@ class Reassembly:
             out += part
         return bytes(out), ""
 
+    def clear(self) -> None:
+        """Forget all that is ahead of what is next."""
+        self._early.clear()
+        self._size = 0
+
     def _keep(self, start: int, data: bytes, ahead: int) -> str:
         if start + len(data) > self.next + ahead:
             return "out-of-window"

@@ -128,6 +128,11 @@ class StreamFollower:
             len(d.held) + d.reassembly.size + d.history.size for d in self._directions.values()
         )
 
+    def shed(self) -> None:
+        """Forget the bytes that came out of order: their sender sends them again."""
+        for direction in self._directions.values():
+            direction.reassembly.clear()
+
     def shift(self, sender: Peer) -> Shift:
         """The correction of numbers in what `sender` sends, as of its latest resized message."""
         direction = self._directions[sender]

@@ -29,6 +29,7 @@ def test_one_port_has_half_of_what_its_side_has_of_a_class() -> None:
     classes = Counter(index % p4.PUNT_CLASSES for index in ports)
     assert {Punt(n) for n in classes} == {
         *(Punt.SUBSCRIBER, Punt.NEW_FLOW, Punt.OVERFLOW, Punt.ESP, Punt.FRAGMENT, Punt.ARP),
+        Punt.SYN,
     }
     for index, rate in ports.items():
         port, punt = divmod(index, p4.PUNT_CLASSES)

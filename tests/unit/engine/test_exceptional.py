@@ -18,12 +18,16 @@ from tests.unit.engine.harness import (
     IN_PORT,
     INSIDE,
     INSIDE2,
+    OUT_MAC,
     OUT_PORT,
+    PEER_MAC,
     REMOTE,
     SERVER,
     UDP,
+    UPLINK,
     Bench,
     datagram,
+    is_at,
     parse_arp,
     ping,
     segment,
@@ -189,3 +193,27 @@ def test_G6_a_corrected_segment_is_not_sent_again_from_here() -> None:
     dialogue.client(PORT)
     frame = segment(INSIDE, 40000, REMOTE, 21, ACK, 50, 1, b"x")
     assert dialogue.bench.punt(ev.Reason.NEIGHBOUR, frame) == []
+
+
+def test_a_packet_without_a_route_is_answered_by_network_unreachable() -> None:
+    bench = Bench()
+    (out,) = bench.punt(ev.Reason.NO_ROUTE, datagram(INSIDE2, 5000, REMOTE, 53))
+    error = parse_ipv4(out.frame)
+    told = parse_icmp(error)
+    assert (told.type, told.code) == (UNREACHABLE, 0)
+    assert (error.src, error.dst, out.egress_port) == (GATEWAY, INSIDE2, IN_PORT)
+
+
+def test_N4787_14_fragments_to_a_host_of_unknown_MAC_follow_the_first_when_it_is_known() -> None:
+    bench = Bench()
+    first, second, third = pieces()
+    outs = bench.punt(ev.Reason.NEIGHBOUR, first)
+    assert {parse_arp(out.frame).target_addr for out in outs} == {REMOTE}
+    assert fragment(bench, second) == []
+    bench.tick(1.0)
+    assert fragment(bench, third) == []
+    assert [out for out in bench.tick(1.0) if out.egress_port is None] == []
+    answer = is_at(PEER_MAC, REMOTE, OUT_MAC, UPLINK)
+    outs = bench.event(ev.PacketIn(OUT_PORT, ev.Reason.ARP, 0, False, answer))
+    assert [out.frame for out in outs] == [first, second, third]
+    assert bench.counter("fragments.dropped") == 0

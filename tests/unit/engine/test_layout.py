@@ -294,3 +294,20 @@ def test_an_ALG_that_is_off_has_no_entries() -> None:
 def test_a_configuration_never_wants_an_entry_twice() -> None:
     entries = all_entries(settings())
     assert len({entry_key(entry) for entry in entries}) == len(entries)
+
+
+def test_traffic_that_stays_inside_is_not_translated_in_whichever_zone() -> None:
+    office = Zone("office", 3, Side.INSIDE, (5,), 0, 0xAC100001, 16, IN_MAC)
+    made = settings()
+    made = replace(made, zones=(*made.zones, office))
+    exempt = {
+        (entry.src_addr, entry.dst_addr)
+        for entry in base_entries(made)
+        if isinstance(entry, t.Policy) and entry.action is t.PolicyAction.EXEMPT
+    }
+    inside, there = (0x0A000000, 0xFFFFFF00), (0xAC100000, 0xFFFF0000)
+    outside = (0xC6336400, 0xFFFFFF00)
+    assert exempt == {
+        *((inside, inside), (inside, there), (there, inside), (there, there)),
+        (outside, outside),
+    }

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from p4alg import p4constants as p4
 from p4alg.alg.contract import Endpoint, Peer, Refusal
 from p4alg.engine import tables as t
 from p4alg.engine.pinhole import Owner, Pinhole, Reservation, Stage
@@ -401,3 +402,23 @@ def test_rule_8_one_that_was_found_lives_its_time_and_its_id_is_not_given_again(
     assert desk.count("alg.adopted.pinholes.expired") == 1
     desk.written()
     desk.check_empty()
+
+
+def test_no_two_pinholes_have_the_same_place_in_the_switch() -> None:
+    desk = Desk()
+    places = 1 << p4.PINHOLE_BITS
+    first = desk.request()
+    for _ in range(places - 2):
+        desk.pinholes.new_id()
+    others = [desk.request(PORT + n).pinhole_id for n in range(1, 4)]
+    assert all(number > first.pinhole_id for number in others)
+    assert len({n % places for n in (first.pinhole_id, *others)}) == 4
+    desk.pinholes.abandon([first.pinhole_id], NOW)
+    for _ in range(places - 4):
+        desk.pinholes.new_id()
+    assert desk.request().pinhole_id % places == first.pinhole_id % places
+
+
+@pytest.mark.parametrize(("asked_for", "written"), [(1, 1), (3, 3), (64, p4.WAYS_PINHOLE)])
+def test_the_switch_is_told_how_many_flows_a_pinhole_is_for(asked_for: int, written: int) -> None:
+    assert Desk().request(max_flows=asked_for).entry.flows == written

@@ -32,10 +32,6 @@ from p4alg.alg.ike.header import IkeHeader, Malformed, Natt, read_header, read_n
 NATT_PORT = 4500
 """Where IKE moves to when it finds a NAT, and shares the port with ESP (RFC 3947 section 4)."""
 
-_KEYING = (32, 35, 36)
-"""Exchange types that can make SAs of ESP: quick mode, IKE_AUTH and CREATE_CHILD_SA
-(RFC 2409 section 5.5, RFC 7296 sections 1.2 and 1.3)."""
-
 
 @dataclass(frozen=True, slots=True)
 class IkeLimits:
@@ -154,7 +150,7 @@ class IkeAlg:
 
     @property
     def keying_at(self) -> float | None:
-        """When the last message was seen that can make SAs of ESP; None before the first."""
+        """When the remote last agreed to new SAs of ESP; None before the first."""
         return self._keying_at
 
     def receive(self, sender: Peer, data: bytes, gateway: Gateway, now: float) -> Sequence[Step]:
@@ -179,7 +175,7 @@ class IkeAlg:
         counted = exchange.counts(sender, read)
         if counted:
             notices.append(Notice(counted, str(read)))
-        if read.exchange_type in _KEYING:
+        if exchange.agrees(sender, read, self._facts.inside.other):
             self._keying_at = now
         return [*notices, Forward(len(data), summary=str(read))]
 

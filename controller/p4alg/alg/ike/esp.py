@@ -9,6 +9,11 @@ A *line* is all that happens between one outside address and one remote address.
 *exchange* begins in a line when an inside host uses a new outbound SPI, and is answered by
 the first unknown SPI that comes back. One host at a time has exchanges in a line.
 
+Any host that speaks IKE can send a packet with an SPI of its own choice, and so hold the line.
+It must not get the SPI that the remote has agreed on with another host. So a host is *owed* an
+SPI for each exchange of IKE in which the remote agreed to one, until one has come. A host that
+is owed nothing waits behind one that is, and does not win against it.
+
 A packet that could belong to more than one host is dropped, and the reason is counted. A
 lost packet is sent again; but one that is given to the wrong host decides where all
 later packets with its SPI go.
@@ -19,7 +24,9 @@ argument in seconds.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -27,6 +34,8 @@ from p4alg.alg.ike.pairing import SA_STATES, TURNS, SaEvent, SaState, Turn, Turn
 
 _LOWEST_SPI, _HIGHEST_SPI = 256, 0xFFFFFFFF
 _HEADER = 8
+_MOST_OWED = 16
+"""IKE SAs are rekeyed by the same kind of exchange, after which no SPI comes."""
 
 
 class Sa(NamedTuple):
@@ -63,9 +72,14 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Drop the packet; `reason` is a stable, countable word."""
+    """Drop the packet; `reason` is a stable, countable word.
+
+    `between` are the hosts that it could be for, if it cannot be told and the operator has not
+    been told so just now.
+    """
 
     reason: str
+    between: tuple[int, ...] = ()
 
 
 Decision = Learn | Wait | Drop
@@ -81,7 +95,8 @@ class EspLimits:
 
     Times: an exchange is `pending` for that long, and if no answer comes, its SA is
     withdrawn `retry` later. A host waits for its turn for `waiting_for` after its last packet.
-    For `keying` after IKE may have made SAs of a host, an unknown SPI may belong to it.
+    For `keying` after the remote agreed to SAs with a host, an unknown SPI may belong to it.
+    It is owed for `owed`: an SA is used soon, or rekeyed.
     Packets with a learnt SPI may still come from the switch for `settle`, until it is
     installed. That a host speaks IKE with a remote is remembered for `ike`.
     """
@@ -96,6 +111,7 @@ class EspLimits:
     retry: float = 60.0
     waiting_for: float = 5.0
     keying: float = 2.0
+    owed: float = 3600.0
     settle: float = 2.0
     ike: float = 28800.0
 
@@ -118,11 +134,14 @@ class _Half:
 class _Relation:
     """What one inside host has with the remote of a line.
 
-    `open_out` and `open_in` are its SAs without a mate, oldest first.
+    `open_out` and `open_in` are its SAs without a mate, oldest first. `owed` counts the
+    exchanges of IKE in which the remote agreed to SAs, less the inbound SAs that came since;
+    `keyed_at` is when the last of them was.
     """
 
     ike_at: float | None = None
-    keying_at: float | None = None
+    keyed_at: float = -math.inf
+    owed: int = 0
     # How many SAs there are: outbound, and inbound.
     halves: list[int] = field(default_factory=lambda: [0, 0])
     open_out: list[_Half] = field(default_factory=list)
@@ -139,6 +158,12 @@ class _Line:
     waiting: dict[int, float] = field(default_factory=dict)
     # SAs that were PENDING or UNASKED when they were learnt, oldest first.
     timed: deque[_Half] = field(default_factory=deque)
+    # When it was last told that an SPI could be for several hosts.
+    told_at: float = -math.inf
+
+    def is_owed(self, inside: int) -> bool:
+        """Whether the remote has agreed with a host to an SPI that has not come yet."""
+        return inside in self.relations and self.relations[inside].owed > 0
 
     def step(self, inside: int, event: TurnEvent, sent_at: float | None = None) -> None:
         """Give a host the turn that follows; `sent_at` is when it sent, if it did now."""
@@ -198,13 +223,14 @@ class EspTracker:
     def note_ike(
         self, inside: int, outside: int, remote: int, now: float, *, keying: bool = False
     ) -> Drop | None:
-        """Note that `inside` and `remote` speak IKE; `keying` if the message may make SAs."""
+        """Note that `inside` and `remote` speak IKE; `keying` if `remote` now agreed to SAs."""
         relation = self._relate(inside, outside, remote)
         if isinstance(relation, Drop):
             return relation
         relation.ike_at = now
         if keying:
-            relation.keying_at = now
+            relation.keyed_at = now
+            relation.owed = min(relation.owed + 1, _MOST_OWED)
         return None
 
     def outbound(self, inside: int, outside: int, remote: int, spi: int, now: float) -> Decision:
@@ -228,7 +254,11 @@ class EspTracker:
             # The remote used the new SAs first, and so this host's exchange has its answer already.
             return self._add(relation, sa, relation.open_in.pop(0), now)
         line = self._line(outside, remote, now)
-        first = next(iter(line.waiting), inside)
+        self._give_way(line, inside)
+        # A host that is owed an SPI waits only behind others that are.
+        is_owed = line.is_owed(inside)
+        before = (at for at in line.waiting if at == inside or line.is_owed(at) or not is_owed)
+        first = next(before, inside)
         if line.holder not in (None, inside) or first != inside:
             if inside not in line.waiting and len(line.waiting) >= self._limits.waiting:
                 return Drop("queue-full")
@@ -276,6 +306,7 @@ class EspTracker:
         if mate is not None:
             relation.open_out.remove(mate)
         learnt = self._add(relation, Sa(inside, outside, remote, spi, True), mate, now)
+        relation.owed = max(relation.owed - 1, 0)
         # This could also be the late answer to another host's exchange. Nothing on the wire
         # tells, so the operator is told that it may be wrong.
         late = [at for at, other in line.relations.items() if at != inside and other.open_out]
@@ -344,18 +375,43 @@ class EspTracker:
         """The host that an unknown inbound SPI of a line belongs to, or why that is not clear."""
         related = [at for at, known in line.relations.items() if self._is_related(known, now)]
         if line.holder is not None:
-            for inside in related:
-                keying_at = line.relations[inside].keying_at
-                is_keying = keying_at is not None and now < keying_at + self._limits.keying
-                if is_keying and inside != line.holder:
-                    return Drop("ambiguous")
-            return line.holder
+            return self._holder_or_owed(line, line.holder, related, now)
         if static is not None and static not in related:
             if not self._require_ike:
                 related.append(static)
             elif not related:
                 return Drop("no-ike")
         return related[0] if len(related) == 1 else Drop("unknown-spi")
+
+    def _holder_or_owed(
+        self, line: _Line, holder: int, related: Sequence[int], now: float
+    ) -> int | Drop:
+        """The holder of a line, unless the SPI may be one that the remote owes another host."""
+        owed = [inside for inside in related if inside != holder and line.is_owed(inside)]
+        if owed and not line.is_owed(holder):
+            # What the holder sent proves nothing: it may have made its SPI up.
+            return owed[0] if len(owed) == 1 else self._unclear(line, owed, now)
+        pending = line.relations[holder].open_out
+        begun = min((h.since for h in pending if h.state is SaState.PENDING), default=now)
+        since = min(begun, now - self._limits.keying)
+        rivals = [inside for inside in owed if line.relations[inside].keyed_at > since]
+        return self._unclear(line, [holder, *rivals], now) if rivals else holder
+
+    def _unclear(self, line: _Line, between: Sequence[int], now: float) -> Drop:
+        if now < line.told_at + self._limits.pending:
+            return Drop("ambiguous")
+        line.told_at = now
+        return Drop("ambiguous", tuple(between))
+
+    def _give_way(self, line: _Line, inside: int) -> None:
+        """A host that is owed an SPI has sent a new one: it does not wait for one that is not."""
+        holder = line.holder
+        if holder in (None, inside) or not line.is_owed(inside) or line.is_owed(holder):
+            return
+        for half in line.relations[holder].open_out:
+            if half.state is SaState.PENDING:
+                half.step(SaEvent.LATE)
+        line.step(holder, TurnEvent.SETTLED)
 
     def _line(self, outside: int, remote: int, now: float) -> _Line:
         """The line as it is at `now`; an empty one, which is not kept, if there is none."""
@@ -365,6 +421,9 @@ class EspTracker:
 
     def _settle(self, line: _Line, now: float) -> None:
         """Let time pass: for the SAs of a line, then for the turns of its hosts."""
+        for relation in line.relations.values():
+            if relation.keyed_at + self._limits.owed <= now:
+                relation.owed = 0
         while line.timed and line.timed[0].since + self._limits.pending <= now:
             half = line.timed.popleft()
             if SaEvent.LATE in SA_STATES[half.state]:

@@ -74,6 +74,13 @@ HALF_OPEN = frozenset(ExchangeState) - {ExchangeState.CONFIRMED}
 
 _RESPONSE = 0x20
 """The flag of a response in IKEv2 (RFC 7296 section 3.1)."""
+_KEYING = (32, 35, 36)
+"""Exchange types that can make SAs of ESP: quick mode, IKE_AUTH and CREATE_CHILD_SA
+(RFC 2409 section 5.5, RFC 7296 sections 1.2 and 1.3)."""
+_IKE_AUTH = 35
+_SHORTEST_AUTH = 128
+"""Bytes of the shortest answer to IKE_AUTH that has room for an SA, with its identity,
+signature and traffic selectors (RFC 7296 section 1.2); a refusal is shorter."""
 _COUNTED = {32: "rekey", 36: "rekey", 5: "informational", 37: "informational"}
 _REMEMBERED = 8
 """Message ids of an exchange whose messages are still recognised as the same."""
@@ -94,6 +101,10 @@ class Exchange:
         default_factory=lambda: deque(maxlen=_REMEMBERED)
     )
 
+    _keyed: deque[tuple[int, int, Peer | None]] = field(
+        default_factory=lambda: deque(maxlen=_REMEMBERED)
+    )
+
     def message(self, sender: Peer, read: IkeHeader, now: float) -> None:
         """A message of the exchange has come."""
         self.last_seen = now
@@ -111,11 +122,28 @@ class Exchange:
         Empty for other messages, and for all messages of one such exchange but its first.
         """
         event = _COUNTED.get(read.exchange_type, "")
-        # Both sides count their own requests from zero in IKEv2 (RFC 7296 section 2.2),
-        # while an id of IKEv1 is drawn at random for the exchange (RFC 2408 section 3.1).
-        requester = sender.other if read.flags & _RESPONSE else sender
-        key = (read.exchange_type, read.message_id, requester if read.major == 2 else None)
-        if not event or key in self._counted:
-            return ""
-        self._counted.append(key)
-        return event
+        return event if event and _is_new(self._counted, sender, read) else ""
+
+    def agrees(self, sender: Peer, read: IkeHeader, remote: Peer) -> bool:
+        """Whether by this message the remote agrees to new SAs of ESP, for the first time.
+
+        What the inside host sends proves nothing. A remote that answers a quick mode or
+        CREATE_CHILD_SA exchange, or asks for one, has authenticated the host before.
+        """
+        if sender is not remote or read.exchange_type not in _KEYING:
+            return False
+        if read.exchange_type == _IKE_AUTH and read.length < _SHORTEST_AUTH:
+            return False
+        return _is_new(self._keyed, sender, read)
+
+
+def _is_new(known: deque[tuple[int, int, Peer | None]], sender: Peer, read: IkeHeader) -> bool:
+    """Note which exchange of an IKE SA a message belongs to; whether it is its first."""
+    # Both sides count their own requests from zero in IKEv2 (RFC 7296 section 2.2),
+    # while an id of IKEv1 is drawn at random for the exchange (RFC 2408 section 3.1).
+    requester = sender.other if read.flags & _RESPONSE else sender
+    key = (read.exchange_type, read.message_id, requester if read.major == 2 else None)
+    if key in known:
+        return False
+    known.append(key)
+    return True

@@ -49,7 +49,7 @@ class IkeShared:
             case Wait():
                 return [Discard("held")]
             case Drop():
-                return [Discard(f"dropped.{found.reason}")]
+                return [*_unclear(found, spi, packet.source), Discard(f"dropped.{found.reason}")]
             case Learn():
                 return self._learnt(found)
 
@@ -82,3 +82,15 @@ class IkeShared:
     def expire(self, now: float) -> Sequence[int]:
         """Nothing was opened by number here; see `SharedState`."""
         return ()
+
+
+def _unclear(dropped: Drop, spi: int, remote: int) -> list[Step]:
+    """Tell the operator that it cannot be known whose an SPI is."""
+    if not dropped.between:
+        return []
+    hosts = " or ".join(format_addr(host) for host in dropped.between)
+    told = (
+        f"SPI {spi:08x} of {format_addr(remote)} could be for {hosts}; dropped until their "
+        "exchanges are answered or given up"
+    )
+    return [Notice("ambiguous", told, is_warning=True)]

@@ -85,6 +85,7 @@ ALG = Alg(
     share=_share,
     message=SipLimits().message,
     outlives=True,
+    for_others=True,
     views={
         "calls": View(
             _calls,

@@ -43,6 +43,7 @@ class SipCalls:
         self._registrars: dict[tuple[int, int], set[RegistrationKey]] = {}
         self._signalling: dict[tuple[int, Endpoint], float] = {}
         self._without_port: dict[tuple[bytes, int, Endpoint], None] = {}
+        self._behind: dict[tuple[int, int], float] = {}
         self._looked_at = float("-inf")
 
     # Calls
@@ -140,6 +141,23 @@ class SipCalls:
         """The registrations of an inside host with the server at an address."""
         return list(self._registrars.get((inside, addr), ()))
 
+    # Hosts behind an inside proxy
+
+    def put_behind(self, proxy: int, host: int, expires: float) -> None:
+        """Note that a registrar has confirmed a host that registers through a proxy."""
+        full = len(self._behind) >= self.settings.limits.registrations
+        if full and (proxy, host) not in self._behind:
+            raise SipError("registration-limit")
+        self._behind[proxy, host] = expires
+
+    def not_behind(self, proxy: int, host: int) -> None:
+        """Such a registration has ended."""
+        self._behind.pop((proxy, host), None)
+
+    def is_behind(self, proxy: int, host: int, now: float) -> bool:
+        """Whether a host is registered through a proxy."""
+        return self._behind.get((proxy, host), now) > now
+
     # Endpoints for signalling
 
     def use_signalling(self, proto: int, listen: Endpoint, now: float) -> User:
@@ -187,6 +205,8 @@ class SipCalls:
                     ids += self.ledger.release(call.user(tag))
         for key in [k for k, r in self.registrations.items() if r.expires <= now]:
             ids += self.unregister(key)
+        for pair in [pair for pair, until in self._behind.items() if until <= now]:
+            del self._behind[pair]
         for done in [k for k, t in self.transactions.items() if t.expires <= now]:
             self.forget(done)
         for port in [p for p, until in self._signalling.items() if until <= now]:

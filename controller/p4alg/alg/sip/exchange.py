@@ -118,9 +118,9 @@ class Exchange:
         """Why nothing may lead to a port of the inside host; empty if it may."""
         return self.gateway.objection(self.facts.proto, Endpoint(self.inside.addr, port))
 
-    def notice(self, event: str, summary: str) -> None:
-        """Something worth a count."""
-        self.notices.append(Notice(event, summary))
+    def notice(self, event: str, summary: str, *, is_warning: bool = False) -> None:
+        """Something worth a count, and perhaps the operator's attention."""
+        self.notices.append(Notice(event, summary, is_warning))
 
     @property
     def is_granted(self) -> bool:

@@ -44,12 +44,13 @@ def announce(x: Exchange, part: SdpPart, user: User | None, is_answer: bool) -> 
             visible = stream.visible
             if visible is not None and shown.setdefault(span, visible.addr) != visible.addr:
                 raise SipError("split-address")
+    hosts = {s.media.addr: s.visible.addr for s in streams if s.media and s.visible}
     spans = [*found.connections, *(span for media in found.media for span in media.connections)]
     if found.origin is not None:
         spans.append(found.origin)
     for span in spans:
-        if span.addr == x.inside.addr:
-            _edit_addr(x, part, span, shown.get(span, x.seen.addr))
+        if span.addr == x.inside.addr or span.addr in hosts:
+            _edit_addr(x, part, span, shown.get(span, hosts.get(span.addr, x.seen.addr)))
     return tuple(streams)
 
 
@@ -65,20 +66,22 @@ def _own_stream(
     addr = found.addr_of(media)
     held = addr == 0 or media.direction in _HELD
     idle = Stream(media.kind, media.proto, None, None, is_held=held)
-    listen = Endpoint(x.inside.addr, media.port)
+    host = x.inside.addr
+    if addr is not None and x.calls.is_behind(host, addr, x.now):
+        host = addr
+    listen = Endpoint(host, media.port)
     if user is None or not media.listens or addr is None:
         return idle
-    if addr not in (0, x.inside.addr):
+    if addr not in (0, host):
         # A phone that uses STUN may have written its outside endpoint. Any other address
         # is that of another host, for which nothing is opened.
         known = x.gateway.inside_of(media.proto, Endpoint(addr, media.port))
         if known is None or known.addr != x.inside.addr:
-            where = f"{media.kind} at {Endpoint(addr, media.port)}"
-            x.notice("media-elsewhere", f"{where}: not the sender's, nothing opened")
+            _say_elsewhere(x, media.kind, Endpoint(addr, media.port))
             return idle
         listen = known
     x.check_port(listen.port)
-    is_ours = addr in (0, x.inside.addr)
+    is_ours = addr in (0, host)
     rtcp_port = _rtcp_port(x, media, listen, is_answer)
     is_pair = is_ours and rtcp_port == listen.port + 1 and listen.port % 2 == 0
     ledger, gateway = x.calls.ledger, x.gateway
@@ -93,8 +96,8 @@ def _own_stream(
         if not is_pair:
             rtcp_visible = ledger.reserve(user, gateway, media.proto, rtcp)
     if is_ours:
-        _edit_ports(x, part, media, visible, rtcp_visible)
-        _candidates(x, part, media, {rtcp or listen: rtcp_visible, listen: visible})
+        _edit_ports(x, part, media, host, visible, rtcp_visible)
+        _candidates(x, part, media, host, {rtcp or listen: rtcp_visible, listen: visible})
         x.changes.append(f"{media.kind} {listen} -> {visible}")
     return replace(
         idle,
@@ -105,6 +108,16 @@ def _own_stream(
         is_pair=is_pair,
         has_mux=media.has_mux,
     )
+
+
+def _say_elsewhere(x: Exchange, kind: str, where: Endpoint) -> None:
+    """Tell that media are announced at another host, for which nothing is opened."""
+    text = f"{kind} at {where}: not the sender's, nothing opened"
+    is_inside = not x.gateway.objection(x.facts.proto, where)
+    if is_inside:
+        proxy = format_addr(x.inside.addr)
+        text += f"; {format_addr(where.addr)} has not registered through {proxy}, and hears nothing"
+    x.notice("media-elsewhere", text, is_warning=is_inside)
 
 
 def _rtcp_port(x: Exchange, media: Media, listen: Endpoint, is_answer: bool) -> int | None:
@@ -119,13 +132,13 @@ def _rtcp_port(x: Exchange, media: Media, listen: Endpoint, is_answer: bool) -> 
     if media.rtcp is None:
         return listen.port + 1 if listen.port < 0xFFFF else None
     host = media.rtcp.host
-    if host is not None and host.addr not in (0, x.inside.addr):
+    if host is not None and host.addr not in (0, listen.addr):
         return None
     return media.rtcp.port if media.rtcp.port != listen.port else None
 
 
 def _edit_ports(
-    x: Exchange, part: SdpPart, media: Media, visible: Endpoint, rtcp: Endpoint
+    x: Exchange, part: SdpPart, media: Media, inside: int, visible: Endpoint, rtcp: Endpoint
 ) -> None:
     _edit(x, part, media.port_span, b"%d" % visible.port)
     if media.rtcp is None:
@@ -135,13 +148,15 @@ def _edit_ports(
             _edit(x, part, (at, at), b"a=rtcp:%d\r\n" % rtcp.port)
         return
     host = media.rtcp.host
-    if host is None or host.addr in (0, x.inside.addr):
+    if host is None or host.addr in (0, inside):
         _edit(x, part, media.rtcp.span, b"%d" % rtcp.port)
-    if host is not None and host.addr == x.inside.addr:
+    if host is not None and host.addr == inside:
         _edit_addr(x, part, host, rtcp.addr)
 
 
-def _candidates(x: Exchange, part: SdpPart, media: Media, known: dict[Endpoint, Endpoint]) -> None:
+def _candidates(
+    x: Exchange, part: SdpPart, media: Media, inside: int, known: dict[Endpoint, Endpoint]
+) -> None:
     for candidate in media.candidates:
         shown = _shown(candidate, known)
         if x.settings.candidates is Candidates.REMOVE or shown is None:
@@ -149,7 +164,7 @@ def _candidates(x: Exchange, part: SdpPart, media: Media, known: dict[Endpoint, 
             continue
         _edit_addr(x, part, candidate.host, shown.addr)
         _edit(x, part, candidate.port, b"%d" % shown.port)
-        if candidate.related is not None and candidate.related[0].addr == x.inside.addr:
+        if candidate.related is not None and candidate.related[0].addr == inside:
             # A related address that is kept secret is 0.0.0.0 and port 9 (RFC 8839 section 5.1).
             _edit_addr(x, part, candidate.related[0], 0)
             _edit(x, part, candidate.related[1], b"9")

@@ -167,6 +167,8 @@ class Binding:
     contacts: tuple[Asked, ...]
     expires: int | None
     clears: bool = False
+    others: tuple[int, ...] = ()
+    """Addresses of other hosts, whose contacts a proxy passes on for them."""
 
 
 @dataclass(slots=True, eq=False)

@@ -8,7 +8,7 @@ it lists, for as long as it says.
 
 from __future__ import annotations
 
-from p4alg.alg.contract import Endpoint, PinholeRequest
+from p4alg.alg.contract import Endpoint, PinholeRequest, format_addr
 from p4alg.alg.sip.exchange import Exchange
 from p4alg.alg.sip.headers import Contact, aor, seconds
 from p4alg.alg.sip.message import SipError
@@ -32,12 +32,24 @@ def request(x: Exchange, transaction: Transaction) -> None:
             proto, listen, visible = found
             x.check_port(listen.port)
             asked.append(Asked(proto, listen, visible, contact.expires))
+    others = _others(x) if kind == "registration" else ()
     clears = any(contact.wildcard for contact in x.contacts)
     name = aor(x.message, b"to")
     if kind == "subscription":
         # Subscriptions are told apart by their dialogs (RFC 6665 section 4.1.2.1).
         name = x.call_id
-    transaction.binding = Binding(kind, name, tuple(asked), _expires(x), clears)
+    transaction.binding = Binding(kind, name, tuple(asked), _expires(x), clears, others)
+
+
+def _others(x: Exchange) -> tuple[int, ...]:
+    """The hosts whose REGISTER a proxy passes on: its Via is above theirs, the Contact is theirs.
+
+    So a proxy is known to speak for them, once the registrar has agreed.
+    """
+    passed = {host.addr for via in x.vias[1:] for host in (via.sent_by, via.received) if host}
+    named = (contact.uri.host.addr for contact in x.contacts if contact.uri is not None)
+    found = (addr for addr in named if addr is not None and addr != x.inside.addr)
+    return tuple(addr for addr in dict.fromkeys(found) if addr in passed)
 
 
 def check_flood(x: Exchange) -> None:
@@ -78,6 +90,8 @@ def response(x: Exchange, transaction: Transaction | None) -> None:
     if binding.clears:
         _clear(x, binding.aor)
         return
+    for addr in binding.others:
+        _confirm_other(x, binding, addr)
     for asked in binding.contacts:
         granted = _granted(x, binding, asked)
         key: RegistrationKey = (
@@ -92,6 +106,22 @@ def response(x: Exchange, transaction: Transaction | None) -> None:
             x.changes.append(f"{binding.kind} of {asked.listen} ends")
         else:
             _bind(x, binding, asked, key, granted)
+
+
+def _confirm_other(x: Exchange, binding: Binding, addr: int) -> None:
+    """The registrar agreed to what a proxy has passed on for the host `addr`."""
+    header = _expires(x)
+    default = header if header is not None else binding.expires
+    granted = 0 if x.contacts else default
+    for contact in x.contacts:
+        if contact.uri is not None and contact.uri.host.addr == addr:
+            granted = contact.expires if contact.expires is not None else default
+    seconds_left = min(_DEFAULT if granted is None else granted, x.settings.timers.registration)
+    if seconds_left <= 0 or binding.expires == 0:
+        x.calls.not_behind(x.inside.addr, addr)
+        return
+    x.calls.put_behind(x.inside.addr, addr, x.now + seconds_left)
+    x.changes.append(f"{format_addr(addr)} is behind {format_addr(x.inside.addr)}")
 
 
 def terminated(x: Exchange) -> None:

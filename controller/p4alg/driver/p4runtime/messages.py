@@ -40,6 +40,8 @@ def packet_out(packet: PacketOut) -> fy.P4PacketOut:
         flags |= PacketOutFlags.HAIRPIN
     if packet.begin:
         flags |= PacketOutFlags.BEGIN
+    if packet.late:
+        flags |= PacketOutFlags.LATE
     return fy.P4PacketOut(packet.frame, port=packet.ingress_port, flags=int(flags))
 
 

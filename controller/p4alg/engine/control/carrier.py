@@ -47,6 +47,8 @@ from p4alg.stream.effects import (
 from p4alg.stream.segments import Segment
 
 _COUNTER = "faults.carrier"
+_NO_MEMORY = "memory-limit"
+"""Why a session is left to the switch if the bytes of all streams are at their limit."""
 
 
 class Carrier:
@@ -134,6 +136,8 @@ class Carrier:
             self._carry_out(session, effects, now)
             if not session.stream.blocked:
                 self._settle(session, now)
+            if self._sessions.takes_too_much(session):
+                self._save_memory(session, now)
             if session.stream.may_leave_to_switch:
                 self._to_switch(session)
         except Exception as error:
@@ -141,6 +145,13 @@ class Carrier:
             self._salvage(session, effects, now)
             return []
         return [effect for effect in effects if isinstance(effect, Watched | Finished)]
+
+    def _save_memory(self, session: ControlSession, now: float) -> None:
+        session.stream.shed()
+        self._reports.count(session, f"segments.{_NO_MEMORY}")
+        if self._sessions.takes_too_much(session):
+            self._carry_out(session, session.stream.detach(_NO_MEMORY, now), now)
+            self._sessions.takes_too_much(session)
 
     # Faults
 

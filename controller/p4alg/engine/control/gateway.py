@@ -77,7 +77,10 @@ class SessionGateway:
 
     def objection(self, proto: int, listen: Endpoint) -> str:
         """Why nothing may be opened at an inside endpoint; empty if it may."""
-        return self._parts.safety.of_endpoint(proto, listen, self._session.inside_addr)
+        session = self._session
+        return self._parts.safety.of_endpoint(
+            proto, listen, session.inside_addr, for_others=session.owner.for_others
+        )
 
     def close_pinhole(self, pinhole_id: int) -> None:
         """Close an unused pinhole as soon as the message has left."""

@@ -25,6 +25,8 @@ class ControlSession(Tracked):
     stream: Follower
     outside_is_hairpin: bool
     """Whether the remote end is another inside host, reached by one of our outside addresses."""
+    bytes_held: int = 0
+    """Bytes that its follower kept when that was last counted."""
     granted: tuple[int, ...] = ()
     """The numbers of what was granted to messages that have not left yet."""
     withdrawn: tuple[int, ...] = ()

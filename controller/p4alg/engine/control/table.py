@@ -24,6 +24,8 @@ from p4alg.stream.effects import Follower
 from p4alg.stream.tcp import StreamFollower, StreamLimits
 from p4alg.undo import TrackedCounts, TrackedDict, UndoLog
 
+_OF_ALL = "of all hosts"
+
 
 class ControlSessions:
     """All control sessions, by the key of their flow, and the shared state of each ALG."""
@@ -46,6 +48,11 @@ class ControlSessions:
         self._settings = {alg.name: alg for alg in settings.algs}
         self._shared = {alg.name: self._share(alg, 0.0) for alg in settings.algs}
         self._per_subscriber: TrackedCounts[int] = TrackedCounts(log)
+        self._unproved: TrackedDict[FlowKey, ControlSession] = TrackedDict(log)
+        """Sessions whose client had not proved its address when that was last looked at."""
+        self._bytes_of: TrackedCounts[int] = TrackedCounts(log)
+        """Bytes kept of the streams of each host."""
+        self._bytes: TrackedCounts[str] = TrackedCounts(log)
         self._by_key: TrackedDict[FlowKey, ControlSession] = TrackedDict(log)
         self._by_owner: TrackedDict[Owner, ControlSession] = TrackedDict(log)
 
@@ -80,27 +87,38 @@ class ControlSessions:
     # Sessions begin and end
 
     def to_give_up(self, inside_addr: int) -> ControlSession | None:
-        """The session that makes room for another one of a host at its limit; None: no room.
+        """The session that makes room for another one at a limit; None: no room, or no need.
 
-        It is the oldest whose client has not proved its address. A client that forges its
-        address can begin as many as it likes, and must not take the place of honest ones.
+        It is the oldest whose client has not proved its address, of that host if the limit is
+        the host's. A client that forges its address can begin as many as it likes, and must not
+        take the place of honest ones.
         """
-        if self._per_subscriber[inside_addr] < self._limits.controls_per_subscriber:
+        limit = self._limit(inside_addr)
+        if not limit:
             return None
-        for session in self._by_key.values():
-            if session.inside_addr == inside_addr and not session.stream.is_proved:
+        for key, session in list(self._unproved.items()):
+            if session.stream.is_proved:
+                del self._unproved[key]
+            elif limit == _OF_ALL or session.inside_addr == inside_addr:
                 return session
         return None
 
+    def _limit(self, inside_addr: int) -> str:
+        """The limit that forbids one more session of a host, or an empty string."""
+        if self._per_subscriber[inside_addr] >= self._limits.controls_per_subscriber:
+            return "of a host"
+        return _OF_ALL if len(self._by_key) >= self._limits.controls else ""
+
     def attach(self, flow: Flow, alg: Alg, *, hairpin: bool, now: float) -> ControlSession | None:
         """Make a new flow a control session of an ALG. If that cannot be, None: it is plain NAT."""
-        if self._per_subscriber[flow.key.inside_addr] >= self._limits.controls_per_subscriber:
+        limit = self._limit(flow.key.inside_addr)
+        if limit:
             self._counters.count(f"alg.{alg.name}.controls.refused")
             if self._rate.admit((alg.name, flow.key.inside_addr), now) is not None:
-                text = f"{alg.name}: control session limit of a host reached; not followed"
+                text = f"{alg.name}: control session limit {limit} reached; not followed"
                 self._outbox.log(logging.WARNING, text)
             return None
-        owner = Owner(alg.name, alg.alg_id, facts_of(flow), alg.outlives)
+        owner = Owner(alg.name, alg.alg_id, facts_of(flow), alg.outlives, alg.for_others)
         followed = self._followed(alg, owner, now)
         if followed is None:
             return None
@@ -108,6 +126,8 @@ class ControlSessions:
         flow.alg, flow.alg_id, flow.label = alg.name, alg.alg_id, "control"
         self._by_key[flow.key] = session
         self._by_owner[owner] = session
+        if not session.stream.is_proved:
+            self._unproved[flow.key] = session
         self._per_subscriber.add(flow.key.inside_addr)
         self._counters.count(f"alg.{alg.name}.controls.opened")
         return session
@@ -117,6 +137,8 @@ class ControlSessions:
         followed = self._followed(session.alg, session.owner, now)
         if followed is not None:
             session.machine, session.stream = followed
+            self._unproved[session.flow.key] = session
+            self._count_bytes(session, 0)
         return followed is not None
 
     def leave(self, session: ControlSession) -> bool:
@@ -124,9 +146,32 @@ class ControlSessions:
         if self._by_key.pop(session.flow.key, None) is None:
             return False
         self._by_owner.pop(session.owner, None)
+        self._unproved.pop(session.flow.key, None)
+        self._count_bytes(session, 0)
         session.flow.alg_id = 0
         self._per_subscriber.add(session.inside_addr, -1)
         return True
+
+    # What they keep in memory
+
+    def takes_too_much(self, session: ControlSession) -> bool:
+        """Count what the follower of a session keeps; whether its host keeps too much then.
+
+        A host may keep no more than is left to all others, so that it can take the memory of
+        nobody.
+        """
+        if session.flow.key not in self._by_key:
+            return False
+        self._count_bytes(session, session.stream.bytes_held)
+        free = self._limits.control_bytes - self._bytes[_OF_ALL]
+        return session.bytes_held > 0 and self._bytes_of[session.inside_addr] > free
+
+    def _count_bytes(self, session: ControlSession, kept: int) -> None:
+        more = kept - session.bytes_held
+        if more:
+            self._bytes_of.add(session.inside_addr, more)
+            self._bytes.add(_OF_ALL, more)
+            session.bytes_held = kept
 
     def _followed(self, alg: Alg, owner: Owner, now: float) -> tuple[GuardedAlg, Follower] | None:
         """Make the machine of a control session and its follower; None if the ALG raises."""

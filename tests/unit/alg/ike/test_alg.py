@@ -194,7 +194,7 @@ def test_K3_a_quick_mode_counts_once_for_its_three_messages() -> None:
     assert flow.back(message(SPI, ANSWER, QUICK, 1, 78)) == ["rekey", "passed"]
 
 
-def test_K3_what_may_make_esp_sas_has_its_time() -> None:
+def test_K3_that_the_remote_agreed_to_esp_sas_has_its_time() -> None:
     flow = Flow()
     flow.now = 1.0
     flow.out(message())
@@ -203,7 +203,16 @@ def test_K3_what_may_make_esp_sas_has_its_time() -> None:
     assert flow.alg.keying_at is None
     flow.now = 2.0
     flow.out(message(SPI, ANSWER, AUTH, 0, 1))
+    flow.out(message(SPI, ANSWER, CHILD, 0, 2))
+    assert flow.alg.keying_at is None
+    flow.back(message(SPI, ANSWER, AUTH, RESPONSE, 1))
+    assert flow.alg.keying_at is None
+    flow.back(message(SPI, ANSWER, AUTH, RESPONSE, 1, bytes(100)))
     assert flow.alg.keying_at == 2.0
+    for at in (3.0, 4.0):
+        flow.now = at
+        flow.back(message(SPI, ANSWER, CHILD, RESPONSE, 2))
+    assert flow.alg.keying_at == 3.0
 
 
 def test_K3_a_rekeyed_ike_sa_goes_on_with_spis_nobody_could_read() -> None:

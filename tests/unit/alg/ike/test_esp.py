@@ -189,12 +189,77 @@ def test_K2_a_host_may_use_one_spi_with_two_remotes() -> None:
     assert line.back(0x2000, remote=OTHER) == Learn(received(A, 0x2000, OTHER))
 
 
-def test_K2_an_spi_that_may_be_a_rekeying_hosts_is_given_to_nobody() -> None:
+def keyed(line: Line, host: int, now: float) -> None:
+    """The remote agrees to a new SA with a host."""
+    line.tracker.note_ike(host, OUTSIDE, REMOTE, now, keying=True)
+
+
+def test_K2_one_packet_of_an_attacker_does_not_get_the_spi_of_a_host_that_keyed() -> None:
     line = Line(A, B)
+    line.out(B, 0x6666)
+    keyed(line, A, 1.0)
+    assert line.back(0x2000, 5.0) == Learn(received(A, 0x2000), contested=B)
+    assert line.back(0x2001, 5.0) == Learn(received(B, 0x2001))
+
+
+def test_K2_nor_does_it_when_it_comes_between_the_keying_and_the_spi() -> None:
+    line = Line(A, B)
+    keyed(line, A, 0.0)
+    line.out(B, 0x6666, 1.0)
+    assert line.back(0x2000, 5.0) == Learn(received(A, 0x2000), contested=B)
+
+
+def test_K2_nor_does_it_make_that_host_wait() -> None:
+    line = Line(A, B, C)
+    line.out(B, 0x6666)
+    line.out(C, 0x7777)
+    keyed(line, A, 1.0)
+    assert line.out(A, 0x1000, 1.0) == Learn(sent(A, 0x1000))
+    assert line.back(0x2000, 1.1) == Learn(received(A, 0x2000), contested=B)
+
+
+def test_K2_a_host_that_is_owed_an_spi_waits_behind_others_that_are() -> None:
+    line = Line(A, B)
+    keyed(line, A, 0.0)
+    keyed(line, B, 0.1)
+    line.out(A, 0x1000, 3.0)
+    assert line.out(B, 0x1001, 3.0) == Wait(A)
+    assert line.back(0x2000, 3.1) == Learn(received(A, 0x2000))
+    assert line.out(B, 0x1001, 3.2) == Learn(sent(B, 0x1001))
+
+
+def test_K2_an_unanswered_exchange_does_not_win_over_a_host_that_keyed_since() -> None:
+    line = Line(A, B)
+    keyed(line, A, 0.0)
     line.out(A, 0x1000)
-    line.tracker.note_ike(B, OUTSIDE, REMOTE, 1.0, keying=True)
-    assert line.back(0x2000, 1.5) == Drop("ambiguous")
-    assert line.back(0x2000, 3.0) == Learn(received(A, 0x2000))
+    keyed(line, B, 1.0)
+    assert line.back(0x2000, 1.5) == Drop("ambiguous", (A, B))
+    assert line.back(0x2000, 9.0) == Drop("ambiguous")
+    assert line.out(B, 0x1001, 10.0) == Learn(sent(B, 0x1001))
+
+
+def test_K2_what_is_owed_to_several_hosts_is_given_to_nobody_that_made_its_spi_up() -> None:
+    line = Line(A, B, C)
+    keyed(line, A, 0.0)
+    keyed(line, B, 0.0)
+    line.out(C, 0x6666, 3.0)
+    assert line.back(0x2000, 5.0) == Drop("ambiguous", (A, B))
+
+
+def test_K2_an_spi_that_came_is_owed_no_more() -> None:
+    line = Line(A, B)
+    keyed(line, B, 0.0)
+    line.out(B, 0x1001)
+    line.back(0x2001, 0.1)
+    line.out(A, 0x1000, 0.2)
+    assert line.back(0x2000, 0.3) == Learn(received(A, 0x2000))
+
+
+def test_K2_an_spi_that_never_came_is_owed_no_more_after_an_hour() -> None:
+    line = Line(A, B)
+    keyed(line, B, 0.0)
+    line.out(A, 0x1000, 3600.0)
+    assert line.back(0x2000, 3600.0) == Learn(received(A, 0x2000))
 
 
 def test_K2_the_hosts_own_ike_makes_nothing_ambiguous() -> None:
@@ -395,12 +460,24 @@ def test_K2_no_spi_is_given_to_a_host_that_did_not_have_the_pending_exchange(
     line = Line(A, B, C, limits=EspLimits(per_host=6, waiting=1))
     now, owner_of = 0.0, dict[int, int]()
     unanswered: dict[Sa, float] = {}
+    lapsed: set[Sa] = set()
+    owed = dict.fromkeys((A, B, C), 0)
+    unasked: dict[int, list[float]] = {A: [], B: [], C: []}
     for what, who, number in events:
         if what == "out":
             decision = line.out(who, number, now)
             if isinstance(decision, Learn) and decision.is_new:
-                others = [sa for sa, at in unanswered.items() if now < at + 10 and sa.inside != who]
-                assert others == []
+                unasked[who] = [at for at in unasked[who] if now < at + 10]
+                if unasked[who]:
+                    unasked[who].pop(0)
+                    continue
+                others = [
+                    sa
+                    for sa, at in unanswered.items()
+                    if now < at + 10 and sa.inside != who and sa not in lapsed
+                ]
+                assert others == [] or (owed[who] and not any(owed[sa.inside] for sa in others))
+                lapsed |= set(others)
                 unanswered[decision.sa] = now
         elif what == "back" and who == REMOTE:
             decision = line.back(number, now)
@@ -409,20 +486,33 @@ def test_K2_no_spi_is_given_to_a_host_that_did_not_have_the_pending_exchange(
                 mine = [
                     sa for sa, at in unanswered.items() if now < at + 10 and sa.inside == inside
                 ]
-                assert mine != []
+                assert mine != [] or owed[inside]
+                assert owed[inside] or not any(
+                    owed[sa.inside] for sa in unanswered if sa.inside != inside
+                )
+                owed[inside] = max(owed[inside] - 1, 0)
                 assert owner_of.get(number, inside) == inside
                 owner_of[number] = inside
-                del unanswered[mine[0]]
+                if mine:
+                    del unanswered[mine[0]]
+                else:
+                    older = [sa for sa in unanswered if sa.inside == inside]
+                    for sa in older[:1]:
+                        del unanswered[sa]
+                    if not older:
+                        unasked[inside].append(now)
             elif isinstance(decision, Learn):
                 assert owner_of[number] == decision.sa.inside
         elif what == "back":
             assert line.back(number, now, OTHER) == Drop("unknown-spi")
         elif what == "ike":
             line.tracker.note_ike(who, OUTSIDE, REMOTE, now, keying=bool(number))
+            owed[who] = min(owed[who] + number, 16)
         elif what == "forget":
             gone = line.tracker.forget(received(who, number))
             if owner_of.get(number) == who:
                 del owner_of[number]
+                unasked[who] = []
                 assert all(sa.inside == who for sa in gone)
         else:
             now += who / 2

@@ -115,6 +115,24 @@ def test_K2_an_spi_that_may_be_anothers_late_answer_is_told_to_the_operator() ->
     assert admit.flow.inside == B
 
 
+def test_K2_that_it_cannot_be_told_whose_an_spi_is_is_said_once() -> None:
+    desk = Desk()
+    for host, spi in ((A, 1), (B, 2)):
+        session = desk.speak(host, spi)
+        facts = SessionFacts(
+            17, Endpoint(host, 500), Endpoint(REMOTE, 500), Peer.CLIENT, Endpoint(OUTSIDE, 500)
+        )
+        if host == B:
+            desk.out(A, 0x1000, 0.5)
+        session.receive(Peer.SERVER, message(spi, 9, kind=36), Gateway(facts), 1.0)
+    notice, discard = desk.back(0x2000, 1.5)
+    assert isinstance(notice, Notice)
+    assert (notice.event, notice.is_warning) == ("ambiguous", True)
+    assert "10.0.0.11 or 10.0.0.12" in notice.summary
+    assert discard == Discard("dropped.ambiguous")
+    assert desk.back(0x2000, 1.6) == [Discard("dropped.ambiguous")]
+
+
 @pytest.mark.parametrize(("static", "said"), [(None, "dropped.unknown-spi"), (A, "")])
 def test_K5_a_gateway_inside_is_found_by_the_static_mapping_of_its_ike(
     static: int | None, said: str
