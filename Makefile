@@ -8,7 +8,7 @@ TARGET ?= embedded
 TOPO   ?= nat
 
 .DEFAULT_GOAL := help
-.PHONY: help demo mininet setup unit check test test-all coverage lint ptf bench p4 clean
+.PHONY: help demo mininet setup unit check test test-all coverage lint ptf bench attack fuzz p4 clean
 
 # Tests that need neither root nor a network, on all processors.
 UNIT    = $(PY) -m pytest tests/unit tests/attack tests/softswitch tests/dataplane -n auto \
@@ -63,6 +63,9 @@ ptf: setup ## data-plane tests on the embedded switch, and on BMv2 where it is
 
 bench: setup ## figures of every target present, beside the kernel's NAT
 	@$(PY) benchmarks/run.py
+
+attack: setup ## every known attack on the running gateway, and what got through (TARGET=...)
+	@$(PY) -m attacks.run $(if $(filter command line,$(origin TARGET)),--target $(TARGET)) $(OPTIONS)
 
 p4: ## compile the P4 program (needs p4c-bm2-ss on PATH)
 	$(PYTHON) p4src/build.py

@@ -231,7 +231,7 @@ def built(name: str, target: str, in_mininet: bool, servers: bool) -> Iterator[N
                 from p4alg.mininet import LabNet
             except ImportError as error:
                 raise UserError(str(error)) from None
-            net = LabNet(lab, target, grpc_port=0, servers=servers)
+            net = LabNet(lab, target, servers=servers)
             net.start()
             try:
                 yield

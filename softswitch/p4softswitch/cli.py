@@ -18,6 +18,7 @@ from p4softswitch.errors import SwitchError
 from p4softswitch.executor.compiler import translate
 from p4softswitch.io.spec import InterfaceSpec, PortSpec, parse_port
 from p4softswitch.p4rt.codes import RpcError
+from p4softswitch.p4rt.listening import DEFAULT_ADDRESS, UNIX, Tls, problem
 from p4softswitch.p4rt.proto import p4r, text_format
 from p4softswitch.program.bmv2_json import load_program
 from p4softswitch.server import Server, Settings
@@ -38,9 +39,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--grpc",
-        default="127.0.0.1:9559",
-        metavar="HOST:PORT",
-        help="where to serve P4Runtime (default: %(default)s)",
+        default=DEFAULT_ADDRESS,
+        metavar="ADDRESS",
+        help="where to serve P4Runtime: unix:/PATH or HOST:PORT (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--tls-cert", type=Path, metavar="FILE", help="serve with TLS: the switch's certificate"
+    )
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="and its key")
+    parser.add_argument(
+        "--tls-client-ca",
+        type=Path,
+        metavar="FILE",
+        help="let in only clients with a certificate of this authority",
     )
     parser.add_argument(
         "--device-id",
@@ -102,13 +113,24 @@ def settings_from(args: argparse.Namespace) -> Settings:
         raise UsageError("CPU port and drop port are the same")
     if args.device_id < 1:
         raise UsageError("the device id is a positive number")
-    host, _, port = args.grpc.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"--grpc {args.grpc}: give HOST:PORT")
+    wrong = problem(args.grpc)
+    if wrong is not None:
+        raise UsageError(f"--grpc {args.grpc}: {wrong}")
+    tls = _tls_from(args)
     if (args.p4info is None) != (args.json is None):
         raise UsageError("give --p4info and --json together")
     config = None if args.p4info is None else _read_config(args.p4info, args.json)
-    return Settings(ports, args.grpc, args.device_id, args.cpu_port, args.drop_port, config)
+    return Settings(ports, args.grpc, args.device_id, args.cpu_port, args.drop_port, config, tls)
+
+
+def _tls_from(args: argparse.Namespace) -> Tls | None:
+    if args.tls_cert is None and args.tls_key is None and args.tls_client_ca is None:
+        return None
+    if args.tls_cert is None or args.tls_key is None:
+        raise UsageError("TLS needs --tls-cert and --tls-key together")
+    if args.grpc.startswith(UNIX):
+        raise UsageError("TLS is for HOST:PORT: give such a --grpc, or no --tls options")
+    return Tls(args.tls_cert, args.tls_key, args.tls_client_ca)
 
 
 def _read_config(p4info: Path, program: Path) -> Any:
@@ -131,14 +153,11 @@ async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, done.set)
-    host = settings.grpc.rpartition(":")[0]
     ports = " ".join(
         f"{p.port}@{p.interface if isinstance(p, InterfaceSpec) else 'file'}"
         for p in settings.ports
     )
-    print(
-        f"p4softswitch: ready, grpc {host}:{server.grpc_port}, ports {ports or 'none'}", flush=True
-    )
+    print(f"p4softswitch: ready, grpc {server.address}, ports {ports or 'none'}", flush=True)
     await done.wait()
     await server.stop()
 

@@ -16,6 +16,7 @@ from p4softswitch.io.native import PacketIo
 from p4softswitch.io.pcap import FilePort, PcapWriter, Replay
 from p4softswitch.io.spec import InterfaceSpec, PcapSpec, PortSpec
 from p4softswitch.p4rt.device import Device
+from p4softswitch.p4rt.listening import DEFAULT_ADDRESS, Tls, is_open_to_others, withdraw
 from p4softswitch.p4rt.proto import p4r
 from p4softswitch.p4rt.service import start_server
 from p4softswitch.switch import Switch
@@ -31,11 +32,12 @@ class Settings:
     """What a server needs to know; `config` is a pipeline to start with."""
 
     ports: Sequence[PortSpec]
-    grpc: str = "127.0.0.1:9559"
+    grpc: str = DEFAULT_ADDRESS
     device_id: int = 1
     cpu_port: int = 510
     drop_port: int = 511
     config: Any = None
+    tls: Tls | None = None
 
 
 class Server:
@@ -55,6 +57,12 @@ class Server:
         self._timers: list[asyncio.Task[None]] = []
         self._digest_timer: asyncio.TimerHandle | None = None
 
+    @property
+    def address(self) -> str:
+        """Where P4Runtime is served, with the port that was chosen if any was left open."""
+        host, _, port = self.settings.grpc.rpartition(":")
+        return f"{host}:{self.grpc_port or port}"
+
     async def start(self) -> None:
         """Open ports, load the initial pipeline, serve; `PortError` or `RpcError` if that fails."""
         try:
@@ -63,10 +71,17 @@ class Server:
                 self.device.pipeline.set(action, self.settings.config)
             for spec in self.settings.ports:
                 self._open_port(spec)
-            self._grpc, self.grpc_port = await start_server(self.device, self.settings.grpc)
+            address, tls = self.settings.grpc, self.settings.tls
+            self._grpc, self.grpc_port = await start_server(self.device, address, tls)
         except BaseException:
             self._open.close()
             raise
+        if is_open_to_others(self.settings.grpc, self.settings.tls):
+            log.warning(
+                "whoever reaches %s can become controller: serve on unix:/PATH, "
+                "or have clients show a certificate (--tls-client-ca)",
+                self.address,
+            )
         if self._io is not None:
             asyncio.get_running_loop().add_reader(self._io.fileno(), self._queued, self._io)
             self._io.start()
@@ -84,6 +99,7 @@ class Server:
             self._digest_timer.cancel()
         if self._grpc is not None:
             await self._grpc.stop(0.2)
+            withdraw(self.settings.grpc)
         self._open.close()
 
     def _open_port(self, spec: PortSpec) -> None:

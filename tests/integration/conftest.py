@@ -135,7 +135,7 @@ def up(target: str, config: Path = CONFIG) -> Iterator[Lab]:
             # Not every machine has it.
             from p4alg.mininet import LabNet
 
-            net = LabNet(nat, configs={"switch": config}, grpc_port=0, servers=False)
+            net = LabNet(nat, configs={"switch": config}, servers=False)
             net.start()
             try:
                 yield Lab()

@@ -8,7 +8,6 @@ after a command at files, namespaces and processes.
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import os
 import re
@@ -31,13 +30,13 @@ import pytest
 from p4alg.alg.registry import algs
 from p4alg.artifacts import shipped
 from p4alg.daemon import server
+from tests.nobody import NOBODY, interpreter_of_nobody
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = (ROOT / "topologies" / "nat.config.yaml").read_text(encoding="utf-8")
 OTHER_PROGRAM = ROOT / "tests" / "softswitch" / "p4" / "l2switch.json"
 OTHER_P4INFO = OTHER_PROGRAM.with_name("l2switch.p4info.txtpb")
 PREFIX = f"p4algb{os.getpid()}-"
-NOBODY = 65534
 SECONDS = 20.0
 TO_DO = re.compile(
     r"\b(run|use|start|stop|give|choose|remove|correct|set|see|install|reinstall|restart|run as)\b"
@@ -81,7 +80,9 @@ class Sandbox:
 
     def config(self, grpc: str = "127.0.0.1:9") -> Path:
         """The example with another switch; port 9 is that of no one."""
-        return self.write("nat.config.yaml", EXAMPLE.replace("127.0.0.1:9559", grpc))
+        return self.write(
+            "nat.config.yaml", EXAMPLE.replace("unix:/run/p4alg/p4runtime.sock", grpc)
+        )
 
     def call(
         self, *args: str, user: int | None = None, **variables: str
@@ -194,35 +195,6 @@ def namespaces() -> set[str]:
     return {line.split()[0] for line in listed.stdout.splitlines() if line.startswith(PREFIX)}
 
 
-@functools.cache
-def interpreter_of_nobody() -> tuple[str, str]:
-    """A Python that an unprivileged user can run p4alg with, and its PYTHONPATH.
-
-    That of a virtual environment may live in a home directory which only its
-    owner can enter; the system's own of the same version does as well.
-    """
-    path = os.pathsep.join(p for p in sys.path if p and not p.startswith(sys.base_prefix + "/"))
-    system = shutil.which(f"python3.{sys.version_info.minor}", path=os.defpath)
-    for python in filter(None, (sys.executable, system)):
-        try:
-            probe = subprocess.run(
-                [python, "-c", "import p4alg.cli"],
-                env={"PYTHONPATH": path},
-                cwd="/",
-                user=NOBODY,
-                group=NOBODY,
-                extra_groups=[],
-                capture_output=True,
-                timeout=SECONDS,
-                check=False,
-            )
-        except OSError:
-            continue
-        if probe.returncode == 0:
-            return python, path
-    pytest.skip("needs a Python and a checkout that user nobody can read")
-
-
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     # Not pytest's own temporary directory, which no other user may enter.
@@ -265,7 +237,7 @@ CHANGES = {
     "no such service": ("services: [ftp, ftp-alt]", "services: [nosuch]", "no service 'nosuch'"),
     "no such ALG": ("  ftp: {services", "  smtp: {services", "unknown key 'smtp'"),
     "ports upside down": ("[tcp/2121]", "[tcp/2121-21]", "the first not above the last"),
-    "switch address": ("127.0.0.1:9559", "localhost", "is not HOST:PORT"),
+    "switch address": ("unix:/run/p4alg/p4runtime.sock", "localhost", "is not HOST:PORT"),
     "key twice": ("device_id: 1", "device_id: 1, device_id: 2", "'device_id' is given twice"),
     "alias": ("[203.0.113.0/28]", "&a [*a]", "alias"),
     "tag": ("[203.0.113.0/28]", "!pool x", "tag '!pool' is not supported"),
@@ -816,9 +788,11 @@ def test_a_namespace_that_is_someone_elses_is_left_alone(sandbox: Sandbox) -> No
 @pytest.mark.lab
 @needs_namespaces
 def test_a_lab_whose_controller_cannot_start_is_undone(sandbox: Sandbox) -> None:
-    said = sandbox.refused("lab", "up", "-c", str(sandbox.config("127.0.0.1:9")), status=1)
-    assert said.startswith("p4alg: the controller ended: 127.0.0.1:9: ")
-    assert "start it or correct" in said
+    # More pools than the switch's table of them takes, which only the controller knows.
+    more = ", ".join(["203.0.113.0/28", *(f"192.0.2.{n}/32" for n in range(1, 66))])
+    config = sandbox.write("many.yaml", EXAMPLE.replace("203.0.113.0/28", more))
+    said = sandbox.refused("lab", "up", "-c", str(config), status=1)
+    assert said.startswith("p4alg: the controller ended: the configuration ")
 
 
 @pytest.mark.lab

@@ -91,7 +91,9 @@ def test_a_lab_comes_up_and_goes_down_without_a_trace(cli: Cli, target: str) -> 
         ("outside1-tcp-80", True),
         ("outside1-tcp-21", True),
     ]
-    assert status["switches"] == {"switch": {"grpc": "127.0.0.1:9559", "device_id": 1}}
+    assert status["switches"] == {
+        "switch": {"grpc": f"unix:{cli.folder}/switch.p4rt", "device_id": 1}
+    }
     page = cli("exec", "inside1", "--", "curl", "-sS", "http://outside1/")
     assert (page.stdout, page.stderr) == ("hello from 198.51.100.11\n", "")
     shown = json.loads(cli("exec", "outside1", "--", "ip", "-j", "addr", "show", "eth0").stdout)
@@ -152,18 +154,19 @@ def test_a_failing_up_undoes_itself(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_without_a_controller_the_switch_waits_for_one(cli: Cli) -> None:
+    served = f"unix:{cli.folder}/switch.p4rt"
     up = cli("up", "--no-controller", "--no-servers")
     assert up.stdout.splitlines()[:2] == [
         "lab 'nat' is up (embedded switch, no controller): inside1, inside2, outside1, outside2",
-        f"  switch: P4Runtime 127.0.0.1:9559, device id 1, in namespace {PREFIX}switch",
+        f"  switch: P4Runtime {served}, device id 1, in namespace {PREFIX}switch",
     ]
-    # A controller that somebody brings is run where it reaches the switch.
+    # A controller that somebody brings reaches the switch from anywhere on the machine.
     config = str(topology.find("nat").with_name("nat.config.yaml"))
     environment = {**cli.environment, "P4ALG_SOCKET": str(cli.folder / "mine.sock")}
-    command = cli.command("lab", "exec", "switch", "--", *cli.command("run", "-c", config))
+    command = cli.command("run", "-c", config, "--grpc", served)
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as mine:
         assert mine.stdout is not None
-        assert mine.stdout.readline().startswith("p4alg: ready: switch 127.0.0.1:9559")
+        assert mine.stdout.readline().startswith(f"p4alg: ready: switch {served}, ")
         # It is the controller itself that is ended here, and says so.
         mine.terminate()
         assert mine.stdout.readline() == "p4alg: stopped; the switch goes on forwarding\n"

@@ -237,7 +237,7 @@ def test_a_port_in_use_is_named_and_nothing_stays(mininet: Mininet) -> None:
         said = refusal(mininet.prompt(), 1)
     assert said == (
         f"p4alg: 127.0.0.1:{mininet.grpc_port} is in use: end what listens there, "
-        "or give 'switch' another gRPC port"
+        "or give 'switch' another address for gRPC"
     )
     mininet.leaves_nothing()
 

@@ -320,15 +320,18 @@ def test_others_are_served_while_a_program_is_compiled(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_says_when_it_is_ready_and_ends_with_0_on_a_signal(number: int) -> None:
-    command = [sys.executable, "-m", "p4softswitch", "--grpc", "127.0.0.1:0"]
+def test_the_command_says_when_it_is_ready_and_ends_with_0_on_a_signal(
+    number: int, tmp_path: Path
+) -> None:
+    address = f"unix:{tmp_path}/p4rt"
+    command = [sys.executable, "-m", "p4softswitch", "--grpc", address]
     files = ["--p4info", str(P4_DIR / "l2switch.p4info.txtpb")]
     files += ["--json", str(P4_DIR / "l2switch.json")]
     with subprocess.Popen(
         [*command, *files], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("p4softswitch: ready, grpc 127.0.0.1:")
+        assert process.stdout.readline().startswith(f"p4softswitch: ready, grpc {address}, ")
         os.kill(process.pid, number)
         _, errors = process.communicate(timeout=20)
     assert process.returncode == 0

@@ -15,8 +15,6 @@ from p4alg.lab.runner import Options
 from p4alg.lab.topology import Topology
 from p4alg.printable import printable
 
-_GRPC_PORT = int(plan.GRPC.rpartition(":")[2])
-
 
 def register(commands: Any) -> None:
     """Add the command and its own commands to the parser."""
@@ -32,9 +30,9 @@ def register(commands: Any) -> None:
     mininet.add_argument(
         "--grpc-port",
         type=_port,
-        default=_GRPC_PORT,
         metavar="PORT",
-        help="where the first switch serves P4Runtime; 0: anywhere (default: %(default)s)",
+        help="have the first switch serve P4Runtime on this port of 127.0.0.1, for every user of "
+        "the machine; 0: a free one (default: a Unix socket)",
     )
     mininet.set_defaults(handler=_mininet)
 

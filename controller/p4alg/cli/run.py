@@ -11,6 +11,7 @@ from typing import Any
 
 from p4alg.config import loader
 from p4alg.config.errors import UserError
+from p4alg.config.switch import is_address
 from p4alg.daemon import app
 
 # The library's logger of P4Runtime messages. `app` silences what is above it.
@@ -24,7 +25,7 @@ def register(commands: Any) -> None:
         "-c", "--config", type=Path, required=True, metavar="CONFIG", help="the configuration file"
     )
     parser.add_argument(
-        "--grpc", type=_address, metavar="HOST:PORT", help="instead of the file's switch.grpc"
+        "--grpc", type=_address, metavar="ADDRESS", help="instead of the file's switch.grpc"
     )
     parser.add_argument(
         "--device-id", type=_device, metavar="N", help="instead of the file's switch.device_id"
@@ -49,9 +50,8 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _address(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
-        raise argparse.ArgumentTypeError(f"'{text}' is not HOST:PORT")
+    if not is_address(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not HOST:PORT or unix:/PATH")
     return text
 
 

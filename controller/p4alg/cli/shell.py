@@ -37,6 +37,7 @@ def _run(args: argparse.Namespace) -> int:
             "to a Python that has it"
         )
     options = ["--grpc-addr", where["grpc"], "--device-id", str(where["device_id"])]
+    options += tls(where.get("tls", {}))
     command = [str(python), "-m", "p4runtime_sh", *options, "--election-id", _ELECTION_ID]
     try:
         return runner.call_at_switch(command, find(args))
@@ -45,3 +46,11 @@ def _run(args: argparse.Namespace) -> int:
             f"cannot run {python} ({error.strerror}): run 'make setup', or set {PYTHON_VARIABLE} "
             "to a Python that has p4runtime-shell"
         ) from None
+
+
+def tls(files: dict[str, str]) -> list[str]:
+    """The options for TLS, with the controller's own files; none if it is not used."""
+    if not files:
+        return []
+    names = {"ca": "--cacert", "cert": "--cert", "key": "--private-key"}
+    return ["--ssl", *(word for use, file in files.items() for word in (names[use], file))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,25 +11,15 @@ from p4alg.config.nat import read_nat
 from p4alg.config.policy import read_ports, read_rules
 from p4alg.config.services import Algs, read_algs, read_services
 from p4alg.config.source import Item, load
+from p4alg.config.switch import Switch, read_switch
 from p4alg.config.tuning import read_limits, read_timers
 from p4alg.config.zones import read_routes, read_zones
 from p4alg.engine.settings import RefuseMode, Settings
 
 SOCKET_VARIABLE = "P4ALG_SOCKET"
 STATE_VARIABLE = "P4ALG_STATE"
-PROGRAMS = ("standard", "large")
-"""The variants of the P4 program, the default first; `artifacts.PROGRAMS` has their places."""
 _SOCKET = "/run/p4alg/control.sock"
 _STATE = "/var/lib/p4alg/state.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """The P4Runtime switch: ``HOST:PORT``, device id, and the variant of the program it runs."""
-
-    grpc: str = "127.0.0.1:9559"
-    device_id: int = 1
-    program: str = PROGRAMS[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,26 +83,12 @@ def from_item(root: Item, algs: Algs | None = None) -> Config:
         refuse=_refuse(top.get("refuse")),
         denied_ports=_denied(top.get("denied_ports")),
     )
-    switch = _switch(top["switch"]) if "switch" in top else Switch()
-    return Config(switch, _control(top.get("control")), settings)
+    return Config(read_switch(top.get("switch")), _control(top.get("control")), settings)
 
 
 def default_socket() -> Path:
     """The control socket for commands that read no configuration."""
     return Path(os.environ.get(SOCKET_VARIABLE) or _SOCKET)
-
-
-def _switch(item: Item) -> Switch:
-    keys = item.mapping(optional=("grpc", "device_id", "program"))
-    default = Switch()
-    grpc = keys["grpc"].text() if "grpc" in keys else default.grpc
-    host, _, port = grpc.rpartition(":")
-    if not host or not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
-        raise keys["grpc"].error(f"'{grpc}' is not HOST:PORT")
-    low, high = 1, (1 << 63) - 1
-    device = keys["device_id"].integer(low, high) if "device_id" in keys else default.device_id
-    program = keys["program"].choice(PROGRAMS) if "program" in keys else default.program
-    return Switch(grpc, device, program)
 
 
 def _control(item: Item | None) -> Control:

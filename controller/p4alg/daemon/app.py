@@ -21,12 +21,14 @@ from p4alg.alg.contract import format_addr
 from p4alg.artifacts import shipped
 from p4alg.config.errors import UsageError, UserError
 from p4alg.config.loader import Config
+from p4alg.config.switch import Switch
 from p4alg.daemon import server, store
 from p4alg.daemon.plain import VIEWS, PlainViews
 from p4alg.daemon.protocol import failure, success
 from p4alg.daemon.selection import Selection, parse
 from p4alg.driver.capacity import array_shortage, overflow
 from p4alg.driver.gauges import meters
+from p4alg.driver.p4runtime.channel import Tls
 from p4alg.driver.p4runtime.connection import connect
 from p4alg.driver.shell import Shell
 from p4alg.driver.target import Target, TargetError, shortcomings
@@ -61,7 +63,7 @@ async def run(config: Config) -> None:
     logging.getLogger("finsy").setLevel(logging.CRITICAL + 1)
     try:
         where = (config.switch.grpc, config.switch.device_id)
-        async with connect(*where, program, meters(settings)) as target:
+        async with connect(*where, program, meters(settings), tls=_tls(config.switch)) as target:
             shortage = array_shortage(target.arrays, settings.blocks.size)
             if shortage:
                 raise UsageError(f"{config.switch.grpc}: the switch's program {shortage}")
@@ -76,6 +78,20 @@ async def run(config: Config) -> None:
                 await app.run()
     except TargetError as error:
         raise UserError(str(error)) from None
+
+
+def _tls(switch: Switch) -> Tls | None:
+    files = switch.tls
+    return None if files is None else Tls(files.ca, files.cert, files.key, files.name)
+
+
+def _where(switch: Switch) -> dict[str, Any]:
+    """Where another client finds the switch, and the files that it needs for that."""
+    found: dict[str, Any] = {"grpc": switch.grpc, "device_id": switch.device_id}
+    if switch.tls is not None:
+        files = {"ca": switch.tls.ca, "cert": switch.tls.cert, "key": switch.tls.key}
+        found["tls"] = {use: str(file) for use, file in files.items() if file is not None}
+    return found
 
 
 class App:
@@ -183,8 +199,7 @@ class App:
                     names = [str(s) for s in services]
                     return self._set_services(str(request.get("name")), names)
                 case "where":
-                    switch = self._config.switch
-                    return success({"grpc": switch.grpc, "device_id": switch.device_id})
+                    return success(_where(self._config.switch))
                 case other:
                     return failure(f"no command '{other}'", 2)
         except UserError as error:

@@ -9,8 +9,6 @@ from pathlib import Path
 from p4alg.lab.topology import SWITCH, Host, Topology
 from p4alg.p4constants import CPU_PORT
 
-GRPC = "127.0.0.1:9559"
-"""Where a switch serves P4Runtime that has a namespace of its own."""
 DEVICE_ID = 1
 TARGETS = ("embedded", "bmv2")
 MACHINE = ""
@@ -30,7 +28,7 @@ class Switch:
     name: str
     target: str
     ports: Mapping[int, str]
-    grpc: str = GRPC
+    grpc: str
     device_id: int = DEVICE_ID
     log_level: str = "warning"
     """As much as the switch is to log: ``debug``, ``info``, ``warning`` or ``error``."""
@@ -64,10 +62,15 @@ def port_interface(port: int) -> str:
     return f"port{port}"
 
 
-def switch(name: str, target: str, topology: Topology) -> Switch:
-    """A switch of a lab of namespaces."""
+def served(folder: Path, name: str) -> str:
+    """Where a switch serves P4Runtime: a socket in the lab's folder, for its owner only."""
+    return f"unix:{folder}/{name}.p4rt"
+
+
+def switch(name: str, target: str, topology: Topology, folder: Path) -> Switch:
+    """A switch of a lab of namespaces, whose state is in `folder`."""
     ports = {port: port_interface(port) for port in topology.ports(name)}
-    return Switch(name, target, ports)
+    return Switch(name, target, ports, served(folder, name))
 
 
 def build(prefix: str, topology: Topology) -> list[Command]:
@@ -162,6 +165,8 @@ def switch_command(switch: Switch, python: str) -> Command:
     level = {"warning": "warn"}.get(switch.log_level, switch.log_level)
     thrift = ["--thrift-port", str(switch.thrift_port)] if switch.thrift_port else []
     return [
+        # It makes a socket that all may use, unless its umask forbids that.
+        *("sh", "-c", 'umask 177; exec "$@"', "sh"),
         *("simple_switch_grpc", "--no-p4", "--device-id", device, *ports),
         *("--log-console", "-L", level, *thrift, "--"),
         *("--grpc-server-addr", switch.grpc, "--cpu-port", cpu),

@@ -18,6 +18,7 @@ STOP_SECONDS = 5.0
 """Seconds that a process may take to end before it is killed."""
 POLL = 0.1
 """Seconds between two looks at something that is waited for."""
+_UNIX = "unix:"
 _LISTENING = {"tcp": "0A", "udp": "07"}
 """How the state of a socket that listens is written in /proc/net (proc(5)), by protocol."""
 
@@ -78,8 +79,26 @@ def listens(pid: int, port: int, proto: str = "tcp") -> bool:
     return False
 
 
+def serves(pid: int, address: str) -> bool:
+    """Whether a process serves ``HOST:PORT`` of its namespace, or ``unix:/PATH``."""
+    if address.startswith(_UNIX):
+        return _answers(address.removeprefix(_UNIX))
+    return listens(pid, int(address.rpartition(":")[2]))
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
+
+
 def is_free(address: str) -> bool:
-    """Whether a server can listen on ``HOST:PORT`` of this machine."""
+    """Whether a server can listen on ``HOST:PORT`` of this machine, or on ``unix:/PATH``."""
+    if address.startswith(_UNIX):
+        return not _answers(address.removeprefix(_UNIX))
     host, _, port = address.rpartition(":")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -81,7 +81,9 @@ def up(
         fit.check(topology, configs)
     names = [*topology.switches, *(host.name for host in topology.hosts)]
     lab = State(topology.name, target, {n: plan.namespace(prefix, n) for n in names})
-    lab.switches = {name: Served(plan.GRPC, plan.DEVICE_ID) for name in topology.switches}
+    lab.switches = {
+        name: Served(plan.served(folder, name), plan.DEVICE_ID) for name in topology.switches
+    }
     lab.folder = "" if options.folder is None else str(options.folder.resolve())
     taken = sorted(set(lab.hosts.values()) & processes.existing())
     if taken:
@@ -96,7 +98,7 @@ def up(
             if host.vlan:
                 _join_vlan(prefix, host, python)
         for name in topology.switches:
-            switch = plan.switch(name, target, topology)
+            switch = plan.switch(name, target, topology, folder)
             start_switch(switch, python, options)
         for name, path in configs.items():
             start_controller(path, python, name, options)

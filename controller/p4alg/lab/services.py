@@ -59,7 +59,7 @@ def start_switch(
     if lab.hosts[switch.name] == plan.MACHINE and not processes.is_free(switch.grpc):
         raise UserError(
             f"{switch.grpc} is in use: end what listens there, or give '{switch.name}' "
-            "another gRPC port"
+            "another address for gRPC"
         )
     lab.switches[switch.name] = Served(switch.grpc, switch.device_id)
     state.save(folder, lab)
@@ -103,8 +103,8 @@ def start_controller(
     """Run a controller on a switch of the lab that is up, and wait until it serves.
 
     Without `switch` it is the only one. The controller keeps what commands change in the directory
-    of the lab. So the changes survive a restart of the controller, and are gone with the lab. In
-    Mininet the lab says where its switch serves, whatever the configuration says.
+    of the lab. So the changes survive a restart of the controller, and are gone with the lab. The
+    lab says where its switch serves, whatever the configuration says.
     """
     options = options or Options()
     folder, lab = state.directory(), current()
@@ -116,10 +116,8 @@ def start_controller(
         SOCKET_VARIABLE: str(folder / _socket(own)),
         STATE_VARIABLE: str(folder / ("algs.json" if own == CONTROLLER else f"{name}.algs.json")),
     }
-    more: list[str] = []
-    if lab.builder == state.MININET:
-        served = lab.switches[name]
-        more += ["--grpc", served.grpc, "--device-id", str(served.device_id)]
+    served = lab.switches[name]
+    more = ["--grpc", served.grpc, "--device-id", str(served.device_id)]
     if options.messages:
         more += ["--p4runtime-log", str(logs_folder(lab) / f"{name}.p4runtime.txt")]
     command = plan.controller_command(config.resolve(), python, *more)
@@ -219,9 +217,8 @@ def _socket(controller: str) -> str:
 
 
 def _wait_until_served(process: Process, grpc: str) -> None:
-    port = int(grpc.rpartition(":")[2])
     for _ in waiting():
-        if listens(process.pid, port):
+        if processes.serves(process.pid, grpc):
             return
         if not process.alive():
             raise UserError(f"the {process.name} ended: {last_line(process.name)}")

@@ -19,7 +19,7 @@ from p4alg.lab import fit, state, topology
 from p4alg.lab.processes import POLL
 from p4alg.lab.topology import Topology
 from p4alg.mininet import recorder
-from p4alg.mininet.nodes import FIRST_PORT, Bmv2Switch, EmbeddedSwitch, P4AlgController
+from p4alg.mininet.nodes import Bmv2Switch, EmbeddedSwitch, P4AlgController
 from p4alg.mininet.topo import LabTopo
 
 _GONE_SECONDS = 2.0
@@ -37,7 +37,7 @@ class LabNet(Mininet):
         configs: Mapping[str, Path] | None = None,
         controller: bool = True,
         link: Callable[..., Link] = Link,
-        grpc_port: int = FIRST_PORT,
+        grpc_port: int | None = None,
         **switch: Any,
     ) -> None:
         """Build it. `lab` is a name or a file, `target` is ``embedded`` or ``bmv2``.

@@ -20,8 +20,6 @@ from p4alg.lab.services import Options
 from p4alg.lab.topology import Topology
 from p4alg.mininet import recorder
 
-FIRST_PORT = 9559
-"""The gRPC port of the first switch; the next ones count up from it."""
 _DEAD_WITH_US = ["setpriv", "--pdeathsig", "TERM", "--"]
 
 
@@ -87,8 +85,8 @@ class _P4Switch(Switch):
     """A P4Runtime switch that starts without a program, which its controller pushes.
 
     It is in the namespace of the machine, where any controller reaches it; in a named lab
-    (``P4ALG_LAB``) or with ``inNamespace=True`` it has one of its own, and so its interfaces and
-    its gRPC port may have the names of another's. Its ports are those of its Mininet interfaces.
+    (``P4ALG_LAB``) or with ``inNamespace=True`` it has one of its own, and so its interfaces may
+    have the names of another's. Its ports are those of its Mininet interfaces.
     """
 
     target = ""
@@ -109,11 +107,12 @@ class _P4Switch(Switch):
     ) -> None:
         """Describe the switch; it is started with the network.
 
-        `config` is the configuration for a `P4AlgController`. `grpc` is HOST:PORT, `device_id`
-        that of P4Runtime; by default both count up from 127.0.0.1:9559 and 1. `folder` gets logs
-        and keeps them. `pcap` captures each port, in that folder or in one of its own. `messages`
-        records P4Runtime messages. `lab` is the topology that the switch is of; `servers` says
-        whether those that it has in hosts at this switch are started.
+        `config` is the configuration for a `P4AlgController`. `grpc` is HOST:PORT or unix:/PATH,
+        by default a socket in the lab's folder; `device_id` that of P4Runtime, which by default
+        counts up from 1. `folder` gets logs and keeps them. `pcap` captures each port, in that
+        folder or in one of its own. `messages` records P4Runtime messages. `lab` is the topology
+        that the switch is of; `servers` says whether those that it has in hosts at this switch
+        are started.
         """
         recorder.check(self.target)
         number = int(params.pop("number", 0)) or _next_number()
@@ -124,7 +123,7 @@ class _P4Switch(Switch):
         if self.inNamespace:
             self.cmd("ip link set lo up")
         self.configuration = None if config is None else Path(config)
-        self.grpc = grpc or f"127.0.0.1:{FIRST_PORT + number - 1}"
+        self.grpc = grpc or plan.served(state.directory(), name)
         self.device_id = int(device_id or number)
         self.lab = lab
         self.options = Options(

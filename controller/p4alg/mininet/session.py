@@ -20,7 +20,7 @@ def started(
     lab: Topology,
     target: str,
     configs: Mapping[str, Path],
-    grpc_port: int,
+    grpc_port: int | None,
     options: Options,
 ) -> Iterator[LabNet]:
     """A network that runs, and is stopped behind the block, also on SIGTERM."""

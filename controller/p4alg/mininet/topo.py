@@ -11,7 +11,7 @@ from mininet.topo import Topo
 from p4alg.lab import files, topology
 from p4alg.lab.processes import free_ports
 from p4alg.lab.topology import Topology
-from p4alg.mininet.nodes import FIRST_PORT, LabHost
+from p4alg.mininet.nodes import LabHost
 
 
 class LabTopo(Topo):
@@ -25,21 +25,24 @@ class LabTopo(Topo):
         self,
         lab: str | Path | Topology = topology.DEFAULT,
         configs: Mapping[str, Path] | None = None,
-        grpc_port: int = FIRST_PORT,
+        grpc_port: int | None = None,
         **switch: Any,
     ) -> None:
         """Add its nodes and links. `switch` are parameters of all switches.
 
-        `configs` are other configurations, by switch. The first switch serves P4Runtime on
-        `grpc_port` (0: one that is free), the next ones on those behind it.
+        `configs` are other configurations, by switch. Switches serve P4Runtime on Unix sockets,
+        or with `grpc_port` the first on this port of 127.0.0.1 (0: one that is free), the next
+        ones on those behind it.
         """
         if not isinstance(lab, Topology):
             lab = topology.read(topology.find(str(lab)))
         self.described = lab
-        first = int(grpc_port) or free_ports(len(lab.switches))
+        first = 0
+        if grpc_port is not None:
+            first = int(grpc_port) or free_ports(len(lab.switches))
         for number, name in enumerate(lab.switches, 1):
             config = (configs or {}).get(name) or lab.config(name)
-            address = f"127.0.0.1:{first + number - 1}"
+            address = f"127.0.0.1:{first + number - 1}" if first else None
             own = {"lab": lab, "config": config, "grpc": address, "number": number}
             self.addSwitch(name, **own, **switch)
         names = files.hosts_file(lab)

@@ -9,9 +9,9 @@ from typing import Any
 
 import grpc
 
-from p4softswitch.errors import PortError
 from p4softswitch.p4rt.codes import DETAILS_KEY, RpcError, batch_details
 from p4softswitch.p4rt.device import Device, Stream
+from p4softswitch.p4rt.listening import Tls, listen
 from p4softswitch.p4rt.proto import p4r, p4r_grpc
 
 QUEUE_MESSAGES = 4096
@@ -113,19 +113,13 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):
             self._device.stream_closed(stream)
 
 
-async def start_server(device: Device, address: str) -> tuple[Any, int]:
-    """Serve `device` on `address` ("host:port"); returns the server and the port it got.
+async def start_server(device: Device, address: str, tls: Tls | None = None) -> tuple[Any, int]:
+    """Serve `device` on `address` (``HOST:PORT`` or ``unix:/PATH``).
 
-    Raises `PortError` if the address cannot be used.
+    Returns the server and the port it got. Raises `PortError` if the address cannot be used.
     """
     server = grpc.aio.server(options=_OPTIONS)
     p4r_grpc.add_P4RuntimeServicer_to_server(P4RuntimeService(device), server)
-    try:
-        port = server.add_insecure_port(address)
-    except RuntimeError as exc:
-        raise PortError(
-            f"cannot listen on {address}: address in use or not of this machine; choose another"
-            " with --grpc"
-        ) from exc
+    port = listen(server, address, tls)
     await server.start()
     return server, port

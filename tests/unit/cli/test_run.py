@@ -17,8 +17,10 @@ from tests.unit.daemon.peers import EXAMPLE, in_thread
 def configuration(folder: Path, port: int) -> Path:
     path = folder / "nat.yaml"
     text = EXAMPLE.read_text(encoding="utf-8")
-    assert "127.0.0.1:9559" in text
-    path.write_text(text.replace("127.0.0.1:9559", f"127.0.0.1:{port}"), encoding="utf-8")
+    assert "unix:/run/p4alg/p4runtime.sock" in text
+    path.write_text(
+        text.replace("unix:/run/p4alg/p4runtime.sock", f"127.0.0.1:{port}"), encoding="utf-8"
+    )
     return path
 
 

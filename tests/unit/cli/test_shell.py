@@ -31,6 +31,13 @@ def test_it_is_told_the_switch_and_an_election_id_below_the_controllers(
     assert options["--election-id"] == "0,1"
 
 
+def test_where_the_controller_uses_TLS_it_gets_the_same_files() -> None:
+    assert shell.tls({}) == []
+    assert shell.tls({"ca": "/a"}) == ["--ssl", "--cacert", "/a"]
+    mutual = shell.tls({"ca": "/a", "cert": "/c", "key": "/k"})
+    assert mutual == ["--ssl", "--cacert", "/a", "--cert", "/c", "--private-key", "/k"]
+
+
 def test_without_p4runtime_shell_it_says_how_to_get_it(
     socket: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from p4alg.alg.registry import algs
 from p4alg.artifacts import PROGRAMS, shipped
-from p4alg.config import loader
+from p4alg.config import loader, switch
 from p4alg.config.errors import ConfigError
 from p4alg.config.source import parse
 from p4alg.engine.settings import (
@@ -203,7 +203,7 @@ def test_an_unknown_way_with_candidates_is_refused() -> None:
 @pytest.mark.parametrize("grpc", ["localhost", ":9559", "h:0", "h:65536", "h:", "h:-1", "h: 1"])
 def test_a_switch_is_named_by_host_and_port(grpc: str) -> None:
     message = refusal(TEXT.replace("127.0.0.1:9559", f'"{grpc}"'))
-    assert message == f"c.yaml:2: '{grpc}' is not HOST:PORT"
+    assert message == f"c.yaml:2: '{grpc}' is not HOST:PORT or unix:/PATH"
 
 
 def test_without_a_section_the_switch_and_the_socket_are_those_of_the_machine(
@@ -213,7 +213,7 @@ def test_without_a_section_the_switch_and_the_socket_are_those_of_the_machine(
         monkeypatch.delenv(name, raising=False)
     lines = [line for line in TEXT.splitlines() if not line.startswith("switch:")]
     config = loader.from_item(parse("\n".join(lines), "c.yaml"))
-    assert config.switch == loader.Switch("127.0.0.1:9559", 1, "standard")
+    assert config.switch == switch.Switch()
     assert config.control.socket == loader.default_socket() == Path("/run/p4alg/control.sock")
     assert config.control.state == Path("/var/lib/p4alg/state.json")
     monkeypatch.setenv(loader.SOCKET_VARIABLE, "/run/lab.sock")
@@ -221,6 +221,6 @@ def test_without_a_section_the_switch_and_the_socket_are_those_of_the_machine(
 
 
 def test_each_variant_of_the_program_has_its_place() -> None:
-    assert set(loader.PROGRAMS) == set(PROGRAMS)
-    for name in loader.PROGRAMS:
+    assert set(switch.PROGRAMS) == set(PROGRAMS)
+    for name in switch.PROGRAMS:
         shipped(name).verify()

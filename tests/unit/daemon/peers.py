@@ -14,6 +14,7 @@ from typing import Any
 
 from p4alg.artifacts import shipped
 from p4alg.config import loader
+from p4alg.config.switch import Switch
 from p4alg.daemon.app import App
 from p4alg.daemon.protocol import failure, success
 from p4alg.daemon.server import Traces, serve
@@ -89,7 +90,7 @@ def controller(folder: Path) -> Iterator[Path]:
         switch = Server(Settings([], "127.0.0.1:0"))
         await switch.start()
         grpc = f"127.0.0.1:{switch.grpc_port}"
-        whole = loader.Config(loader.Switch(grpc), control, config.settings)
+        whole = loader.Config(Switch(grpc), control, config.settings)
         try:
             async with connect(grpc, whole.switch.device_id, shipped()) as target:
                 app = App(whole, Engine(whole.settings, random.Random(1)), target)

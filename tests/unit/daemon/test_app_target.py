@@ -15,6 +15,7 @@ import pytest
 
 from p4alg.config import loader
 from p4alg.config.errors import UserError
+from p4alg.config.switch import Switch
 from p4alg.daemon.app import MAX_EVENTS, App
 from p4alg.engine import tables as t
 from p4alg.engine.actions import LogRecord, TraceRecord
@@ -33,7 +34,7 @@ def run(
     """Run a controller on `target` until it ends; `body` runs once it is ready."""
     config = loader.read(EXAMPLE)
     control = loader.Control(folder / "control.sock", folder / "state.json")
-    whole = loader.Config(loader.Switch(GRPC), control, config.settings)
+    whole = loader.Config(Switch(GRPC), control, config.settings)
 
     async def both() -> None:
         made = target()
@@ -112,7 +113,7 @@ def test_a_switch_lost_at_the_start_is_one_line_and_what_was_queued_is_told(
 def app(folder: Path, target: MemoryTarget) -> App:
     config = loader.read(EXAMPLE)
     control = loader.Control(folder / "control.sock", folder / "state.json")
-    whole = loader.Config(loader.Switch(GRPC), control, config.settings)
+    whole = loader.Config(Switch(GRPC), control, config.settings)
     return App(whole, Engine(whole.settings, random.Random(1)), target)
 
 

@@ -9,6 +9,8 @@ import pytest
 from p4alg.lab import plan, topology
 from p4alg.p4constants import CPU_PORT
 
+FOLDER = Path("/run/lab")
+
 
 def test_every_namespace_and_interface_of_the_plan_belongs_to_the_lab() -> None:
     lab = topology.read(topology.find("nat"))
@@ -22,8 +24,8 @@ def test_every_namespace_and_interface_of_the_plan_belongs_to_the_lab() -> None:
 def test_both_targets_get_the_same_ports() -> None:
     lab = topology.read(topology.find("nat"))
     for target in plan.TARGETS:
-        command = plan.switch_command(plan.switch("switch", target, lab), "python3")
-        assert [w for w in command if "@" in w] == ["1@port1", "2@port2", "3@port3", "4@port4"]
+        command = plan.switch_command(plan.switch("switch", target, lab, FOLDER), "python3")
+        assert [w for w in command if "@port" in w] == ["1@port1", "2@port2", "3@port3", "4@port4"]
 
 
 def test_a_wire_joins_a_port_of_the_switch_and_a_host() -> None:
@@ -52,8 +54,8 @@ def test_a_namespace_is_there_before_anything_is_in_it() -> None:
 @pytest.mark.parametrize("target", plan.TARGETS)
 def test_a_switch_serves_where_the_controller_looks_for_it(target: str) -> None:
     lab = topology.read(topology.find("nat"))
-    command = plan.switch_command(plan.switch("switch", target, lab), "python3")
-    assert plan.GRPC in command
+    command = plan.switch_command(plan.switch("switch", target, lab, FOLDER), "python3")
+    assert "unix:/run/lab/switch.p4rt" in command
     assert command[command.index("--device-id") + 1] == str(plan.DEVICE_ID)
     assert command[command.index("--cpu-port") + 1] == str(CPU_PORT)
 
@@ -76,7 +78,7 @@ def test_each_host_has_a_MAC_address_of_its_own() -> None:
 
 def test_each_switch_has_its_own_ports_and_a_trunk_joins_two_of_them() -> None:
     lab = topology.read(topology.find("two-nats"))
-    assert [dict(plan.switch(name, "bmv2", lab).ports) for name in lab.switches] == [
+    assert [dict(plan.switch(name, "bmv2", lab, FOLDER).ports) for name in lab.switches] == [
         {1: "port1", 2: "port2", 3: "port3"},
         {1: "port1", 2: "port2", 3: "port3", 4: "port4"},
     ]
@@ -106,9 +108,11 @@ def test_in_the_namespace_of_the_machine_a_command_is_run_as_it_is() -> None:
 
 def test_BMv2_gets_a_Thrift_port_only_where_it_has_Thrift() -> None:
     ports = {1: "s1-eth1"}
-    without = plan.switch_command(plan.Switch("s1", "bmv2", ports), "python3")
+    without = plan.switch_command(plan.Switch("s1", "bmv2", ports, "h:1"), "python3")
     assert "--thrift-port" not in without
-    command = plan.switch_command(plan.Switch("s1", "bmv2", ports, thrift_port=9091), "python3")
+    command = plan.switch_command(
+        plan.Switch("s1", "bmv2", ports, "h:1", thrift_port=9091), "python3"
+    )
     # Options of BMv2 stand before those of its target.
     assert command[command.index("--thrift-port") + 1] == "9091"
     assert command.index("--thrift-port") < command.index("--")

@@ -45,6 +45,10 @@ def test_each_switch_has_its_configuration_and_its_place() -> None:
     }
 
 
+def test_without_a_port_a_switch_serves_on_a_socket_of_the_lab() -> None:
+    assert LabTopo("nat").nodeInfo("switch")["grpc"] is None
+
+
 def test_another_configuration_takes_the_place_of_the_one_beside() -> None:
     topo = LabTopo("nat", configs={"switch": Path("/mine.yaml")})
     assert topo.nodeInfo("switch")["config"] == Path("/mine.yaml")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import finsy as fy
 from finsy.switch import SwitchFailFastError
 
 from p4alg.driver.artifacts import Artifacts
 from p4alg.driver.gauges import Meter
+from p4alg.driver.p4runtime.channel import Tls, refuse_strangers, tls_failure
 from p4alg.driver.p4runtime.errors import first_line
 from p4alg.driver.p4runtime.target import P4RuntimeTarget
 from p4alg.driver.target import TargetError
@@ -25,17 +27,25 @@ async def connect(
     artifacts: Artifacts,
     meters: Sequence[Meter] = (),
     timeout: float = 10.0,
+    tls: Tls | None = None,
 ) -> AsyncIterator[P4RuntimeTarget]:
-    """Connect as primary, push the program unless the switch runs it already, and set `meters`.
+    """Connect to ``HOST:PORT`` or ``unix:/PATH`` as primary, push the program unless it runs there
+    already, and set `meters`.
 
     Raises `TargetError` if the switch cannot be reached in `timeout` seconds,
     runs another program, or another controller is primary.
     """
     artifacts.verify()
+    refuse_strangers(address)
+    credentials = None if tls is None else tls.credentials()
     options = fy.SwitchOptions(
-        p4info=artifacts.p4info, p4blob=artifacts.program, device_id=device_id, fail_fast=True
+        p4info=artifacts.p4info,
+        p4blob=artifacts.program,
+        device_id=device_id,
+        fail_fast=True,
+        channel_credentials=credentials,
     )
-    await _refuse_other_program(address, device_id, options, timeout)
+    await _refuse_other_program(address, options, timeout, tls)
     switch = fy.Switch("gateway", address, options)
     try:
         async with asyncio.timeout(timeout):
@@ -64,10 +74,10 @@ async def connect(
 
 
 async def _refuse_other_program(
-    address: str, device_id: int, options: fy.SwitchOptions, timeout: float
+    address: str, options: fy.SwitchOptions, timeout: float, tls: Tls | None
 ) -> None:
     """Raise `TargetError` if nobody answers, or if the switch runs another program."""
-    probe = fy.Switch("probe", address, fy.SwitchOptions(device_id=device_id, fail_fast=True))
+    probe = fy.Switch("probe", address, replace(options, p4info=None, p4blob=None))
     try:
         async with asyncio.timeout(timeout), probe:
             running = probe.p4info
@@ -85,9 +95,12 @@ async def _refuse_other_program(
     except SwitchFailFastError:
         # finsy does not tell which of the two it is.
         raise TargetError(
-            f"{address}: {_NOT_PRIMARY}, or correct the device id if it is not {device_id}"
+            f"{address}: {_NOT_PRIMARY}, or correct the device id if it is not {options.device_id}"
         ) from None
     except fy.P4ClientError as error:
+        wrong = tls_failure(error, tls)
+        if wrong is not None:
+            raise TargetError(f"{address}: {wrong}") from None
         raise TargetError(
             f"{address}: cannot use the switch ({first_line(error.message)}); "
             "start it or correct address and device id"

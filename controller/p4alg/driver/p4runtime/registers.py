@@ -11,7 +11,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import finsy as fy
 import grpc
+from finsy.grpcutil import grpc_channel
 from finsy.proto import p4r, p4r_grpc
 
 from p4alg.driver.p4runtime.errors import status_text
@@ -23,11 +25,11 @@ _ASKED = 2000
 """The most cells that are asked for by one request, if not all of the array are."""
 
 
-async def is_offered(address: str, device_id: int, register_id: int) -> bool:
+async def is_offered(switch: fy.Switch, register_id: int) -> bool:
     """Whether the switch lets registers be read. `TargetError` if it cannot be asked."""
     try:
-        async with grpc.aio.insecure_channel(address) as channel:
-            await _first(channel, _request(device_id, register_id, [0]))
+        async with _channel(switch) as channel:
+            await _first(channel, _request(switch.device_id, register_id, [0]))
     except grpc.aio.AioRpcError as error:
         if error.code() is grpc.StatusCode.UNIMPLEMENTED:
             return False
@@ -36,14 +38,15 @@ async def is_offered(address: str, device_id: int, register_id: int) -> bool:
 
 
 async def read(
-    address: str, device_id: int, register_id: int, cells: Sequence[int] | None
+    switch: fy.Switch, register_id: int, cells: Sequence[int] | None
 ) -> AsyncIterator[dict[int, int]]:
     """The cells that do not hold 0, by index: all of the array, or of those named.
 
     As they come, a few hundred at a time. Raises `TargetError` if the switch refuses or is gone.
     """
     try:
-        async with grpc.aio.insecure_channel(address) as channel:
+        device_id = switch.device_id
+        async with _channel(switch) as channel:
             if cells is None:
                 requests = [_request(device_id, register_id, None)]
             else:
@@ -56,6 +59,11 @@ async def read(
                     yield _cells(part)
     except grpc.aio.AioRpcError as error:
         raise TargetError(status_text(error.code(), error.details())) from None
+
+
+def _channel(switch: fy.Switch) -> grpc.aio.Channel:
+    """A channel of our own, to where the switch's goes and with the same TLS."""
+    return grpc_channel(switch.address, credentials=switch.options.channel_credentials)
 
 
 def _request(device_id: int, register_id: int, cells: Sequence[int] | None) -> Any:

@@ -269,14 +269,12 @@ class P4RuntimeTarget:
         """See `Target`."""
         self._check_open()
         register_id = self._switch.p4info.registers[name].id
-        where = (self._switch.address, self._switch.device_id)
-        async for part in registers.read(*where, register_id, cells):
+        async for part in registers.read(self._switch, register_id, cells):
             yield part
 
     async def _offers_registers(self) -> bool:
         for register in self._switch.p4info.registers:
-            where = (self._switch.address, self._switch.device_id)
-            return await registers.is_offered(*where, register.id)
+            return await registers.is_offered(self._switch, register.id)
         return False
 
     # Counters and state

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
+import finsy as fy
 import pytest
 
 from p4alg.artifacts import shipped
@@ -186,7 +187,7 @@ def test_a_switch_that_does_not_answer_is_not_waited_for(
         server = await asyncio.start_server(silent, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(TargetError, match="does not answer"):
-            await registers.is_offered(f"127.0.0.1:{port}", 1, 1)
+            await registers.is_offered(fy.Switch("s", f"127.0.0.1:{port}"), 1)
         server.close()
 
     asyncio.run(asyncio.wait_for(whole(), 20))
