@@ -23,6 +23,8 @@ from p4alg.engine.engine import Engine
 from p4softswitch.server import Server, Settings
 
 SECONDS = 10.0
+START_SECONDS = 60.0
+"""The program may have to be compiled first, beside other tests."""
 EXAMPLE = Path(__file__).parents[3] / "topologies" / "nat.config.yaml"
 
 
@@ -127,7 +129,7 @@ def in_thread(
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        assert ready.wait(SECONDS)
+        assert ready.wait(START_SECONDS)
         assert failures == []
         yield
     finally:
