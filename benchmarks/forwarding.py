@@ -24,7 +24,7 @@ from p4alg.config import loader
 from p4alg.driver.gauges import meters
 from p4alg.driver.p4runtime.connection import connect
 from p4alg.driver.shell import Shell
-from p4alg.engine.engine import Engine
+from p4alg.engine.organisations import Organisations
 from p4alg.packet.arp import arp_reply, parse_arp
 from p4alg.packet.ipv4 import build_ipv4
 from p4softswitch.io.pcap import PcapWriter, Replay
@@ -126,10 +126,10 @@ async def measure(seconds: float) -> dict[str, float]:
     """Set up, measure, and take down."""
     bench = Bench()
     await bench.server.start()
-    settings = loader.read(CONFIG).settings
-    engine = Engine(settings, random.Random(1))
+    organisations = loader.read(CONFIG).organisations
+    engine = Organisations(organisations, random.Random(1))
     try:
-        where = (f"127.0.0.1:{bench.server.grpc_port}", 1, shipped(), meters(settings))
+        where = (f"127.0.0.1:{bench.server.grpc_port}", 1, shipped(), meters(organisations))
         async with connect(*where) as target:
             shell = Shell(engine, target, time.monotonic, lambda record: None)
             shell.perform(engine.start(await target.read_entries(), time.monotonic()))

@@ -1,4 +1,4 @@
-"""What the labs `cgnat`, `office` and `two-nats` show: transfers and a call each, checked.
+"""What the labs `cgnat`, `office`, `two-nats` and `tenants` show: transfers and calls, checked.
 
 The servers are those of the topologies.
 """
@@ -150,9 +150,33 @@ def _two_nats() -> int:
     return checks.failed
 
 
+def _tenants() -> int:
+    checks = _Checks()
+    odd = "ftp://outside1:2121/file.bin"
+    say("")
+    say("FTP PORT of two hosts with the same address, each to the port that its ALG is on")
+    checks.fetch("red, port 21", "red1", FTP_SIZE, "-P", "-", "ftp://outside1/file.bin")
+    checks.fetch("blue, port 2121", "blue1", FTP_SIZE, "-P", "-", odd)
+    say("")
+    say("To the port of the other, where no ALG reads the command")
+    checks.fetch("red, port 2121", "red1", 0, "-P", "-", odd)
+    checks.fetch("blue, port 21", "blue1", 0, "-P", "-", "ftp://outside1/file.bin")
+    socket = runner.control_socket()
+    assert socket is not None
+    rows = Client(socket).call("show", what="subscribers")
+    seen = {row["organisation"]: row["outside"] for row in rows if row["address"] == "10.0.0.11"}
+    held = len(seen) == len(set(seen.values())) == 2
+    checks.check("10.0.0.11 outside", held, " ".join(map(str, seen.values())), str(rows))
+    say("")
+    say("SIP: blue calls outside2")
+    checks.call("blue2", "outside2")
+    return checks.failed
+
+
 TOURS: dict[str, Callable[[], int]] = {
     "cgnat": _cgnat,
     "office": _office,
     "two-nats": _two_nats,
+    "tenants": _tenants,
 }
 """The tour of each topology but `nat`; a tour gives how many of its checks failed."""

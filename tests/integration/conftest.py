@@ -62,7 +62,7 @@ LAST_LINES = 30
 
 
 class Lab:
-    """The lab `nat` that is up, with a controller."""
+    """A lab that is up, with a controller."""
 
     def __init__(self) -> None:
         socket = runner.control_socket()
@@ -119,8 +119,8 @@ MININET = pytest.param("mininet", marks=[NEEDS_MININET, pytest.mark.slow])
 
 
 @contextmanager
-def up(target: str, config: Path = CONFIG) -> Iterator[Lab]:
-    """The lab `nat` with its controller, while in the context.
+def up(target: str, config: Path = CONFIG, name: str = "nat") -> Iterator[Lab]:
+    """A lab with its controller, while in the context.
 
     `target` is one of `plan.TARGETS`, or ``mininet`` for the embedded switch in Mininet.
     """
@@ -128,21 +128,21 @@ def up(target: str, config: Path = CONFIG) -> Iterator[Lab]:
     patch.setenv("P4ALG_LAB_STATE", f"/run/p4alg/test-{os.getpid()}")
     patch.setenv("P4ALG_LAB_PREFIX", PREFIX)
     patch.delenv("P4ALG_SOCKET", raising=False)
-    nat = topology.read(topology.find("nat"))
+    lab = topology.read(topology.find(name))
     runner.sweep()
     try:
         if target == "mininet":
             # Not every machine has it.
             from p4alg.mininet import LabNet
 
-            net = LabNet(nat, configs={"switch": config}, servers=False)
+            net = LabNet(lab, configs={"switch": config}, servers=False)
             net.start()
             try:
                 yield Lab()
             finally:
                 net.stop()
         else:
-            runner.up(nat, target, config)
+            runner.up(lab, target, config)
             yield Lab()
     finally:
         runner.sweep()

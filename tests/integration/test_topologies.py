@@ -20,6 +20,7 @@ OFTEN = {
     ("cgnat", "namespaces", "embedded"),
     ("office", "mininet", "embedded"),
     ("two-nats", "namespaces", "embedded"),
+    ("tenants", "mininet", "embedded"),
 }
 """What is shown every time; the rest is slow."""
 
@@ -36,7 +37,7 @@ pytestmark = [
 def kinds() -> list[object]:
     """Every topology but the demo's own, each builder and target, with the marks of each."""
     found: list[object] = []
-    for name in ("cgnat", "office", "two-nats"):
+    for name in ("cgnat", "office", "two-nats", "tenants"):
         for builder in ("namespaces", "mininet"):
             for target in TARGETS:
                 marks = [

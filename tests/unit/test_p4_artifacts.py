@@ -86,7 +86,7 @@ def test_every_punt_and_drop_has_its_place_and_its_word() -> None:
     assert max(p4constants.Punt) < p4constants.PUNT_CLASSES
     assert max(p4constants.Drop) < p4constants.DROP_REASONS
     assert set(PUNTS) == set(p4constants.Punt) - {p4constants.Punt.NONE}
-    of_sides = {m.index for m in meters(settings()) if m.array == "punt_meter"}
+    of_sides = {m.index for m in meters([settings()]) if m.array == "punt_meter"}
     classes = p4constants.PUNT_CLASSES
     assert of_sides == {side * classes + punt for side in (0, 1) for punt in PUNTS}
     assert DROPS[p4constants.Drop.NOT_FOR_US] == "not-for-us"

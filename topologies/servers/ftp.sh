@@ -1,5 +1,5 @@
 #!/bin/sh
-# FTP on port 21: anonymous users fetch file.bin (1 MB), and send to the folder `in`.
+# FTP on port 21, or on the one that is given: anonymous users fetch file.bin (1 MB), and send to the folder `in`.
 set -e
 mkdir -p files/in empty
 chown ftp files/in
@@ -7,6 +7,7 @@ chown ftp files/in
 cat >vsftpd.conf <<END
 listen=YES
 background=NO
+listen_port=${1:-21}
 anonymous_enable=YES
 no_anon_password=YES
 local_enable=NO

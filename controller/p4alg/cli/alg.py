@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from p4alg.cli.connection import add_socket, client
+from p4alg.cli.connection import add_organisation, add_socket, client
 from p4alg.cli.show import lines
 from p4alg.config.errors import UsageError
+from p4alg.engine.settings import DEFAULT_ORGANISATION
 
 
 def register(commands: Any) -> None:
@@ -21,6 +22,7 @@ def register(commands: Any) -> None:
         action = actions.add_parser(name, help=f"switch an ALG {word}")
         action.add_argument("name", metavar="NAME", help="of the ALG, as in the list")
         action.set_defaults(handler=_switch, command=name)
+        add_organisation(action)
         add_socket(action)
     services = actions.add_parser("services", help="the services of an ALG, or set them")
     services.add_argument("name", metavar="NAME", help="of the ALG, as in the list")
@@ -31,34 +33,46 @@ def register(commands: Any) -> None:
         help="its services from now on, by their names in the configuration",
     )
     services.set_defaults(handler=_services)
-    add_socket(listing)
-    add_socket(services)
+    for action in (listing, services):
+        add_organisation(action)
+        add_socket(action)
+
+
+def _whose(args: argparse.Namespace) -> dict[str, Any]:
+    return {} if args.organisation is None else {"organisation": args.organisation}
 
 
 def _list(args: argparse.Namespace) -> int:
-    for line in lines("algs", client(args).call("show", what="algs")):
+    rows = client(args).call("show", what="algs", **_whose(args))
+    for line in lines("algs", rows, organisation=args.organisation):
         print(line)
     return 0
 
 
 def _switch(args: argparse.Namespace) -> int:
-    _tell(client(args).call(args.command, name=args.name))
+    _tell(client(args).call(args.command, name=args.name, **_whose(args)))
     return 0
 
 
 def _services(args: argparse.Namespace) -> int:
     if args.services:
-        _tell(client(args).call("services", name=args.name, services=args.services))
+        named = {"name": args.name, "services": args.services}
+        _tell(client(args).call("services", **named, **_whose(args)))
         return 0
-    algs = client(args).call("show", what="algs")
-    for alg in algs:
-        if alg["name"] == args.name:
-            _tell(alg)
-            return 0
-    raise UsageError(f"no ALG '{args.name}' (known: {', '.join(a['name'] for a in algs)})")
+    algs = client(args).call("show", what="algs", **_whose(args))
+    found = [alg for alg in algs if alg["name"] == args.name]
+    if not found:
+        known = ", ".join(dict.fromkeys(alg["name"] for alg in algs))
+        raise UsageError(f"no ALG '{args.name}' (known: {known})")
+    for alg in found:
+        _tell(alg)
+    return 0
 
 
 def _tell(alg: dict[str, Any]) -> None:
     state = "on" if alg["enabled"] else "off"
     ports = ", ".join(alg["ports"]) or "no ports"
-    print(f"{alg['name']} is {state}, services: {' '.join(alg['services']) or 'none'} ({ports})")
+    services = " ".join(alg["services"]) or "none"
+    whose = alg["organisation"]
+    of = "" if whose == DEFAULT_ORGANISATION else f" of {whose}"
+    print(f"{alg['name']}{of} is {state}, services: {services} ({ports})")

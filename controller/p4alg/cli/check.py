@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from p4alg.alg import registry
 from p4alg.artifacts import shipped
 from p4alg.config import loader
 from p4alg.config.errors import ConfigError, UserError
+from p4alg.daemon.algs import alg_names, describe_algs
 from p4alg.driver.capacity import overflow
 from p4alg.driver.target import TargetError
 from p4alg.engine.layout import all_entries
+from p4alg.engine.settings import Settings, all_zones
+from p4alg.engine.tables import Side
 from p4alg.printable import printable
 
 
@@ -21,20 +25,41 @@ def register(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("check", help="validate a configuration")
     parser.add_argument("config", type=Path, metavar="CONFIG", help="the configuration file")
+    parser.add_argument(
+        "--json", action="store_true", dest="as_json", help="what is in it, as JSON"
+    )
     parser.set_defaults(handler=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
     config = loader.read(args.config)
-    settings = config.settings
+    organisations = config.organisations
     try:
-        too_much = overflow(all_entries(settings), shipped(config.switch.program))
+        too_much = overflow(all_entries(organisations), shipped(config.switch.program))
     except TargetError as error:
         raise UserError(str(error)) from None
     if too_much:
         raise ConfigError(f"{args.config}: {too_much}")
     for problem in registry.catalogue().problems:
         print(printable(f"p4alg: {problem}"), file=sys.stderr)
-    on = ", ".join(alg.name for alg in settings.algs if alg.enabled) or "none"
-    print(f"{args.config}: ok, {len(settings.zones)} zones, ALGs on: {on}")
+    zones = all_zones(organisations)
+    if args.as_json:
+        rows = [_row(settings) for settings in organisations]
+        found = {"file": str(args.config), "zones": [z.name for z in zones], "organisations": rows}
+        print(json.dumps(found, indent=2))
+        return 0
+    on = {settings.name: alg_names(settings.algs) for settings in organisations}
+    print(f"{args.config}: ok, {len(zones)} zones, {describe_algs(on)}")
     return 0
+
+
+def _row(settings: Settings) -> dict[str, object]:
+    inside = [zone.name for zone in settings.zones if zone.side is Side.INSIDE]
+    return {
+        "name": settings.name,
+        "number": settings.organisation,
+        "share": round(settings.share * 100, 1),
+        "zones": inside,
+        "pools": [str(pool) for pool in settings.pools],
+        "algs": alg_names(settings.algs),
+    }

@@ -18,6 +18,11 @@ def add_socket(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_organisation(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names an organisation."""
+    parser.add_argument("--organisation", metavar="NAME", help="only this organisation's")
+
+
 def client(args: argparse.Namespace) -> Client:
     """A client of the controller that `find` finds."""
     return Client(find(args))

@@ -6,12 +6,14 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from p4alg.alg import registry
 from p4alg.alg.descriptor import View
-from p4alg.cli.connection import add_socket, client
+from p4alg.cli.connection import add_organisation, add_socket, client
 from p4alg.cli.table import Row, render
+from p4alg.engine.settings import DEFAULT_ORGANISATION
 from p4alg.printable import printable
 
 _COLUMNS: dict[str, dict[str, str]] = {
@@ -105,6 +107,7 @@ def register(commands: Any) -> None:
         help=f"again and again, until Ctrl-C (every {WATCH_SECONDS:g} s)",
     )
     add_selection(parser)
+    add_organisation(parser)
     add_socket(parser)
     parser.set_defaults(handler=_run)
 
@@ -151,15 +154,18 @@ def _run(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> None:
     chosen = selection(args)
-    result = client(args).call("show", what=args.what, plain=True, select=chosen, count=args.count)
+    wanted = {"what": args.what, "plain": True, "select": chosen, "count": args.count}
+    whose = {} if args.organisation is None else {"organisation": args.organisation}
+    result = client(args).call("show", **wanted, **whose)
     if args.as_json:
         # A line each, if there will be more of them.
         print(json.dumps(result, indent=None if args.watch else 2))
     elif args.count:
         print(_rows(args.what, result))
     else:
+        shown = _rows(args.what, result)
         for line in lines(
-            args.what, _rows(args.what, result), bool(chosen), not sys.stdout.isatty()
+            args.what, shown, bool(chosen), not sys.stdout.isatty(), args.organisation
         ):
             print(line)
     if args.what in PLAIN_VIEWS and not result["plain_flows"]:
@@ -171,10 +177,18 @@ def _rows(what: str, result: Any) -> Any:
     return result["rows"] if what in PLAIN_VIEWS else result
 
 
-def lines(what: str, result: Any, selected: bool = False, whole: bool = True) -> list[str]:
+def lines(
+    what: str,
+    result: Any,
+    selected: bool = False,
+    whole: bool = True,
+    organisation: str | None = None,
+) -> list[str]:
     """The result of a view as lines of text; whether only some rows were `selected`.
 
-    If not `whole`, the lines have at most 80 columns, for which some words are cut.
+    If not `whole`, the lines have at most 80 columns, for which some words are cut; the
+    organisation of a row has a column of its own before them. It has that if there are others
+    than the default one, and if they are not the rows of one `organisation` that was asked for.
     """
     if what == "counters":
         width = max((len(name) for name in result), default=0)
@@ -187,18 +201,34 @@ def lines(what: str, result: Any, selected: bool = False, whole: bool = True) ->
     view = views()[what]
     if view is not None:
         titles = {column.title: column.title for column in view.columns}
-        return render([{c.title: c.cell(row) for c in view.columns} for row in result], titles)
+        cells: list[Row] = [
+            {
+                "organisation": row.get("organisation"),
+                **{c.title: c.cell(row) for c in view.columns},
+            }
+            for row in result
+        ]
+        return render(cells, _with_organisation(titles, cells, organisation))
     rows: list[Row] = [
         {
             **row,
             "what": _what(row),
             "short_state": str(row.get("state"))[: None if whole else _STATE],
-            "ports": _ports(row),
+            **({"ports": _ports(row)} if "blocks" in row else {}),
             **_totals(row),
         }
         for row in result
     ]
-    return render(rows, _COLUMNS[what])
+    return render(rows, _with_organisation(_COLUMNS[what], rows, organisation))
+
+
+def _with_organisation(
+    columns: Mapping[str, str], rows: Sequence[Row], organisation: str | None
+) -> Mapping[str, str]:
+    others = {row.get("organisation") for row in rows} - {None, "", DEFAULT_ORGANISATION}
+    if organisation is not None or not others:
+        return columns
+    return {"organisation": "ORGANISATION", **columns}
 
 
 def _what(row: Row) -> str:

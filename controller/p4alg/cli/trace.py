@@ -9,8 +9,9 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from p4alg.alg import registry
-from p4alg.cli.connection import add_socket, client
+from p4alg.cli.connection import add_organisation, add_socket, client
 from p4alg.config.errors import UsageError
+from p4alg.engine.settings import DEFAULT_ORGANISATION
 from p4alg.printable import printable
 
 _SHOWN = 160
@@ -22,6 +23,7 @@ def register(commands: Any) -> None:
     parser = commands.add_parser("trace", help="control messages, live")
     parser.add_argument("--alg", metavar="NAME", help="only this ALG's")
     parser.add_argument("--host", metavar="ADDR", type=_address, help="only those of this host")
+    add_organisation(parser)
     parser.add_argument("--json", action="store_true", dest="as_json", help="one object a line")
     add_socket(parser)
     parser.set_defaults(handler=_run)
@@ -40,7 +42,7 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError(f"no ALG '{args.alg}' (known: {', '.join(known)})")
     try:
         for record in client(args).trace():
-            if _wanted(record, args.alg, args.host):
+            if _wanted(record, args.alg, args.host, args.organisation):
                 if args.as_json:
                     print(json.dumps(record), flush=True)
                 else:
@@ -50,8 +52,12 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _wanted(record: dict[str, Any], alg: str | None, host: str | None) -> bool:
+def _wanted(
+    record: dict[str, Any], alg: str | None, host: str | None, organisation: str | None = None
+) -> bool:
     ends = {record["client"].rpartition(":")[0], record["server"].rpartition(":")[0]}
+    if organisation not in (None, record["organisation"]):
+        return False
     return alg in (None, record["alg"]) and (host is None or host in ends)
 
 
@@ -60,7 +66,9 @@ def lines(record: dict[str, Any]) -> list[str]:
     clock = record["time"][11:23]
     arrow = "->" if record["sender"] == "client" else "<-"
     why = f" ({record['reason']})" if record["reason"] else ""
-    head = f"{clock} {record['alg']} {record['client']} {arrow} {record['server']}"
+    whose = record["organisation"]
+    whose = "" if whose == DEFAULT_ORGANISATION else f"{whose} "
+    head = f"{clock} {whose}{record['alg']} {record['client']} {arrow} {record['server']}"
     shown = [f"{head} {record['verdict']}{why}"]
     if not record["before"]:
         # A record without bytes is an event of the session, not a message.

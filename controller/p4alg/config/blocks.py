@@ -16,6 +16,11 @@ ALLOCATIONS = ("dynamic", "deterministic")
 MAX_PER_SUBSCRIBER = 64
 
 
+def read_common_blocks(item: Item | None) -> dict[str, Item]:
+    """What the section at the top says for all organisations that do not say it themselves."""
+    return item.mapping(optional=("size", "per_subscriber", "allocation")) if item else {}
+
+
 def read_blocks(
     item: Item | None,
     where: Item,
@@ -23,9 +28,16 @@ def read_blocks(
     routes: tuple[StaticRoute, ...],
     pools: Sequence[Prefix],
     forwards: Sequence[PortForward],
+    common: dict[str, Item] | None = None,
 ) -> BlockSettings:
-    """Read and check the section. `where` is what has to be changed if there is no section."""
+    """Read and check the section. `where` is what has to be changed if there is no section.
+
+    `common` is what holds for all organisations, if there are several; the size does.
+    """
     keys = item.mapping(optional=("size", "per_subscriber", "allocation", "inside")) if item else {}
+    if common is not None and "size" in keys:
+        raise keys["size"].error("blocks have one size for all organisations: nat.blocks.size")
+    keys = {**(common or {}), **keys}
     size = _size(keys["size"]) if "size" in keys else BlockSettings().size
     share = Layout(size, 1).per_address
     per_subscriber = min(BlockSettings().per_subscriber, share)

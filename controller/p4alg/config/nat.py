@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address
 from itertools import combinations
 
-from p4alg.config.blocks import read_blocks
+from p4alg.config.blocks import read_blocks, read_common_blocks
 from p4alg.config.source import Item
 from p4alg.config.zones import network_of, prefix, zone_of
 from p4alg.engine.settings import (
@@ -43,13 +43,42 @@ class Nat:
     forwards: tuple[PortForward, ...]
     address_forwards: tuple[AddressForward, ...]
     exemptions: tuple[Rule, ...]
+    claims: tuple[tuple[Item, Prefix], ...] = field(default=(), compare=False)
+    """All outside addresses, with where they are configured."""
 
 
-def read_nat(item: Item, zones: tuple[Zone, ...], routes: tuple[StaticRoute, ...]) -> Nat:
-    """Read and check the section."""
-    keys = item.mapping(required=("pools",), optional=("filter", "static", "exempt", "blocks"))
-    pools = _pools(keys["pools"], zones)
-    reader = _Statics(zones, routes, pools)
+_OF_ORGANISATION = ("pools", "static", "exempt")
+"""The keys that belong to an organisation, where there are some."""
+
+
+def read_common_nat(item: Item | None) -> dict[str, Item]:
+    """The keys of the section at the top that hold for all organisations."""
+    found = item.entries() if item else {}
+    for key in _OF_ORGANISATION:
+        if key in found:
+            raise found[key].error(f"'{key}' belongs to an organisation: organisations.NAME.nat")
+    return item.mapping(optional=("filter", "blocks")) if item else {}
+
+
+def read_nat(
+    item: Item,
+    zones: tuple[Zone, ...],
+    routes: tuple[StaticRoute, ...],
+    every: tuple[Zone, ...] | None = None,
+    common: dict[str, Item] | None = None,
+) -> Nat:
+    """Read and check the section.
+
+    That of one of several organisations has `zones` and `routes` which are that organisation's.
+    `every` are the zones of all, and `common` is what holds for all of them.
+    """
+    optional = ("filter", "static", "exempt", "blocks")
+    if common is not None and "filter" in item.entries():
+        raise item.entries()["filter"].error("the filter is one for all organisations: nat.filter")
+    keys = {**(common or {}), **item.mapping(required=("pools",), optional=optional)}
+    all_of_them = zones if every is None else every
+    pools = _pools(keys["pools"], all_of_them)
+    reader = _Statics(zones, routes, pools, all_of_them)
     entries = keys["static"].sequence() if "static" in keys else []
     if len(entries) > MAX_STATIC:
         raise keys["static"].error(f"more than {MAX_STATIC} static mappings")
@@ -63,13 +92,16 @@ def read_nat(item: Item, zones: tuple[Zone, ...], routes: tuple[StaticRoute, ...
     for entry in exempt:
         exemptions += _exemption(prefix(entry.network()))
     forwards = tuple(reader.forwards.values())
+    own_blocks = item.entries().get("blocks")
+    above = None if common is None else read_common_blocks(common.get("blocks"))
     return Nat(
         pools,
         FILTERS[mode],
-        read_blocks(keys.get("blocks"), keys["pools"], zones, routes, pools, forwards),
+        read_blocks(own_blocks, keys["pools"], zones, routes, pools, forwards, above),
         forwards,
         tuple(reader.pairs.values()),
         tuple(exemptions),
+        (*zip(keys["pools"].sequence(), pools, strict=True), *reader.claims),
     )
 
 
@@ -101,13 +133,19 @@ class _Statics:
     """Reads static mappings, and checks each against those read before."""
 
     def __init__(
-        self, zones: tuple[Zone, ...], routes: tuple[StaticRoute, ...], pools: tuple[Prefix, ...]
+        self,
+        zones: tuple[Zone, ...],
+        routes: tuple[StaticRoute, ...],
+        pools: tuple[Prefix, ...],
+        every: tuple[Zone, ...],
     ) -> None:
+        self._every = every
         self._zones = zones
         self._routes = routes
         self._pools = pools
         self.forwards: dict[tuple[int, int, int], PortForward] = {}
         self.pairs: dict[int, AddressForward] = {}
+        self.claims: list[tuple[Item, Prefix]] = []
 
     def read(self, item: Item) -> None:
         keys = item.mapping(required=("outside", "inside"), optional=("protocol",))
@@ -121,6 +159,7 @@ class _Statics:
         inside_addr = _endpoint(inside)[0] if "protocol" in keys else int(inside.address())
         self._reachable(inside, inside_addr)
         self._outside(outside, forward_addr)
+        self.claims.append((item, Prefix(forward_addr, 32)))
 
     def _forward(
         self, item: Item, proto: int, outside: tuple[int, int], inside: tuple[int, int]
@@ -161,7 +200,7 @@ class _Statics:
             raise item.error(f"{IPv4Address(addr)} is the gateway itself")
 
     def _outside(self, item: Item, addr: int) -> None:
-        zone = zone_of(addr, self._zones)
+        zone = zone_of(addr, self._every)
         if zone is not None and zone.side is Side.INSIDE:
             raise item.error(f"{IPv4Address(addr)} is in inside zone '{zone.name}'")
 

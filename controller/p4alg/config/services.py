@@ -25,12 +25,17 @@ def predefined(algs: Algs) -> Services:
     }
 
 
-def read_services(section: Item | None, algs: Algs) -> Services:
-    """All services by name: the predefined ones, and those of the operator."""
-    services = predefined(algs)
+def read_services(section: Item | None, algs: Algs, common: Services | None = None) -> Services:
+    """All services by name: the predefined ones, and those of the operator.
+
+    `common` are those of all organisations, to which the section of one adds its own.
+    """
+    services = predefined(algs) if common is None else dict(common)
     for name, item in section.entries().items() if section else ():
         if name in algs:
             raise item.error(f"service '{name}' is predefined: choose another name")
+        if name in services:
+            raise item.error(f"service '{name}' is one of all organisations: choose another name")
         if len(services) >= MAX_SERVICES:
             raise item.error(f"more than {MAX_SERVICES} services")
         services[name] = tuple(_range(entry) for entry in item.sequence())
@@ -50,11 +55,18 @@ def _range(item: Item) -> PortSpan:
     return PortSpan(NUMBERS[found[1]], first, last)
 
 
-def read_algs(section: Item | None, services: Services, algs: Algs) -> tuple[AlgSettings, ...]:
-    """The settings of all ALGs. One that is not mentioned has the defaults of its descriptor."""
-    entries = section.mapping(optional=algs) if section else {}
-    reader = _Claims(services)
-    return tuple(reader.read(alg, section, entries.get(name)) for name, alg in algs.items())
+def read_algs(
+    section: Item | None, services: Services, algs: Algs, common: Item | None = None
+) -> tuple[AlgSettings, ...]:
+    """The settings of all ALGs. One that is not mentioned has the defaults of its descriptor.
+
+    `common` is the section for all organisations. It says how an ALG is that the section of one
+    organisation does not mention.
+    """
+    entries = common.mapping(optional=algs) if common else {}
+    entries |= section.mapping(optional=algs) if section else {}
+    reader, where = _Claims(services), section or common
+    return tuple(reader.read(alg, where, entries.get(name)) for name, alg in algs.items())
 
 
 class _Claims:

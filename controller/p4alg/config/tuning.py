@@ -31,6 +31,10 @@ _CEILINGS = {
 }
 _LIFETIMES = {"pinhole_lifetime": 3600.0, "pinhole_longest": _LONGEST}
 _TOTALS = ("bindings", "sessions", "pinholes", "controls")
+_SHARED = (*_TOTALS, "subscribers", "control_bytes")
+"""What organisations share: each has its part of them."""
+_OF_SWITCH = ("flows_per_second", "punts_per_source")
+"""What the switch has one meter for, whatever the organisation."""
 
 
 def read_timers(item: Item | None) -> Timers:
@@ -44,24 +48,41 @@ def read_timers(item: Item | None) -> Timers:
     )
 
 
-def read_limits(item: Item | None) -> Limits:
-    """The limits. One for a subscriber or a control session must not be above that for all."""
+def part_of(limits: Limits, share: float) -> Limits:
+    """The limits of an organisation that has this share (0..1) of what all have together."""
+    wholes = {name: max(1, int(getattr(limits, name) * share)) for name in _SHARED}
+    of = {f"{name}_per_subscriber": wholes[name] for name in _TOTALS}
+    of["pinholes_per_control"] = wholes["pinholes"]
+    lowered = {name: min(most, getattr(limits, name)) for name, most in of.items()}
+    return replace(limits, **wholes, **lowered)
+
+
+def read_limits(item: Item | None, most: Limits | None = None) -> Limits:
+    """The limits. One for a subscriber or a control session must not be above that for all.
+
+    Those of one organisation must not be above `most`, which is its part of what is shared.
+    """
     names = [field.name for field in fields(Limits)]
     keys = item.mapping(optional=names) if item else {}
+    for name in _OF_SWITCH if most else ():
+        if name in keys:
+            raise keys[name].error(f"{name} is one for all organisations: limits.{name}")
     lifetimes = {
         name: keys[name].number(1.0, most) for name, most in _LIFETIMES.items() if name in keys
     }
-    default = Limits()
-    limits = Limits(
+    default = most or Limits()
+    limits = replace(
+        default,
         pinhole_lifetime=lifetimes.get("pinhole_lifetime", default.pinhole_lifetime),
         pinhole_longest=lifetimes.get("pinhole_longest", default.pinhole_longest),
     )
+    ceilings = _CEILINGS | ({name: getattr(most, name) for name in _SHARED} if most else {})
     if limits.pinhole_lifetime > limits.pinhole_longest:
         raise keys[next(iter(lifetimes))].error(
             f"pinhole_lifetime is above pinhole_longest ({limits.pinhole_longest:g})"
         )
     counts = {
-        name: entry.integer(1, _CEILINGS[name])
+        name: _within(entry, name, ceilings[name], is_share=most is not None and name in _SHARED)
         for name, entry in keys.items()
         if name not in _LIFETIMES
     }
@@ -78,3 +99,11 @@ def read_limits(item: Item | None) -> Limits:
             f"pinholes_per_control is above pinholes ({whole})"
         )
     return replace(limits, **counts)
+
+
+def _within(item: Item, name: str, most: int, *, is_share: bool) -> int:
+    """A number that is not above the size of a table, or above an organisation's share of it."""
+    value = item.integer(1, _CEILINGS[name])
+    if is_share and value > most:
+        raise item.error(f"{name} is above the organisation's share of all ({most})")
+    return value

@@ -23,6 +23,7 @@ from p4alg.config.errors import UsageError, UserError
 from p4alg.config.loader import Config
 from p4alg.config.switch import Switch
 from p4alg.daemon import server, store
+from p4alg.daemon.algs import alg_names, describe_algs
 from p4alg.daemon.plain import VIEWS, PlainViews
 from p4alg.daemon.protocol import failure, success
 from p4alg.daemon.selection import Selection, parse
@@ -33,9 +34,10 @@ from p4alg.driver.p4runtime.connection import connect
 from p4alg.driver.shell import Shell
 from p4alg.driver.target import Target, TargetError, shortcomings
 from p4alg.engine.actions import LogRecord, TraceRecord
-from p4alg.engine.engine import Engine
 from p4alg.engine.faults import describe
 from p4alg.engine.layout import all_entries
+from p4alg.engine.organisations import Organisations
+from p4alg.engine.settings import Settings, all_zones
 from p4alg.printable import printable
 
 MAX_EVENTS = 1000
@@ -47,15 +49,15 @@ async def run(config: Config) -> None:
 
     Raises `UserError` if it cannot start, or if it loses the switch.
     """
-    settings = store.load(config.control.state, config.settings)
+    organisations = store.load(config.control.state, config.organisations)
     program = shipped(config.switch.program)
     try:
-        too_much = overflow(all_entries(settings), program)
+        too_much = overflow(all_entries(organisations), program)
     except TargetError as error:
         raise UserError(str(error)) from None
     if too_much:
         raise UsageError(f"the configuration {too_much}")
-    engine = Engine(settings, random.SystemRandom())
+    engine = Organisations(organisations, random.SystemRandom())
     # Another controller may be in charge of the switch. It serves the socket then, so this
     # fails before the switch is touched.
     server.claim(config.control.socket)
@@ -63,8 +65,9 @@ async def run(config: Config) -> None:
     logging.getLogger("finsy").setLevel(logging.CRITICAL + 1)
     try:
         where = (config.switch.grpc, config.switch.device_id)
-        async with connect(*where, program, meters(settings), tls=_tls(config.switch)) as target:
-            shortage = array_shortage(target.arrays, settings.blocks.size)
+        meant = meters(organisations)
+        async with connect(*where, program, meant, tls=_tls(config.switch)) as target:
+            shortage = array_shortage(target.arrays, config.settings.blocks.size)
             if shortage:
                 raise UsageError(f"{config.switch.grpc}: the switch's program {shortage}")
             app = App(config, engine, target)
@@ -97,7 +100,7 @@ def _where(switch: Switch) -> dict[str, Any]:
 class App:
     """A controller on a target that is ready for use."""
 
-    def __init__(self, config: Config, engine: Engine, target: Target) -> None:
+    def __init__(self, config: Config, engine: Organisations, target: Target) -> None:
         self._config = config
         self._engine = engine
         self._target = target
@@ -154,15 +157,10 @@ class App:
     def _announce(self) -> None:
         for line in shortcomings(self._target.capabilities):
             self.record(LogRecord(logging.WARNING, line))
-        algs = [
-            str(row["name"])
-            for row in self._engine.show("algs", time.monotonic())
-            if isinstance(row, dict) and row["enabled"]
-        ]
-        zones = len(self._config.settings.zones)
-        on = ", ".join(algs) or "none"
+        zones = len(all_zones(self._config.organisations))
+        on = {name: alg_names(self._engine.algs(name).values()) for name in self._engine.names}
         print(
-            f"p4alg: ready: switch {self._config.switch.grpc}, {zones} zones, ALGs on: {on}",
+            f"p4alg: ready: switch {self._config.switch.grpc}, {zones} zones, {describe_algs(on)}",
             flush=True,
         )
 
@@ -173,12 +171,19 @@ class App:
             level = logging.getLevelName(record.level).lower()
             # Most lines quote what a peer sent, so they are made harmless here, once for all.
             text = printable(record.text)
-            self._events.append({"time": now, "level": level, "text": text})
+            whose = self._organisation_of(record)
+            self._events.append({"time": now, "level": level, "text": text, "organisation": whose})
+            of = f"{record.organisation}: " if record.organisation else ""
             # The reader of our standard error may be gone. That must not end the controller.
             with suppress(OSError, ValueError):
-                print(f"{now} {level}: {text}", file=sys.stderr, flush=True)
+                print(f"{now} {level}: {of}{text}", file=sys.stderr, flush=True)
         elif self.traces.wanted:
-            self.traces.publish(_trace_row(record))
+            self.traces.publish(_trace_row(record, self._organisation_of(record)))
+
+    def _organisation_of(self, record: LogRecord | TraceRecord) -> str:
+        """The organisation that a record is about, empty if it is about none in particular."""
+        names = self._engine.names
+        return record.organisation or (names[0] if len(names) == 1 else "")
 
     # Commands
 
@@ -188,16 +193,16 @@ class App:
             match request.get("command"):
                 case "show":
                     return success(await self._show(request))
-                case "enable":
-                    return self._set_enabled(str(request.get("name")), True)
-                case "disable":
-                    return self._set_enabled(str(request.get("name")), False)
+                case "enable" | "disable" as word:
+                    whose = self._one_organisation(request)
+                    return self._set_enabled(str(request.get("name")), word == "enable", whose)
                 case "services":
                     services = request.get("services")
                     if not isinstance(services, list):
                         return failure("services must be a list", 2)
                     names = [str(s) for s in services]
-                    return self._set_services(str(request.get("name")), names)
+                    whose = self._one_organisation(request)
+                    return self._set_services(str(request.get("name")), names, whose)
                 case "where":
                     return success(_where(self._config.switch))
                 case other:
@@ -212,29 +217,46 @@ class App:
             self.record(LogRecord(logging.ERROR, text))
             return failure("that failed inside the controller: see 'p4alg show events'", 1)
 
+    def _organisation(self, request: dict[str, Any]) -> str | None:
+        """The organisation that a request names, None for all; `UsageError` for an unknown one."""
+        whose = request.get("organisation")
+        if whose is None or whose in self._engine.names:
+            return whose
+        known = ", ".join(self._engine.names)
+        raise UsageError(f"no organisation '{whose}' (known: {known})")
+
+    def _one_organisation(self, request: dict[str, Any]) -> str:
+        """The organisation that a change is for: the only one, or the one that is named."""
+        whose = self._organisation(request)
+        names = self._engine.names
+        if whose is None and len(names) > 1:
+            raise UsageError(f"say whose ALG: --organisation NAME (known: {', '.join(names)})")
+        return whose or names[0]
+
     async def _show(self, request: dict[str, Any]) -> Any:
         """A view as it was asked for.
 
-        `what` names it, `select` tells which rows of it are wanted. With `plain`, one that plain
-        flows belong to is as `PlainViews.add` says. With `count`, the number of rows stands
-        for the rows.
+        `what` names it, `select` tells which rows of it are wanted, and `organisation` whose.
+        With `plain`, one that plain flows belong to is as `PlainViews.add` says. With `count`,
+        the number of rows stands for the rows.
         """
-        what = str(request.get("what"))
+        what, whose = str(request.get("what")), self._organisation(request)
         selection = parse(what, request.get("select", {}))
-        result = await self._view(what, bool(request.get("plain")), selection)
+        result = await self._view(what, bool(request.get("plain")), selection, whose)
         if not request.get("count"):
             return result
         if isinstance(result, dict) and isinstance(rows := result.get("rows"), list):
             return {**result, "rows": len(rows)}
         return len(result)
 
-    async def _view(self, what: str, plain: bool, selection: Selection) -> Any:
+    async def _view(self, what: str, plain: bool, selection: Selection, whose: str | None) -> Any:
         if what == "switch":
             switch = self._config.switch
             state = await self._target.state()
             return {"grpc": switch.grpc, "device_id": switch.device_id, **state}
         if what == "events":
-            events = [event for event in self._events if selection.fits(event)]
+            mine = [event for event in self._events if whose in (None, event["organisation"])]
+            events = [event for event in mine if selection.fits(event)]
             # The last ones are what somebody means who wants a few.
             return (
                 events
@@ -242,57 +264,72 @@ class App:
                 else events[max(0, len(events) - selection.limit) :]
             )
         try:
-            rows = self._engine.show(what, time.monotonic())
+            rows = self._engine.show(what, time.monotonic(), whose)
         except KeyError:
             raise UserError(f"nothing to show under '{what}'") from None
         if isinstance(rows, dict):
-            return selection.names({**rows, **await self._target.counters()})
+            # The switch does not count by organisation.
+            counted = {} if whose else await self._target.counters()
+            return selection.names({**rows, **counted})
         if what == "subscribers":
             rows = await self._with_traffic(rows)
         if plain and what in VIEWS:
-            return await self._plain.add(what, rows, selection)
+            return await self._plain.add(what, rows, selection, whose)
         return selection.cut([row for row in rows if selection.fits(row)])
 
     async def _with_traffic(self, rows: list[dict[str, object]]) -> list[dict[str, object]]:
         """Subscribers with the packets and bytes that the switch has counted for them."""
+        names = {one.organisation: one.name for one in self._config.organisations}
         counted = {
-            format_addr(host): asdict(traffic)
-            for host, traffic in (await self._target.traffic()).items()
+            (names.get(number), format_addr(host)): asdict(traffic)
+            for (number, host), traffic in (await self._target.traffic()).items()
         }
-        return [{**row, **counted.get(str(row["address"]), {})} for row in rows]
+        return [
+            {**row, **counted.get((str(row["organisation"]), str(row["address"])), {})}
+            for row in rows
+        ]
 
-    def _set_enabled(self, name: str, enabled: bool) -> dict[str, Any]:
+    def _set_enabled(self, name: str, enabled: bool, whose: str) -> dict[str, Any]:
         try:
-            actions = self._engine.set_alg_enabled(name, enabled, time.monotonic())
+            actions = self._engine.set_alg_enabled(name, enabled, time.monotonic(), whose)
         except KeyError:
             return failure(self._unknown_alg(name), 2)
         self._shell.perform(actions)
-        return self._saved(name)
+        return self._saved(name, whose)
 
-    def _set_services(self, name: str, services: list[str]) -> dict[str, Any]:
-        known = self._config.settings.services
+    def _set_services(self, name: str, services: list[str], whose: str) -> dict[str, Any]:
+        known = self._settings_of(whose).services
         for service in services:
             if service not in known:
                 return failure(f"no service '{service}' (known: {', '.join(known)})", 2)
         try:
-            actions = self._engine.set_alg_services(name, services, time.monotonic())
+            actions = self._engine.set_alg_services(name, services, time.monotonic(), whose)
         except KeyError:
             return failure(self._unknown_alg(name), 2)
         except ValueError as error:
             return failure(str(error), 2)
         self._shell.perform(actions)
-        return self._saved(name)
+        return self._saved(name, whose)
+
+    def _settings_of(self, whose: str) -> Settings:
+        return next(one for one in self._config.organisations if one.name == whose)
 
     def _unknown_alg(self, name: str) -> str:
         known = ", ".join(alg.name for alg in self._config.settings.algs)
         return f"no ALG '{name}' (known: {known})"
 
-    def _saved(self, name: str) -> dict[str, Any]:
-        rows = self._engine.show("algs", time.monotonic())
-        algs = [row for row in rows if isinstance(row, dict)]
+    def _saved(self, name: str, whose: str) -> dict[str, Any]:
         state: Path = self._config.control.state
-        store.save(state, [(str(a["name"]), bool(a["enabled"]), list(_names(a))) for a in algs])
-        return success(next(a for a in algs if a["name"] == name))
+        organisations = {
+            organisation: [
+                (alg.name, alg.enabled, alg.services)
+                for alg in self._engine.algs(organisation).values()
+            ]
+            for organisation in self._engine.names
+        }
+        store.save(state, organisations)
+        rows = self._engine.show("algs", time.monotonic(), whose)
+        return success(next(a for a in rows if isinstance(a, dict) and a["name"] == name))
 
 
 def _first(error: object) -> str:
@@ -302,12 +339,7 @@ def _first(error: object) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _names(alg: dict[str, object]) -> list[str]:
-    services = alg["services"]
-    return [str(name) for name in services] if isinstance(services, list) else []
-
-
-def _trace_row(record: TraceRecord) -> dict[str, Any]:
+def _trace_row(record: TraceRecord, organisation: str) -> dict[str, Any]:
     return {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "alg": record.alg,
@@ -322,4 +354,5 @@ def _trace_row(record: TraceRecord) -> dict[str, Any]:
         "before": record.before.decode("latin-1"),
         "after": record.after.decode("latin-1"),
         "pinholes": list(record.pinholes),
+        "organisation": organisation,
     }

@@ -45,12 +45,17 @@ class PlainViews:
         self._last: tuple[float, PlainFlows] | None = None
 
     async def add(
-        self, what: str, rows: list[Row], selection: Selection = EVERYTHING
+        self,
+        what: str,
+        rows: list[Row],
+        selection: Selection = EVERYTHING,
+        organisation: str | None = None,
     ) -> dict[str, Any]:
         """The wanted rows of a view of `VIEWS`, with its plain flows: `rows`, `plain_flows`.
 
         `plain_flows` tells whether they are in it. If not, `note` says why in one line, and the
-        rows are those of the controller. Raises `UsageError` as `Selection.cut` does.
+        rows are those of the controller. With `organisation`, the plain flows of others are left
+        out. Raises `UsageError` as `Selection.cut` does.
         """
         note = None
         try:
@@ -59,15 +64,16 @@ class PlainViews:
         except TargetError as error:
             flows, note = None, f"plain flows are not shown: {error}"
         if flows is not None:
-            rows = await self._with(flows, what, rows, selection)
+            known = _of(self._known(), organisation)
+            rows = await self._with(flows, known, what, rows, selection)
         found = selection.cut([row for row in rows if selection.fits(row)])
         return {"plain_flows": flows is not None, "rows": found} | ({"note": note} if note else {})
 
     async def _with(
-        self, flows: PlainFlows, what: str, rows: list[Row], selection: Selection
+        self, flows: PlainFlows, known: Known, what: str, rows: list[Row], selection: Selection
     ) -> list[Row]:
         """Rows with those for plain flows; some of them may be unwanted."""
-        known, now = self._known(), self._clock()
+        now = self._clock()
         if what == "sessions":
             return [*rows, *await _slowly(flows.sessions(known, now, selection.fits_ends))]
         used = Counter(await _slowly(flows.endpoints(known, now)))
@@ -108,6 +114,14 @@ class PlainViews:
         async for part in read(cells.SLOT_STATE.name, flows.slot_cells):
             flows.take_slot_states(part)
         return flows
+
+
+def _of(known: Known, organisation: str | None) -> Known:
+    """What is known of the hosts of an organisation."""
+    if organisation is None:
+        return known
+    owners = {n: owner for n, owner in known.owners.items() if owner.organisation == organisation}
+    return Known(owners, known.static)
 
 
 async def _slowly(items: Iterable[_T | None]) -> list[_T]:

@@ -6,42 +6,58 @@ The file is replaced in one step, so that a crash leaves either the old or the n
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from p4alg.config.errors import UserError
-from p4alg.engine.settings import Settings
+from p4alg.engine.settings import DEFAULT_ORGANISATION, Settings
 
 _VERSION = 1
 
 
-def load(path: Path, settings: Settings) -> Settings:
-    """Return `settings` with the changes that the file `path` keeps.
+_Change = tuple[bool | None, list[str] | None]
+Saved = Sequence[tuple[str, bool, Sequence[str]]]
+"""Of each ALG: its name, whether it is on, and its services."""
 
-    Changes of ALGs or services that no longer exist are left out. Raises `UserError` if the
-    file is damaged.
+
+def load(path: Path, organisations: Sequence[Settings]) -> tuple[Settings, ...]:
+    """Return the settings of all organisations with the changes that the file `path` keeps.
+
+    Changes of organisations, ALGs or services that no longer exist are left out. Raises
+    `UserError` if the file is damaged.
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         if raw["version"] != _VERSION:
             raise ValueError
-        changes = {
-            str(name): (
-                None if alg["enabled"] is None else bool(alg["enabled"]),
-                None if alg["services"] is None else [str(s) for s in alg["services"]],
-            )
-            for name, alg in raw["algs"].items()
-        }
+        changes = {DEFAULT_ORGANISATION: _changes(raw["algs"])}
+        for name, algs in raw.get("organisations", {}).items():
+            changes[str(name)] = _changes(algs)
     except FileNotFoundError:
-        return settings
+        return tuple(organisations)
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror}; correct that, or set P4ALG_STATE"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UserError(f"{path} is damaged: remove it to start from the configuration") from None
+    return tuple(_changed(one, changes.get(one.name, {})) for one in organisations)
+
+
+def _changes(algs: Any) -> dict[str, _Change]:
+    return {
+        str(name): (
+            None if alg["enabled"] is None else bool(alg["enabled"]),
+            None if alg["services"] is None else [str(s) for s in alg["services"]],
+        )
+        for name, alg in algs.items()
+    }
+
+
+def _changed(settings: Settings, changes: Mapping[str, _Change]) -> Settings:
     algs = []
     for alg in settings.algs:
         enabled, services = changes.get(alg.name, (None, None))
@@ -53,15 +69,16 @@ def load(path: Path, settings: Settings) -> Settings:
     return replace(settings, algs=tuple(algs))
 
 
-def save(path: Path, algs: Sequence[tuple[str, bool, Sequence[str]]]) -> None:
-    """Write the file: for each ALG its name, whether it is on, and its services."""
-    content = {
+def save(path: Path, organisations: Mapping[str, Saved]) -> None:
+    """Write the file: the ALGs of each organisation, by its name."""
+    content: dict[str, Any] = {
         "version": _VERSION,
-        "algs": {
-            name: {"enabled": enabled, "services": list(services)}
-            for name, enabled, services in algs
-        },
+        "algs": _content(organisations.get(DEFAULT_ORGANISATION, ())),
     }
+    others = {name: _content(algs) for name, algs in organisations.items()}
+    others.pop(DEFAULT_ORGANISATION, None)
+    if others:
+        content["organisations"] = others
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,3 +91,9 @@ def save(path: Path, algs: Sequence[tuple[str, bool, Sequence[str]]]) -> None:
             f"cannot write {path}: {error.strerror}; the change holds until the controller ends: "
             "correct that, then run the command again"
         ) from None
+
+
+def _content(algs: Saved) -> dict[str, Any]:
+    return {
+        name: {"enabled": enabled, "services": list(services)} for name, enabled, services in algs
+    }

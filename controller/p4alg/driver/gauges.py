@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import product
 
 from p4alg import p4constants as p4
-from p4alg.engine.settings import Settings
+from p4alg.engine.settings import Settings, all_zones
 from p4alg.engine.tables import Side
 from p4alg.p4constants import Drop, Punt
 
@@ -74,15 +74,18 @@ _ALG_TIMES = 24
 speaks for many calls."""
 
 
-def meters(settings: Settings) -> list[Meter]:
-    """All meters of the program that these settings need."""
-    limits = settings.limits
+def meters(organisations: Sequence[Settings]) -> list[Meter]:
+    """All meters of the program that these settings need.
+
+    The limits that they set are the same for all organisations.
+    """
+    limits = organisations[0].limits
     found = [
         Meter("punt_meter", side * p4.PUNT_CLASSES + punt, rate)
         for side, rates in ((Side.INSIDE, _INSIDE), (Side.OUTSIDE, _OUTSIDE))
         for punt, rate in rates.items()
     ]
-    for zone in settings.zones:
+    for zone in all_zones(organisations):
         rates = _INSIDE if zone.side is Side.INSIDE else _OUTSIDE
         for port, punt in product(zone.ports, _SHARED_BY_PORTS):
             whole = rates[punt]

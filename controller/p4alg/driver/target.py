@@ -94,10 +94,11 @@ class Target(Protocol):
         """Punts and drops by name, such as `switch.drops.filtered`; zeroes are left out."""
         ...
 
-    async def traffic(self) -> dict[int, Traffic]:
-        """What each inside host with a block has sent and received, by its inside address.
+    async def traffic(self) -> dict[tuple[int, int], Traffic]:
+        """What each inside host with a block has sent and received.
 
-        Empty without `direct_counters`.
+        A host is known by the number of its organisation and its inside address. Empty without
+        `direct_counters`.
         """
         ...
 

@@ -48,10 +48,15 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """A line for the operator's log: level as in `logging`, one line of text."""
+    """A line for the operator's log: level as in `logging`, one line of text.
+
+    `organisation` is the name of the one that it is about; empty if it is about none, or if
+    there is only one.
+    """
 
     level: int
     text: str
+    organisation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ class TraceRecord:
     after: bytes
     pinholes: tuple[str, ...] = ()
     reason: str = ""
+    organisation: str = ""
+    """As in `LogRecord`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Takes over the entries of a switch that was in use before the controller started (rule 8).
 
-Subscribers, mappings, sessions, pinholes, sequence corrections and neighbours that fit the settings
-are kept. Control sessions go on as plain NAT: nobody has followed their streams in the meantime, so
+Subscribers, mappings, sessions, pinholes and sequence corrections that fit the settings are kept.
+Control sessions go on as plain NAT: nobody has followed their streams in the meantime, so
 no ALG can read them any more (G5).
 """
 
@@ -13,7 +13,6 @@ from typing import TypeVar
 from p4alg.engine import tables as t
 from p4alg.engine.flow_table import Flows
 from p4alg.engine.flows import Flow, Phase, session_entry
-from p4alg.engine.neighbours import Neighbours
 from p4alg.engine.pinholes import Pinholes
 from p4alg.engine.settings import Settings
 from p4alg.engine.tables import FlowKey, SessionFlags, Side
@@ -32,7 +31,6 @@ class Adoption:
         settings: Settings,
         flows: Flows,
         pinholes: Pinholes,
-        neighbours: Neighbours,
         log: UndoLog,
     ) -> None:
         self._settings = settings
@@ -40,21 +38,24 @@ class Adoption:
         self._mappings = flows.mappings
         self._subscribers = flows.mappings.subscribers
         self._pinholes = pinholes
-        self._neighbours = neighbours
         self._log = log
         self._statics = {(f.proto, f.inside_addr, f.inside_port): f for f in settings.forwards}
+        self._hosts: list[t.Entry] = []
         self.sessions = 0
         self.subscribers = 0
+
+    def keep_hosts(self, present: Sequence[t.Entry], now: float) -> None:
+        """Take over the hosts, with their numbers and blocks. This comes before `keep`."""
+        self._make_statics(now)
+        self._hosts = self._subscribers.adopt(present, now)
+        self.subscribers = len(self._subscribers)
 
     def keep(self, present: Sequence[t.Entry], now: float) -> list[t.Entry]:
         """Take over the entries that fit the settings. Returns them, as they are to be written.
 
         Entries that follow from the settings alone are not among them.
         """
-        self._make_statics(now)
-        kept = self._neighbour_entries(present, now)
-        kept += self._subscribers.adopt(present, now)
-        self.subscribers = len(self._subscribers)
+        kept = self._hosts
         kept += self._subscribers.fix_static(now)
         bindings = self._bindings(present, now)
         sequences = {entry.flow: entry for entry in _of(present, t.Sequence)}
@@ -152,17 +153,6 @@ class Adoption:
                 phase = Phase.CLOSING
         timeout = session.idle_timeout
         return Flow(session.flow, binding, Side.INSIDE, now, phase, timeout, flags=session.flags)
-
-    def _neighbour_entries(self, present: Sequence[t.Entry], now: float) -> list[t.Entry]:
-        hops = {entry.next_hop: entry for entry in _of(present, t.NextHop)}
-        kept: list[t.Entry] = []
-        for route in _of(present, t.Route):
-            hop = hops.get(route.next_hop)
-            if hop is None or route.prefix_len != 32:
-                continue
-            if self._neighbours.adopt(hop, route.addr, now):
-                kept += [route, hop]
-        return kept
 
 
 def _of(entries: Sequence[t.Entry], kind: type[_Entry]) -> list[_Entry]:

@@ -1,5 +1,8 @@
 """The engine: it gives each event of the switch to the part that decides about it.
 
+An engine serves one organisation, and knows nothing of others. Where there are several, there are
+as many engines, and `organisations` gives each event to the right one.
+
 It is pure: the time is an argument, the random generator is given, and actions are returned.
 It survives every event: if deciding about one raises an exception, the changes that were made
 for this event are undone, and the next event is handled as usual.
@@ -7,9 +10,8 @@ for this event are undone, and the next event is handled as usual.
 
 from __future__ import annotations
 
-import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -20,6 +22,7 @@ from p4alg.engine import views
 from p4alg.engine.actions import Action, PacketOut
 from p4alg.engine.admission import Admission
 from p4alg.engine.adoption import Adoption
+from p4alg.engine.commons import Commons
 from p4alg.engine.control.carrier import Carrier
 from p4alg.engine.control.data import DataFlows
 from p4alg.engine.control.gateway import Granting
@@ -34,25 +37,23 @@ from p4alg.engine.flow_table import Flows
 from p4alg.engine.flows import Flow
 from p4alg.engine.fragments import Fragments
 from p4alg.engine.identify import identify
-from p4alg.engine.layout import base_entries
+from p4alg.engine.layout import base_entries, next_hop_ids
 from p4alg.engine.mappings import Mappings
-from p4alg.engine.neighbours import Neighbours
 from p4alg.engine.network import Network
-from p4alg.engine.outbox import Outbox
 from p4alg.engine.pinholes import Pinholes
 from p4alg.engine.plain import Known
-from p4alg.engine.reconcile import reconcile
 from p4alg.engine.safety import Safety
-from p4alg.engine.secret import secret
-from p4alg.engine.settings import Settings
+from p4alg.engine.settings import AlgSettings, Settings
+from p4alg.engine.starting import start
 from p4alg.engine.strangers import Strangers
 from p4alg.engine.subscribers import NO_BLOCK, Subscribers
-from p4alg.engine.switching import AlgSwitching, SetUpWritten
+from p4alg.engine.switching import AlgSwitching
 from p4alg.engine.tables import FlowKey, Side
 from p4alg.engine.unported import Unported
 from p4alg.engine.unsolicited import Unsolicited
 from p4alg.nat.bindings import Bindings
 from p4alg.nat.blocks import Blocks
+from p4alg.nat.numbers import Numbers
 from p4alg.nat.pool import Pool
 from p4alg.nat.ports import in_blocks
 from p4alg.packet.errors import PacketError
@@ -69,8 +70,13 @@ _FIRST_IDS = (1, 1 << 30)
 controller, with which those of this one must not meet."""
 
 
-def make_bindings(settings: Settings, rng: random.Random, log: UndoLog) -> Bindings:
-    """The bindings, addresses and blocks of a controller with these settings; all free yet."""
+def make_bindings(
+    settings: Settings, rng: random.Random, log: UndoLog, numbers: Numbers | None = None
+) -> Bindings:
+    """The bindings, addresses and blocks of a controller with these settings; all free yet.
+
+    `numbers` are those that its subscribers share with others.
+    """
     timers, limits = settings.timers, settings.limits
     blocks = Blocks(
         Pool([(prefix.addr, prefix.length) for prefix in settings.pools], rng),
@@ -81,6 +87,7 @@ def make_bindings(settings: Settings, rng: random.Random, log: UndoLog) -> Bindi
         number_rest=timers.longest + timers.port_rest,
         limit=limits.subscribers,
         log=log,
+        numbers=numbers,
     )
     return Bindings(
         blocks,
@@ -93,18 +100,22 @@ def make_bindings(settings: Settings, rng: random.Random, log: UndoLog) -> Bindi
 
 
 class Engine:
-    """Makes all decisions of the controller."""
+    """Makes all decisions of the controller about an organisation."""
 
-    def __init__(self, settings: Settings, rng: random.Random) -> None:
-        self._settings = settings
-        self._rng = rng
-        log = self._log = UndoLog()
-        counters = self._counters = Counters()
-        outbox = self._outbox = Outbox(log)
+    def __init__(
+        self, settings: Settings, rng: random.Random, commons: Commons | None = None
+    ) -> None:
+        """`commons` are what it shares with the engines of other organisations, if there are."""
+        self.settings = settings
+        commons = self._commons = commons or Commons((settings,), rng)
+        self._leads = commons.leader == settings.organisation
+        log = self._log = commons.log
+        counters = self._counters = commons.counters if settings.is_only else Counters()
+        outbox = self._outbox = commons.outbox.of(settings)
         faults = self._faults = Faults(outbox, counters)
         self._switching = AlgSwitching(settings, outbox, counters)
         algs, limits = self._switching.algs, settings.limits
-        bindings = make_bindings(settings, rng, log)
+        bindings = make_bindings(settings, rng, log, commons.numbers)
         subscribers = Subscribers(settings, bindings.blocks, outbox, counters, log)
         self._subscribers = subscribers
         mappings = Mappings(settings, bindings, subscribers, outbox)
@@ -124,13 +135,14 @@ class Engine:
         )
         network = Network(settings)
         sighting = self._sighting = Sighting(network, flows)
-        self._neighbours = Neighbours(settings, network, outbox, counters, log)
+        self._neighbours = commons.neighbours
         self._strangers = Strangers(network, self._neighbours, counters, log)
         self._unsolicited = Unsolicited(outbox, counters, log)
         self._fragments = Fragments(outbox, counters, log)
         self._exceptional = Exceptional(
             network, sighting, flows, sessions, self._fragments, self._neighbours
         )
+        self._adoption = Adoption(settings, flows, pinholes, log)
 
     def trace_while(self, is_traced: Callable[[], bool]) -> None:
         """Make trace records only while `is_traced` says so; without this they always are."""
@@ -139,23 +151,36 @@ class Engine:
     # The life of the controller
 
     def start(self, present: Sequence[t.Entry], now: float) -> Sequence[Action]:
-        """Take over entries of the switch (`present`), and write what differs from the settings."""
-        parts = (self._settings, self._flows, self._pinholes, self._neighbours)
-        adoption = Adoption(*parts, self._log)
-        kept = adoption.keep(present, now)
-        base = base_entries(self._settings, self._subscribers.number_of)
-        wanted = [*base, *secret(present, self._rng), *self._switching.entries()]
+        """Take over entries of the switch (`present`), and write what differs from the settings.
+
+        For an engine that is alone.
+        """
+        start((self,), self._commons, present, now)
+        return self._taken()
+
+    def take_hosts(self, present: Sequence[t.Entry], now: float) -> None:
+        """See `starting.Part`."""
+        self._adoption.keep_hosts(present, now)
+
+    def take_over(self, present: Sequence[t.Entry], now: float) -> list[t.Entry]:
+        """See `starting.Part`."""
+        kept = self._adoption.keep(present, now)
+        hops = next_hop_ids(self._commons.organisations)
+        kept += base_entries(self.settings, self._subscribers.number_of, hops)
+        kept += self._switching.entries()
         kept += self._tags.adopt(present)
         self._unported.adopt(now)
-        updates = reconcile([*wanted, *kept], present)
-        if adoption.sessions or adoption.subscribers:
-            self._outbox.log(
-                logging.INFO,
-                f"adopted {adoption.subscribers} subscribers, {adoption.sessions} sessions and "
-                f"{len(self._pinholes)} pinholes",
-            )
-        self._outbox.write_all(updates, SetUpWritten(self._outbox, self._counters))
-        return self._taken()
+        return kept
+
+    def describe_adopted(self) -> str:
+        """See `starting.Part`."""
+        found = self._adoption
+        if not found.sessions and not found.subscribers:
+            return ""
+        return (
+            f"{found.subscribers} subscribers, {found.sessions} sessions and "
+            f"{len(self._pinholes)} pinholes"
+        )
 
     def stop(self, now: float) -> Sequence[Action]:
         """Prepare the switch for going on alone: no packet may wait for this controller."""
@@ -233,7 +258,7 @@ class Engine:
     def show(self, what: str, now: float) -> list[dict[str, object]] | dict[str, object]:
         """A view for the operator. Raises KeyError if there is no such view."""
         context = views.Context(
-            self._settings,
+            self.settings,
             self._switching.algs,
             self._flows,
             self._pinholes,
@@ -245,7 +270,16 @@ class Engine:
 
     def known_hosts(self) -> Known:
         """What is known of the inside hosts that have plain flows."""
-        return views.known_hosts(self._flows)
+        return views.known_hosts(self._flows, self.settings.name)
+
+    @property
+    def algs(self) -> Mapping[str, AlgSettings]:
+        """The settings of all ALGs as they are now, by name."""
+        return self._switching.algs
+
+    def count(self, name: str) -> None:
+        """Count something that was decided about an event of this organisation elsewhere."""
+        self._counters.count(name)
 
     def set_alg_enabled(self, name: str, enabled: bool, now: float) -> Sequence[Action]:
         """Switch an ALG on or off (G1). Raises KeyError for an unknown ALG."""
@@ -303,11 +337,14 @@ class Engine:
                 if host is not None:
                     self._subscribers.idle(host, Side.OUTSIDE, now, self._is_used)
             case ev.Reminder():
+                self._exceptional.released()
                 self._fragments.retry(now)
 
     def _timed(self) -> list[Callable[[float], None]]:
         """What is done at each tick. If one of these raises, the others are done all the same."""
+        common = [self._neighbours.tick] if self._leads else []
         return [
+            *common,
             self._pinholes.expire,
             self._carrier.tick,
             self._expire_shared,
@@ -355,8 +392,8 @@ class Engine:
 
     def _packet(self, event: ev.PacketIn, now: float) -> None:
         if event.reason is ev.Reason.ARP:
-            for out in self._neighbours.arp(event.port, event.frame, now):
-                self._exceptional.resolved(out)
+            self._neighbours.arp(event.port, event.frame, now)
+            self._exceptional.released()
             for held in self._strangers.heard():
                 # By itself, so that a fault does not undo that its host was heard of.
                 self._attempt(held, partial(self._decide, held), now)

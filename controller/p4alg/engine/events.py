@@ -64,6 +64,7 @@ class PinholeIdle:
     """No packet used a pinhole for its idle timeout. Repeated until the entry is deleted."""
 
     pinhole_id: int
+    organisation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class SubscriberIdle:
     """No packet came from an inside host for the idle timeout of its entry. Repeated."""
 
     inside_addr: int
-    organisation: int
+    organisation: int = 0
 
 
 @dataclass(frozen=True, slots=True)

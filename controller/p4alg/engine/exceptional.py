@@ -131,15 +131,24 @@ class Exceptional:
         if hop is None:
             self.unreachable(event, packet)
             return
-        waits = self._neighbours.resolve(hop[1], hop[0], _once_more(event, event.frame))
+        is_inside = hop[0].side is Side.INSIDE
+        from_inside = self._sighting.side(event, packet) is Side.INSIDE
+        waits = self._neighbours.resolve(
+            hop[1],
+            hop[0],
+            _once_more(event, event.frame),
+            realm=self._network.organisation if is_inside or from_inside else 0,
+            organisation=self._network.organisation,
+        )
         if waits and packet.is_fragment:
             self._fragments.first_waits(packet, event.port, now)
 
-    def resolved(self, out: PacketOut) -> None:
-        """A packet that has waited for its next hop goes on; fragments follow their first one."""
-        packet = parse_ipv4(out.frame)
-        if packet.is_fragment:
-            self._fragments.first(packet)
+    def released(self) -> None:
+        """Packets that have waited for their next hop go on; fragments follow their first one."""
+        for out in self._neighbours.take_released(self._network.organisation):
+            packet = parse_ipv4(out.frame)
+            if packet.is_fragment:
+                self._fragments.first(packet)
 
     def fragment(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
         """A fragment that is not the first, and of which the switch does not know the ports."""
@@ -155,9 +164,9 @@ class Exceptional:
         self._outbox.send(PacketOut(event.frame, event.port, hairpin=event.hairpin))
         self._fragments.first(packet)
 
-    def tick(self, now: float) -> None:
+    def tick(self, _now: float) -> None:
         """Report to the senders of packets whose next hop did not answer."""
-        for lost in self._neighbours.tick(now):
+        for lost in self._neighbours.take_lost(self._network.organisation):
             event = ev.PacketIn(lost.ingress_port, ev.Reason.NEIGHBOUR, 0, lost.hairpin, lost.frame)
             self.unreachable(event, parse_ipv4(lost.frame))
 

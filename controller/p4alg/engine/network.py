@@ -11,6 +11,8 @@ class Network:
     def __init__(self, settings: Settings) -> None:
         self._zones = {(p, zone.vlan_id): zone for zone in settings.zones for p in zone.ports}
         self._all = settings.zones
+        self.organisation = settings.organisation
+        """The number of the organisation whose network it is."""
         self._routes = sorted(settings.routes, key=lambda route: -route.to.length)
 
     def zone_at(self, port: int, vlan_id: int) -> Zone | None:

@@ -6,9 +6,13 @@ It also remembers who has to be told when a transaction has ended.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
 from typing import Protocol
 
 from p4alg.engine.actions import Action, LogRecord, PacketOut, Remind, TraceRecord, Transaction
+from p4alg.engine.settings import Settings
+from p4alg.engine.stamping import stamp_of
 from p4alg.engine.tables import Update
 from p4alg.undo import TrackedDict, UndoLog
 
@@ -37,7 +41,11 @@ class Outbox:
     def __init__(self, log: UndoLog) -> None:
         self._actions: list[Action] = []
         self._waiting: TrackedDict[int, Waiter] = TrackedDict(log)
-        self._next_id = 1
+        self._ids = count(1)
+
+    def of(self, settings: Settings) -> Outbox:
+        """The same outbox for an organisation: its entries and records say whose they are."""
+        return self if settings.is_only else _Stamped(self, settings)
 
     def transact(
         self,
@@ -46,8 +54,7 @@ class Outbox:
         waiter: Waiter | None = None,
     ) -> None:
         """Write `updates`. Send `then` when they are written. `waiter` is told the outcome."""
-        number = self._next_id
-        self._next_id += 1
+        number = next(self._ids)
         if waiter is not None:
             self._waiting[number] = waiter
         self._actions.append(Transaction(number, tuple(updates), tuple(then)))
@@ -83,8 +90,9 @@ class Outbox:
 
     def take(self) -> list[Action]:
         """Return the actions collected so far, and begin anew with none."""
-        actions = self._actions
-        self._actions = []
+        actions = self._actions.copy()
+        # The list itself stays: outboxes of organisations have it too.
+        self._actions.clear()
         return actions
 
     def savepoint(self) -> int:
@@ -94,3 +102,29 @@ class Outbox:
     def roll_back(self, savepoint: int = 0) -> None:
         """Forget the actions that were collected since `savepoint`."""
         del self._actions[savepoint:]
+
+
+class _Stamped(Outbox):
+    """The outbox of an organisation: what goes in has its number, or its name."""
+
+    def __init__(self, whole: Outbox, settings: Settings) -> None:
+        self._actions = whole._actions
+        self._waiting = whole._waiting
+        self._ids = whole._ids
+        self._name = settings.name
+        self._stamp = stamp_of(settings)
+
+    def transact(
+        self,
+        updates: Sequence[Update],
+        then: Sequence[PacketOut] = (),
+        waiter: Waiter | None = None,
+    ) -> None:
+        mine = [Update(update.op, self._stamp(update.entry)) for update in updates]
+        super().transact(mine, then, waiter)
+
+    def log(self, level: int, text: str) -> None:
+        self._actions.append(LogRecord(level, text, self._name))
+
+    def trace(self, record: TraceRecord) -> None:
+        super().trace(replace(record, organisation=self._name))

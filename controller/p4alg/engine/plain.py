@@ -18,7 +18,7 @@ from functools import lru_cache
 from p4alg.alg.contract import format_addr
 from p4alg.engine import cells
 from p4alg.engine.cells import Session, SessionState, Slot
-from p4alg.engine.settings import Timers
+from p4alg.engine.settings import DEFAULT_ORGANISATION, Timers
 from p4alg.p4constants import GRACE_TICKS, Class, Phase
 from p4alg.protocols import proto_name
 
@@ -27,10 +27,14 @@ Row = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose the cells with a subscriber's number are; `outside_addr` is that of its block."""
+    """Whose the cells with a subscriber's number are; `outside_addr` is that of its block.
+
+    `organisation` is the name of the host's organisation.
+    """
 
     inside_addr: int
     outside_addr: int | None
+    organisation: str = DEFAULT_ORGANISATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,8 @@ class Known:
 
     owners: Mapping[int, Owner]
     """By the number of the subscriber."""
-    static: Callable[[int, int, int], tuple[int, int] | None]
-    """Outside address and id of an inside endpoint (protocol, address, id) by a static mapping."""
+    static: Callable[[Owner, int, int], tuple[int, int] | None]
+    """Outside address and id of an inside endpoint (host, protocol, id) by a static mapping."""
 
 
 End = tuple[int, int]
@@ -163,7 +167,7 @@ class PlainFlows:
                 yield None
                 continue
             proto = cells.PROTOCOLS[session.kind]
-            outside = known.static(proto, owner.inside_addr, session.inside_id)
+            outside = known.static(owner, proto, session.inside_id)
             if outside is None:
                 outside = self._outside_of(session, owner)
             inside = owner.inside_addr, session.inside_id
@@ -183,6 +187,7 @@ class PlainFlows:
                 "idle_timeout": None,
                 "kept_by": "switch",
                 "expires_in": _seconds(left),
+                "organisation": owner.organisation,
             }
 
     def endpoints(self, known: Known, now: float) -> Iterator[int]:
@@ -216,6 +221,7 @@ class PlainFlows:
                 "age": None,
                 "kept_by": "switch",
                 "expires_in": _seconds(left),
+                "organisation": owner.organisation,
             }
 
     def subscribers(
@@ -225,20 +231,16 @@ class PlainFlows:
 
         `used` counts `endpoints`. Every subscriber has a row there.
         """
-        sessions: Counter[object] = Counter()
-        bindings: Counter[object] = Counter()
+        sessions: Counter[tuple[object, object]] = Counter()
+        bindings: Counter[tuple[object, object]] = Counter()
         for endpoint, count in used.items():
             owner = known.owners[cells.subscriber_of(endpoint)]
-            sessions[format_addr(owner.inside_addr)] += count
+            sessions[_host(owner)] += count
         for _, _, owner in self._alive(known, now):
-            bindings[format_addr(owner.inside_addr)] += 1
+            bindings[_host(owner)] += 1
         for row in rows:
-            address = row["address"]
-            yield {
-                **row,
-                "plain_bindings": bindings[address],
-                "plain_sessions": sessions[address],
-            }
+            host = (row["organisation"], row["address"])
+            yield {**row, "plain_bindings": bindings[host], "plain_sessions": sessions[host]}
 
     def _alive(self, known: Known, now: float) -> Iterator[tuple[Slot, int, Owner]]:
         """The mappings that are alive, how many ticks they have left, and whose they are."""
@@ -256,6 +258,10 @@ class PlainFlows:
         if found is None or owner.outside_addr is None:
             return None
         return owner.outside_addr, found[1]
+
+
+def _host(owner: Owner) -> tuple[str, str]:
+    return owner.organisation, format_addr(owner.inside_addr)
 
 
 @lru_cache(maxsize=4096)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from p4alg.alg.contract import format_addr
 from p4alg.alg.descriptor import Alg, Value
 from p4alg.engine.tables import FilterMode, PolicyAction, Side
 from p4alg.nat.blocks import Layout
@@ -41,12 +42,16 @@ class Prefix:
     def __contains__(self, addr: int) -> bool:
         return addr & self.mask == self.addr
 
+    def __str__(self) -> str:
+        return f"{format_addr(self.addr)}/{self.length}"
+
 
 @dataclass(frozen=True, slots=True)
 class Zone:
     """A network at some ports of the switch, with the gateway's address and MAC address in it.
 
-    `vlan_id` 0 is untagged; `mtu` is in bytes of IP packet; `zone_id` is 1..255.
+    `vlan_id` 0 is untagged; `mtu` is in bytes of IP packet; `zone_id` is 1..255. An inside zone
+    is of the organisation with that number; those outside are everybody's, and have 0.
     """
 
     name: str
@@ -58,6 +63,7 @@ class Zone:
     prefix_len: int
     mac: int
     mtu: int = 1500
+    organisation: int = 0
 
     @property
     def network(self) -> Prefix:
@@ -234,9 +240,18 @@ class AlgSettings:
         return {**self.alg.defaults, **self.options}
 
 
+DEFAULT_ORGANISATION = "default"
+"""The name of the only organisation where none is configured. It has the number 0."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of the engine, checked for contradictions."""
+    """All settings of an engine, which serves one organisation, checked for contradictions.
+
+    `zones` are the inside zones of the organisation and all outside ones, and `routes` those that
+    its packets take. Filter, timers, and size and rest of blocks are the same for all
+    organisations of a gateway, since the switch has them once.
+    """
 
     zones: tuple[Zone, ...]
     pools: tuple[Prefix, ...]
@@ -253,7 +268,21 @@ class Settings:
     refuse: RefuseMode = RefuseMode.RESET
     denied_ports: frozenset[int] = frozenset()
     """Inside ports that no pinhole may point to (G7)."""
+    name: str = DEFAULT_ORGANISATION
+    """The name of the organisation."""
+    organisation: int = 0
+    """Its number, 0..254, which the switch has in its keys."""
+    share: float = 1.0
+    """The part of what all organisations share that it may use, above 0 and at most 1."""
+    is_only: bool = True
+    """Whether it is the only organisation. Its entries say nothing of organisations then."""
 
     def spans(self, services: Iterable[str]) -> list[PortSpan]:
         """The ports of the named services. Raises KeyError for an unknown service."""
         return [span for service in services for span in self.services[service]]
+
+
+def all_zones(organisations: Iterable[Settings]) -> tuple[Zone, ...]:
+    """The zones of all organisations, in the order of their numbers."""
+    found = {zone.zone_id: zone for settings in organisations for zone in settings.zones}
+    return tuple(found[number] for number in sorted(found))

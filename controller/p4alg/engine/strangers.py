@@ -14,6 +14,7 @@ from p4alg.engine import events as ev
 from p4alg.engine.counters import Counters
 from p4alg.engine.neighbours import Neighbours
 from p4alg.engine.network import Network
+from p4alg.engine.settings import Zone
 from p4alg.undo import Tracked, TrackedCounts, TrackedDict, UndoLog
 
 MAX_STRANGERS = 64
@@ -26,8 +27,9 @@ PATIENCE = 3.0
 
 @dataclass(slots=True, eq=False)
 class Stranger(Tracked):
-    """A host that was asked, the port where it should be, and its packets."""
+    """A host that was asked, the zone and the port where it should be, and its packets."""
 
+    zone: Zone
     port: int
     until: float
     held: tuple[ev.PacketIn, ...]
@@ -53,14 +55,14 @@ class Strangers:
         zone = self._network.zone_at(port, vlan_id)
         if zone is None or self._network.zone_of(host) is not zone:
             return False
-        return not self._neighbours.is_at(host, port)
+        return not self._neighbours.is_at(host, zone, port)
 
     def hold(self, event: ev.PacketIn, host: int, vlan_id: int, now: float) -> None:
         """Keep a packet of a host until that has answered. At a limit the packet is dropped."""
         found = self._asked.get(host)
         zone = self._network.zone_at(event.port, vlan_id)
         if found is None and zone is not None and self._has_room(event.port):
-            self._asked[host] = Stranger(event.port, now + PATIENCE, (event,))
+            self._asked[host] = Stranger(zone, event.port, now + PATIENCE, (event,))
             self._behind.add(event.port)
             self._neighbours.ask(host, zone, event.port)
         elif found is not None and found.port == event.port and len(found.held) < MAX_HELD:
@@ -72,7 +74,7 @@ class Strangers:
         """Somebody has spoken ARP: returns the packets of hosts that are known now."""
         packets: list[ev.PacketIn] = []
         for host, stranger in list(self._asked.items()):
-            if self._neighbours.is_at(host, stranger.port):
+            if self._neighbours.is_at(host, stranger.zone, stranger.port):
                 self._forget(host)
                 packets += stranger.held
         return packets

@@ -53,11 +53,12 @@ class Unported:
         self._sessions = sessions
         self._faults = faults
         self._log = log
+        self._algs = algs
         self._alg_of = {proto: name for name, alg in algs.items() for proto in alg.alg.protocols}
 
     def serves(self, proto: int) -> bool:
-        """Whether an ALG decides about the packets of a protocol."""
-        return proto in self._alg_of
+        """Whether an ALG that is on decides about the packets of a protocol."""
+        return proto in self._alg_of and self._algs[self._alg_of[proto]].enabled
 
     def packet(self, packet: Ipv4, side: Side, out: PacketOut, now: float) -> None:
         """Let the ALG decide about a packet of a flow that the switch does not know."""

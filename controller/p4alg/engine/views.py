@@ -166,20 +166,22 @@ def _subscribers(context: Context) -> Rows:
     return rows
 
 
-def known_hosts(flows: Flows) -> Known:
-    """What is known of the inside hosts that have plain flows."""
+def known_hosts(flows: Flows, organisation: str) -> Known:
+    """What is known of the inside hosts of an organisation that have plain flows."""
     mappings = flows.mappings
 
-    def static(proto: int, inside_addr: int, inside_id: int) -> tuple[int, int] | None:
-        binding = mappings.bindings.outbound(proto, inside_addr, inside_id)
+    def static(owner: Owner, proto: int, inside_id: int) -> tuple[int, int] | None:
+        binding = mappings.bindings.outbound(proto, owner.inside_addr, inside_id)
         if binding is not None:
             return binding.outside_addr, binding.outside_id
-        whole = mappings.outside_of(inside_addr)
+        whole = mappings.outside_of(owner.inside_addr)
         return None if whole is None else (whole, inside_id)
 
     return Known(
         owners={
-            found.number: Owner(found.inside_addr, found.own.outside_addr if found.own else None)
+            found.number: Owner(
+                found.inside_addr, found.own.outside_addr if found.own else None, organisation
+            )
             for found in mappings.subscribers.blocks
         },
         static=static,

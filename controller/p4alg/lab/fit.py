@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from p4alg.config.errors import UsageError
+from p4alg.config.organisations import read_names
 from p4alg.config.source import load
 from p4alg.config.zones import read_zones
 from p4alg.lab.topology import Topology
@@ -14,7 +15,8 @@ from p4alg.lab.topology import Topology
 def check(topology: Topology, configs: Mapping[str, Path]) -> None:
     """Raise `UsageError` if something is on a port that the configuration of its switch has not.
 
-    Of each configuration, which is named by its switch, only the zones are looked at.
+    Of each configuration, which is named by its switch, only the zones are looked at, and the
+    names of organisations.
     """
     for switch, config in configs.items():
         if switch not in topology.switches:
@@ -23,7 +25,8 @@ def check(topology: Topology, configs: Mapping[str, Path]) -> None:
         root = load(config)
         if "zones" not in root.entries():
             raise root.error("'zones' is missing")
-        zones = read_zones(root.entries()["zones"])
+        names = read_names(root.entries().get("organisations"))
+        zones = read_zones(root.entries()["zones"], names)
         known_ports = {(port, zone.vlan_id) for zone in zones for port in zone.ports}
         for port, vlan, what in _ends(topology, switch):
             if (port, vlan) not in known_ports:

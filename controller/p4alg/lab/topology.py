@@ -12,7 +12,7 @@ from p4alg.config.errors import UsageError
 from p4alg.config.source import Item, load
 
 DEFAULT = "nat"
-SHIPPED = ("nat", "cgnat", "office", "two-nats")
+SHIPPED = ("nat", "cgnat", "office", "two-nats", "tenants")
 """The topologies that come with p4alg, each with its configuration beside it."""
 MAX_HOSTS = 64
 MAX_SWITCHES = 8
@@ -52,7 +52,8 @@ class Server:
 class Host:
     """A host, and the switch port (1..509) that it is connected to.
 
-    Frames of a host with a `vlan` (1..4094) carry its tag on the wire; 0 is untagged.
+    Frames of a host with a `vlan` (1..4094) carry its tag on the wire; 0 is untagged. Hosts of
+    different organisations may have the same address.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Host:
     switch: str = SWITCH
     vlan: int = 0
     servers: tuple[Server, ...] = ()
+    organisation: str = ""
 
     @property
     def interface(self) -> str:
@@ -164,7 +166,8 @@ def from_item(root: Item, file: Path | None = None) -> Topology:
         host = _host(word, item, switches)
         _take(taken, End(host.switch, host.port), host.name, item)
         for other in hosts:
-            if other.address.ip == host.address.ip:
+            same = (other.organisation, other.address.ip) == (host.organisation, host.address.ip)
+            if same:
                 raise item.error(f"{host.address.ip} is the address of '{other.name}' already")
         hosts.append(host)
     trunks: list[Trunk] = []
@@ -210,7 +213,7 @@ def _switches(item: Item | None) -> tuple[str, ...]:
 
 def _host(name: str, item: Item, switches: tuple[str, ...]) -> Host:
     _name(name, item, switches)
-    optional = ("gateway", "routes", "switch", "vlan", "servers")
+    optional = ("gateway", "routes", "switch", "vlan", "servers", "organisation")
     keys = item.mapping(required=("port", "address"), optional=optional)
     address = keys["address"].interface()
     gateway = _neighbour(keys["gateway"], address) if "gateway" in keys else None
@@ -229,6 +232,7 @@ def _host(name: str, item: Item, switches: tuple[str, ...]) -> Host:
         switch=keys["switch"].choice(switches) if "switch" in keys else switches[0],
         vlan=keys["vlan"].integer(1, 4094) if "vlan" in keys else 0,
         servers=tuple(map(_server, keys["servers"].sequence() if "servers" in keys else ())),
+        organisation=keys["organisation"].text() if "organisation" in keys else "",
     )
 
 

@@ -154,7 +154,9 @@ class Blocks:
         number_rest: float,
         limit: int,
         log: UndoLog,
+        numbers: Numbers | None = None,
     ) -> None:
+        """`numbers` are those shared with others; without, this has numbers of its own."""
         self.pool = pool
         self.layout = layout
         self.changes: TrackedDict[int, Change] = TrackedDict(log)
@@ -163,7 +165,7 @@ class Blocks:
         self._rest = rest
         self._limit = limit
         self._next_change = 0
-        self._numbers = Numbers(layout.size, slot_bits, number_rest, rng, log)
+        self._numbers = numbers or Numbers(layout.size, slot_bits, number_rest, rng, log)
         self._subscribers: TrackedDict[int, Subscriber] = TrackedDict(log)
         self._holders: TrackedDict[Block, Subscriber] = TrackedDict(log)
         self._since: TrackedDict[Block, float] = TrackedDict(log)

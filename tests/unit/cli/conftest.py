@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from p4alg.cli import main
-from tests.unit.daemon.peers import controller
+from tests.unit.daemon.peers import TENANTS, controller
 
 Command = Callable[..., str]
 
@@ -24,6 +24,13 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The socket of a controller on the embedded switch, with the example's configuration."""
     with controller(tmp_path_factory.mktemp("controller")) as path:
+        yield path
+
+
+@pytest.fixture(scope="package")
+def tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of a controller with two organisations."""
+    with controller(tmp_path_factory.mktemp("tenants"), TENANTS) as path:
         yield path
 
 

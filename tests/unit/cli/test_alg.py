@@ -42,3 +42,30 @@ def test_what_the_controller_does_not_know_is_wrong_usage(
 ) -> None:
     assert main(["alg", *argv, "--socket", str(socket)]) == 2
     assert capsys.readouterr() == ("", f"p4alg: {reason}\n")
+
+
+def test_the_ALGs_of_organisations_are_told_apart(tenants: Path, command: Command) -> None:
+    at = ("--socket", str(tenants))
+    listed = command("alg", "list", *at).splitlines()
+    assert listed[0].split()[:2] == ["ORGANISATION", "ALG"]
+    assert {line.split()[0] for line in listed[1:]} == {"red", "blue"}
+    blue = command("alg", "list", "--organisation", "blue", *at).splitlines()
+    assert blue[0].split()[0] == "ALG"
+    assert command("alg", "services", "ftp", *at) == (
+        "ftp of red is on, services: ftp (tcp/21)\n"
+        "ftp of blue is on, services: ftp-alt (tcp/2121)\n"
+    )
+    off = command("alg", "disable", "ftp", "--organisation", "red", *at)
+    assert off == "ftp of red is off, services: ftp (tcp/21)\n"
+    told = command("alg", "services", "ftp", "ftp", "--organisation", "blue", *at)
+    assert told == "ftp of blue is on, services: ftp (tcp/21)\n"
+    command("alg", "services", "ftp", "ftp-alt", "--organisation", "blue", *at)
+    command("alg", "enable", "ftp", "--organisation", "red", *at)
+
+
+def test_a_change_for_nobody_in_particular_is_wrong_usage(
+    tenants: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["alg", "disable", "ftp", "--socket", str(tenants)]) == 2
+    told = "p4alg: say whose ALG: --organisation NAME (known: red, blue)\n"
+    assert capsys.readouterr() == ("", told)

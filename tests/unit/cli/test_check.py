@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from p4alg.cli import main
+from tests.unit.cli.conftest import Command
 
 EXAMPLE = Path(__file__).parents[3] / "topologies" / "nat.config.yaml"
 
@@ -49,3 +51,17 @@ def test_check_names_the_ALGs_that_are_on(
     quiet.write_text("\n".join(lines) + f"\nalgs:{off}\n", encoding="utf-8")
     assert main(["check", str(quiet)]) == 0
     assert capsys.readouterr().out == f"{quiet}: ok, 2 zones, ALGs on: none\n"
+
+
+def test_check_says_which_organisations_there_are(command: Command) -> None:
+    tenants = EXAMPLE.with_name("tenants.config.yaml")
+    said = command("check", str(tenants))
+    assert ": ok, 3 zones, 2 organisations, ALGs on: red: ftp, sip, " in said
+    assert "; blue: ftp, " in said
+    found = json.loads(command("check", str(tenants), "--json"))
+    assert found["zones"] == ["red", "blue", "internet"]
+    (red, blue) = found["organisations"]
+    assert (red["name"], red["number"], red["share"], red["zones"]) == ("red", 1, 50.0, ["red"])
+    assert (blue["pools"], "ftp" in blue["algs"]) == (["203.0.113.8/29"], True)
+    (only,) = json.loads(command("check", str(EXAMPLE), "--json"))["organisations"]
+    assert (only["name"], only["number"], only["share"]) == ("default", 0, 100.0)

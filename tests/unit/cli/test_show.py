@@ -222,3 +222,42 @@ def test_no_view_writes_what_a_peer_chose_to_the_terminal() -> None:
     found += show.lines("pinholes", [{"label": evil}])
     found += show.lines("counters", {evil: 1})
     assert all(line.isprintable() for line in found)
+
+
+@pytest.mark.parametrize("what", list(show.views()))
+def test_every_view_is_that_of_an_organisation_too(
+    what: str, tenants: Path, command: Command
+) -> None:
+    at = ("--organisation", "blue", "--json", "--socket", str(tenants))
+    result = json.loads(command("show", what, *at))
+    rows = result["rows"] if what in show.PLAIN_VIEWS else result
+    if isinstance(rows, list):
+        assert all(row["organisation"] == "blue" for row in rows)
+
+
+def test_organisations_have_a_column_unless_there_is_only_the_default_or_one_was_chosen() -> None:
+    row = WIDE["algs"]
+    red, default = {**row, "organisation": "red"}, {**row, "organisation": "default"}
+    assert show.lines("algs", [default])[0].split()[0] == "ALG"
+    assert [line.split()[0] for line in show.lines("algs", [red, default])] == [
+        "ORGANISATION",
+        "red",
+        "default",
+    ]
+    assert show.lines("algs", [red], organisation="red")[0].split()[0] == "ALG"
+    calls = [{"streams": [], "pinholes": [], "age": 1.0, "organisation": "red"}]
+    calls[0] |= dict.fromkeys(("from", "to", "inside", "state"), "x")
+    assert [line.split()[0] for line in show.lines("calls", calls)] == ["ORGANISATION", "red"]
+
+
+def test_an_unknown_organisation_is_wrong_usage(
+    tenants: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", "algs", "--organisation", "x", "--socket", str(tenants)]) == 2
+    told = "p4alg: no organisation 'x' (known: red, blue)\n"
+    assert capsys.readouterr() == ("", told)
+
+
+def test_the_ports_of_an_ALG_are_shown() -> None:
+    (_, line) = show.lines("algs", [WIDE["algs"]])
+    assert "tcp/21, tcp/2121" in line

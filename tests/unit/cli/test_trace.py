@@ -26,6 +26,7 @@ RECORD: dict[str, Any] = {
     "before": "PORT 10,0,0,11,182,229\r\n",
     "after": "PORT 203,0,113,5,159,79\r\n",
     "pinholes": ["tcp 198.51.100.11:* -> 203.0.113.5:40783 -> 10.0.0.11:46821"],
+    "organisation": "default",
 }
 
 
@@ -122,3 +123,12 @@ def test_a_peer_cannot_write_to_the_terminal_of_who_traces() -> None:
     for before in ("", evil, "a\r\nb\r\n" + evil):
         told = {**RECORD, "summary": evil, "reason": evil, "before": before, "pinholes": [evil]}
         assert all(line.isprintable() for line in trace.lines(told))
+
+
+def test_a_message_names_its_organisation_and_those_of_others_are_left_out() -> None:
+    red = {**RECORD, "organisation": "red"}
+    assert trace.lines(red)[0].startswith("03:04:05.678 red ftp 10.0.0.11:40000 -> ")
+    assert trace._wanted(red, None, None, "red")
+    assert not trace._wanted(red, None, None, "blue")
+    # The default one is not named.
+    assert trace.lines({**RECORD, "organisation": "default"}) == trace.lines(RECORD)

@@ -19,13 +19,15 @@ from p4alg.daemon.app import App
 from p4alg.daemon.protocol import failure, success
 from p4alg.daemon.server import Traces, serve
 from p4alg.driver.p4runtime.connection import connect
-from p4alg.engine.engine import Engine
+from p4alg.engine.organisations import Organisations
 from p4softswitch.server import Server, Settings
 
 SECONDS = 10.0
 START_SECONDS = 60.0
 """The program may have to be compiled first, beside other tests."""
 EXAMPLE = Path(__file__).parents[3] / "topologies" / "nat.config.yaml"
+TENANTS = EXAMPLE.with_name("tenants.config.yaml")
+"""Two organisations, red and blue."""
 
 
 def wait_until(what: str, check: Callable[[], object], seconds: float = SECONDS) -> None:
@@ -79,23 +81,23 @@ def served(path: Path) -> Iterator[Served]:
 
 
 @contextmanager
-def controller(folder: Path) -> Iterator[Path]:
+def controller(folder: Path, configuration: Path = EXAMPLE) -> Iterator[Path]:
     """A controller that serves its commands, on an embedded switch; gives its socket.
 
     Both in a thread of this process. It does not look at packets.
     """
     path = folder / "control.sock"
-    config = loader.read(EXAMPLE)
+    config = loader.read(configuration)
     control = loader.Control(path, folder / "state.json")
 
     async def body(ready: Callable[[], None], stop: asyncio.Event) -> None:
         switch = Server(Settings([], "127.0.0.1:0"))
         await switch.start()
         grpc = f"127.0.0.1:{switch.grpc_port}"
-        whole = loader.Config(Switch(grpc), control, config.settings)
+        whole = loader.Config(Switch(grpc), control, config.organisations)
         try:
             async with connect(grpc, whole.switch.device_id, shipped()) as target:
-                app = App(whole, Engine(whole.settings, random.Random(1)), target)
+                app = App(whole, Organisations(whole.organisations, random.Random(1)), target)
                 async with serve(path, app.command, app.traces):
                     ready()
                     await stop.wait()

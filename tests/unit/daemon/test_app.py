@@ -12,7 +12,7 @@ import pytest
 from p4alg.cli.show import views
 from p4alg.config.errors import UsageError, UserError
 from p4alg.daemon.client import Client
-from tests.unit.daemon.peers import controller
+from tests.unit.daemon.peers import TENANTS, controller
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +96,71 @@ def test_a_change_that_cannot_be_saved_says_so(client: Client, socket: Path) -> 
         part.rmdir()
     assert client.call("enable", name="ftp")["enabled"] is True
     assert saved(socket)["enabled"] is True
+
+
+# Organisations
+
+
+@pytest.fixture(scope="module")
+def tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with controller(tmp_path_factory.mktemp("tenants"), TENANTS) as path:
+        yield path
+
+
+def on(client: Client) -> dict[tuple[str, str], bool]:
+    rows = client.call("show", what="algs")
+    return {(row["organisation"], row["name"]): row["enabled"] for row in rows}
+
+
+def test_where_there_is_one_organisation_it_is_called_default(client: Client) -> None:
+    rows = client.call("show", what="algs")
+    assert {row["organisation"] for row in rows} == {"default"}
+    assert client.call("show", what="algs", organisation="default") == rows
+    assert client.call("enable", name="ftp", organisation="default")["organisation"] == "default"
+    with pytest.raises(UsageError, match=r"no organisation 'red' \(known: default\)"):
+        client.call("show", what="algs", organisation="red")
+
+
+def test_a_view_of_one_organisation_has_its_rows_only(tenants: Path) -> None:
+    client = Client(tenants)
+    rows = client.call("show", what="algs", organisation="blue")
+    assert {row["organisation"] for row in rows} == {"blue"}
+    assert next(row["ports"] for row in rows if row["name"] == "ftp") == ["tcp/2121"]
+    bindings = client.call("show", what="bindings", plain=True, organisation="red")
+    assert {row["organisation"] for row in bindings["rows"]} <= {"red"}
+    # What the switch counts is of all of them.
+    assert not [
+        n for n in client.call("show", what="counters", organisation="red") if "switch" in n
+    ]
+    assert client.call("show", what="events", organisation="red") == []
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"command": "enable", "name": "ftp"},
+        {"command": "disable", "name": "ftp"},
+        {"command": "services", "name": "ftp", "services": ["ftp"]},
+    ],
+)
+def test_a_change_has_to_say_whose_ALG_it_is(tenants: Path, request_: dict[str, Any]) -> None:
+    client = Client(tenants)
+    before = on(client)
+    with pytest.raises(UsageError, match=r"say whose ALG: --organisation NAME \(known: "):
+        client.call(**request_)
+    with pytest.raises(UsageError, match=r"no organisation '1' \(known: red, blue\)"):
+        client.call(**request_, organisation=1)
+    assert on(client) == before
+
+
+def test_a_change_is_made_and_saved_for_one(tenants: Path) -> None:
+    client = Client(tenants)
+    row = client.call("disable", name="ftp", organisation="red")
+    assert (row["organisation"], row["enabled"]) == ("red", False)
+    assert (on(client)["red", "ftp"], on(client)["blue", "ftp"]) == (False, True)
+    kept = json.loads((tenants.parent / "state.json").read_text(encoding="utf-8"))
+    assert kept["organisations"]["red"]["ftp"] == {"enabled": False, "services": ["ftp"]}
+    assert kept["organisations"]["blue"]["ftp"] == {"enabled": True, "services": ["ftp-alt"]}
+    row = client.call("services", name="ftp", services=["ftp", "ftp-alt"], organisation="blue")
+    assert row["ports"] == ["tcp/21", "tcp/2121"]
+    assert client.call("enable", name="ftp", organisation="red")["enabled"] is True

@@ -19,7 +19,7 @@ from p4alg.config.switch import Switch
 from p4alg.daemon.app import MAX_EVENTS, App
 from p4alg.engine import tables as t
 from p4alg.engine.actions import LogRecord, TraceRecord
-from p4alg.engine.engine import Engine
+from p4alg.engine.organisations import Organisations
 from tests.unit.daemon.peers import EXAMPLE
 from tests.unit.driver.memory import MemoryTarget
 
@@ -34,11 +34,11 @@ def run(
     """Run a controller on `target` until it ends; `body` runs once it is ready."""
     config = loader.read(EXAMPLE)
     control = loader.Control(folder / "control.sock", folder / "state.json")
-    whole = loader.Config(Switch(GRPC), control, config.settings)
+    whole = loader.Config(Switch(GRPC), control, config.organisations)
 
     async def both() -> None:
         made = target()
-        app = App(whole, Engine(whole.settings, random.Random(1)), made)
+        app = App(whole, Organisations(whole.organisations, random.Random(1)), made)
         serving = asyncio.create_task(app.run())
         while not made.entries and not serving.done():
             await asyncio.sleep(0)
@@ -113,8 +113,8 @@ def test_a_switch_lost_at_the_start_is_one_line_and_what_was_queued_is_told(
 def app(folder: Path, target: MemoryTarget) -> App:
     config = loader.read(EXAMPLE)
     control = loader.Control(folder / "control.sock", folder / "state.json")
-    whole = loader.Config(Switch(GRPC), control, config.settings)
-    return App(whole, Engine(whole.settings, random.Random(1)), target)
+    whole = loader.Config(Switch(GRPC), control, config.organisations)
+    return App(whole, Organisations(whole.organisations, random.Random(1)), target)
 
 
 def command(made: App, **request: object) -> dict[str, Any]:
@@ -222,4 +222,5 @@ def test_G3_a_trace_is_given_to_who_asked_for_it_every_byte_as_a_character(tmp_p
         "before": "\x00\xff",
         "after": "b",
         "pinholes": ["tcp a -> b"],
+        "organisation": "default",
     }

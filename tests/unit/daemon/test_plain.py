@@ -15,7 +15,9 @@ from p4alg.engine.settings import Timers
 from tests.unit.driver.memory import MemoryTarget
 from tests.unit.engine.test_plain import FRESH, HOST, OUTSIDE, UDP_FLOW, UDP_SLOT, Registers
 
-OWN: list[dict[str, object]] = [{"address": "10.0.0.11", "inside": "own"}]
+OWN: list[dict[str, object]] = [
+    {"address": "10.0.0.11", "inside": "own", "organisation": "default"}
+]
 KNOWN = Known({7: Owner(HOST, OUTSIDE)}, lambda *_: None)
 
 

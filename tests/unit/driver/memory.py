@@ -135,10 +135,14 @@ class MemoryTarget:
         await self._answer()
         return dict(self.counted) if self._capabilities.counters else {}
 
-    async def traffic(self) -> dict[int, Traffic]:
+    async def traffic(self) -> dict[tuple[int, int], Traffic]:
         """See `Target`: nothing is forwarded, so nothing is counted."""
         await self._answer()
-        hosts = [e.inside_addr for e in self.entries.values() if isinstance(e, Subscriber | Block)]
+        hosts = [
+            (e.organisation, e.inside_addr)
+            for e in self.entries.values()
+            if isinstance(e, Subscriber | Block)
+        ]
         return {host: Traffic() for host in hosts} if self._capabilities.direct_counters else {}
 
     async def state(self) -> dict[str, object]:

@@ -13,7 +13,7 @@ from tests.unit.engine.harness import settings
 
 
 def of(array: str, **more: object) -> dict[int, Rate]:
-    found = [meter for meter in meters(settings(**more)) if meter.array == array]
+    found = [meter for meter in meters([settings(**more)]) if meter.array == array]
     assert len({meter.index for meter in found}) == len(found)
     return {meter.index: meter.rate for meter in found}
 
@@ -51,4 +51,4 @@ def test_sources_and_subscribers_have_the_rates_that_are_configured() -> None:
 
 
 def test_a_meter_names_its_array_index_and_rate() -> None:
-    assert Meter("punt_meter", 1, Rate(4000, 4000)) in meters(settings())
+    assert Meter("punt_meter", 1, Rate(4000, 4000)) in meters([settings()])

@@ -155,7 +155,7 @@ def test_each_host_with_a_block_has_counts_of_its_own(on_target: Callable[[Body]
         assert target.capabilities.direct_counters
         assert await target.traffic() == {}
         await target.write([Update(Op.INSERT, entry) for entry in entries])
-        assert await target.traffic() == {host: Traffic(0, 0, 0, 0)}
+        assert await target.traffic() == {(0, host): Traffic(0, 0, 0, 0)}
 
     on_target(body)
 

@@ -50,7 +50,7 @@ def test_an_empty_switch_gets_what_the_settings_want() -> None:
         (Op.INSERT, False),
         (Op.MODIFY, True),
     }
-    wanted = {entry_key(entry) for entry in all_entries(settings())}
+    wanted = {entry_key(entry) for entry in all_entries([settings()])}
     assert {entry_key(update.entry) for update in written} == wanted
 
 

@@ -14,6 +14,7 @@ from p4alg.engine.layout import (
     all_entries,
     all_services,
     base_entries,
+    common_entries,
     next_hop_ids,
     own_outside,
     port_prefixes,
@@ -27,6 +28,7 @@ from p4alg.engine.settings import (
     PortSpan,
     Prefix,
     Rule,
+    Settings,
     StaticRoute,
     Timers,
     Zone,
@@ -80,7 +82,7 @@ def test_each_router_has_one_next_hop_however_many_routes_it_has() -> None:
         StaticRoute(Prefix(0xC0A80000, 16), REMOTE),
         StaticRoute(Prefix(0xAC100000, 12), REMOTE2),
     )
-    assert next_hop_ids(settings(routes=routes)) == {REMOTE2: 1, REMOTE: 2}
+    assert next_hop_ids([settings(routes=routes)]) == {(2, REMOTE2): 1, (2, REMOTE): 2}
 
 
 def test_outside_addresses_are_those_of_pools_and_of_static_mappings_besides() -> None:
@@ -91,8 +93,13 @@ def test_outside_addresses_are_those_of_pools_and_of_static_mappings_besides() -
     assert own_outside(made) == [Prefix(POOL, 28), Prefix(7, 32), Prefix(WHOLE_OUT, 32)]
 
 
+def alone(made: Settings) -> list[t.Entry]:
+    """What follows from the settings of the only organisation."""
+    return [*base_entries(made), *common_entries([made])]
+
+
 def test_a_zone_has_its_ports_its_address_and_a_route_that_is_not_resolved() -> None:
-    entries = base_entries(settings())
+    entries = alone(settings())
     assert [entry for entry in entries if isinstance(entry, t.Port)] == [
         t.Port(1, 0, 1, Side.INSIDE, IN_MAC),
         t.Port(2, 0, 1, Side.INSIDE, IN_MAC),
@@ -163,7 +170,7 @@ def test_a_source_comes_only_from_where_it_is(source: str, zone: int, is_accepte
     addr = int(IPv4Address(source))
     fitting = [
         entry
-        for entry in base_entries(made)
+        for entry in common_entries([made])
         if isinstance(entry, t.Source)
         and entry.zone == zone
         and addr in Prefix(entry.src_addr, entry.prefix_len)
@@ -178,7 +185,7 @@ def ttl(
     timers: Timers, proto: int, phase: int, server: int, outbound: int
 ) -> tuple[t.TimerAction, int] | None:
     """What the timer table says about a packet."""
-    rows = [e for e in base_entries(settings(timers=timers)) if isinstance(e, t.Timer)]
+    rows = [e for e in common_entries([settings(timers=timers)]) if isinstance(e, t.Timer)]
     fitting = [
         row
         for row in rows
@@ -239,7 +246,7 @@ def test_a_time_in_ticks_is_never_shorter() -> None:
 
 def test_N6888_8_rest_and_filter_of_the_switchs_own_mappings_are_in_the_default_entry() -> None:
     made = settings(timers=Timers(port_rest=120.0), filter_mode=FilterMode.ADDRESS)
-    assert t.Gateway(t.ticks(120.0), FilterMode.ADDRESS) in base_entries(made)
+    assert t.Gateway(t.ticks(120.0), FilterMode.ADDRESS) in common_entries([made])
 
 
 def test_the_operators_rules_win_in_their_order_and_our_own_addresses_are_translated() -> None:
@@ -248,7 +255,7 @@ def test_the_operators_rules_win_in_their_order_and_our_own_addresses_are_transl
         Rule(PolicyAction.DENY, Side.INSIDE, TCP, None, far, web),
         Rule(PolicyAction.EXEMPT, None, ESP, Prefix(INSIDE, 32)),
     )
-    found = [entry for entry in base_entries(settings(rules=rules)) if isinstance(entry, t.Policy)]
+    found = [entry for entry in alone(settings(rules=rules)) if isinstance(entry, t.Policy)]
     by_priority = sorted(found, key=lambda policy: -policy.priority)
     deny, exempt, own, whole, *local = by_priority
     assert deny == t.Policy(
@@ -292,7 +299,7 @@ def test_an_ALG_that_is_off_has_no_entries() -> None:
 
 
 def test_a_configuration_never_wants_an_entry_twice() -> None:
-    entries = all_entries(settings())
+    entries = all_entries([settings()])
     assert len({entry_key(entry) for entry in entries}) == len(entries)
 
 
@@ -302,7 +309,7 @@ def test_traffic_that_stays_inside_is_not_translated_in_whichever_zone() -> None
     made = replace(made, zones=(*made.zones, office))
     exempt = {
         (entry.src_addr, entry.dst_addr)
-        for entry in base_entries(made)
+        for entry in alone(made)
         if isinstance(entry, t.Policy) and entry.action is t.PolicyAction.EXEMPT
     }
     inside, there = (0x0A000000, 0xFFFFFF00), (0xAC100000, 0xFFFF0000)

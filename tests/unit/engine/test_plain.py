@@ -24,10 +24,10 @@ TICK = 100_000
 """The time in the switch at NOW."""
 
 
-def static(proto: int, inside_addr: int, inside_id: int) -> tuple[int, int] | None:
-    if (proto, inside_addr, inside_id) == (TCP, HOST, 21):
+def static(owner: Owner, proto: int, inside_id: int) -> tuple[int, int] | None:
+    if (proto, owner.inside_addr, inside_id) == (TCP, HOST, 21):
         return OUTSIDE, 2021
-    return (HOME, inside_id) if inside_addr == WHOLE else None
+    return (HOME, inside_id) if owner.inside_addr == WHOLE else None
 
 
 KNOWN = Known({7: Owner(HOST, OUTSIDE), 8: Owner(OTHER, OUTSIDE), 9: Owner(WHOLE, None)}, static)
@@ -99,6 +99,7 @@ def test_a_plain_session_is_shown_by_its_three_ends() -> None:
         "idle_timeout": None,
         "kept_by": "switch",
         "expires_in": pytest.approx(300.0, abs=0.3),
+        "organisation": "default",
     }
 
 
@@ -190,7 +191,7 @@ def test_bindings_and_subscribers_count_their_sessions() -> None:
     assert (binding["kind"], binding["sessions"], binding["kept_by"]) == ("plain", 3, "switch")
     assert binding["outside"] == "203.0.113.5:4099"
     hosts: list[dict[str, object]] = [
-        {"address": a} for a in ("10.0.0.11", "10.0.0.12", "10.0.0.20")
+        {"address": a, "organisation": "default"} for a in ("10.0.0.11", "10.0.0.12", "10.0.0.20")
     ]
     counted = [
         (row["plain_bindings"], row["plain_sessions"])

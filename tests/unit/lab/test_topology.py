@@ -161,3 +161,12 @@ def test_the_scripts_that_a_shipped_topology_runs_are_beside_it(name: str) -> No
     for server in (server for host in lab.hosts for server in host.servers):
         script = server.command.split()[0]
         assert os.access(topology.folder() / script, os.X_OK), script
+
+
+def test_hosts_of_different_organisations_may_have_the_same_address() -> None:
+    tenants = topology.read(topology.find("tenants"))
+    same = {host.name for host in tenants.hosts if str(host.address.ip) == "10.0.0.11"}
+    assert same == {"red1", "blue1"}
+    text = (topology.folder() / "tenants.yaml").read_text(encoding="utf-8")
+    told = refusal(text.replace("organisation: blue", "organisation: red"))
+    assert "10.0.0.11 is the address of 'red1' already" in told

@@ -60,7 +60,7 @@ class P4RuntimeTarget:
         self._encoder = Encoder(switch.p4info)
         self._events: list[AsyncIterator[ev.Event]] = []
         self._listening: list[asyncio.Future[Any]] = []
-        self._pinhole_ids: dict[EntryKey, int] = {}
+        self._pinholes: dict[EntryKey, PinholeEntry] = {}
         self._unreadable = 0
         # Two messages must not be sent at the same time: gRPC would end the whole stream.
         self._sending = asyncio.Lock()
@@ -156,9 +156,9 @@ class P4RuntimeTarget:
         if isinstance(entry, PinholeEntry):
             key = entry_key(entry)
             if op is Op.DELETE:
-                self._pinhole_ids.pop(key, None)
+                self._pinholes.pop(key, None)
             else:
-                self._pinhole_ids[key] = entry.pinhole_id
+                self._pinholes[key] = entry
 
     async def _configure(self, entities: Sequence[Any], exist: bool = False) -> bool:
         """Insert entities, or modify those that always exist. False if the switch has no such."""
@@ -253,8 +253,10 @@ class P4RuntimeTarget:
         if table is Block:
             outside_addr, outside_id, _length = fields
             return ev.BlockIdle(outside_addr, outside_id)
-        pinhole_id = self._pinhole_ids.get(key)
-        return None if pinhole_id is None else ev.PinholeIdle(pinhole_id)
+        pinhole = self._pinholes.get(key)
+        if pinhole is None:
+            return None
+        return ev.PinholeIdle(pinhole.pinhole_id, pinhole.organisation or 0)
 
     # Registers
 
@@ -292,9 +294,9 @@ class P4RuntimeTarget:
             found["switch.unreadable"] = self._unreadable
         return found
 
-    async def traffic(self) -> dict[int, Traffic]:
+    async def traffic(self) -> dict[tuple[int, int], Traffic]:
         """See `Target`."""
-        found: dict[int, Traffic] = {}
+        found: dict[tuple[int, int], Traffic] = {}
         if not self._capabilities.direct_counters:
             return found
         for kind in (Subscriber, Block):
@@ -304,12 +306,13 @@ class P4RuntimeTarget:
                 if not isinstance(entry, Subscriber | Block) or counted is None:
                     continue
                 packets, size = counted.packet_count, counted.byte_count
-                known = found.get(entry.inside_addr, Traffic())
+                host = (entry.organisation, entry.inside_addr)
+                known = found.get(host, Traffic())
                 if kind is Subscriber:
                     known = replace(known, packets_out=packets, bytes_out=size)
                 else:
                     known = replace(known, packets_in=packets, bytes_in=size)
-                found[entry.inside_addr] = known
+                found[host] = known
         return found
 
     async def state(self) -> dict[str, object]:
