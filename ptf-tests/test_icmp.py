@@ -233,3 +233,18 @@ class N5508_6_AnErrorOpensNoClosedConnectionAndClosesNoOpenOne(PlainTest):
         part = bytes(TCP(sport=5000, dport=80, flags="S"))[:8]
         self.expect(INSIDE, inward_translated(about(CLIENT_IP, SERVER_IP, part, proto=6)))
         self.passes_in(TCP(sport=80, dport=BASE, flags="SA"), 5000)
+
+
+class N5508_3_AnErrorWithAWrongChecksumIsDropped(GatewayTest):
+    def runTest(self):
+        self.add_mapping(17, 5000, 40000)
+        self.add_session(17, 5000, 53)
+        about = IP(src=POOL_IP, dst=SERVER_IP, ttl=63) / UDP(sport=40000, dport=53) / b"data!"
+        packet = inward(ICMP(type=3, code=3) / bytes(about))
+        self.send(OUTSIDE, packet)
+        inner = IP(src=CLIENT_IP, dst=SERVER_IP, ttl=63) / UDP(sport=5000, dport=53) / b"data!"
+        self.expect(INSIDE, inward_translated(ICMP(type=3, code=3) / bytes(inner)))
+        for at in (2, 3, 20, 30, len(bytes(packet[ICMP])) - 1):
+            damaged = bytearray(bytes(packet))
+            damaged[-len(bytes(packet[ICMP])) + at] ^= 1
+            self.expect_drop(Drop.CHECKSUM, OUTSIDE, Ether(bytes(damaged)))

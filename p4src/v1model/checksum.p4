@@ -1,4 +1,5 @@
-// IPv4 header checksums, verified on the way in and written on the way out.
+// IPv4 header checksums, verified on the way in and written on the way out; and those of
+// ICMP errors, verified.
 // Transport checksums are updated incrementally (rewrite.p4), so that damage
 // on the way in stays visible at the receiver and fragments come out right.
 
@@ -10,6 +11,12 @@ control ChecksumVerify(inout headers_t hdr, inout metadata_t meta) {
     apply {
         verify_checksum(hdr.ipv4.isValid(), IPV4_FIELDS(hdr.ipv4, hdr.ipv4_options),
                         hdr.ipv4.hdr_checksum, HashAlgorithm.csum16);
+        // An ICMP error may do harm to a connection: it has to be intact (RFC 5508 REQ-3).
+        verify_checksum_with_payload(
+            hdr.inner_ipv4.isValid() && hdr.ipv4.more_fragments == 0,
+            { hdr.icmp.type, hdr.icmp.code, hdr.icmp.id, hdr.icmp.seq,
+              hdr.inner_ipv4, hdr.inner_options.options, hdr.inner_l4 },
+            hdr.icmp.checksum, HashAlgorithm.csum16);
     }
 }
 

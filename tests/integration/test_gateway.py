@@ -80,6 +80,13 @@ def test_F1_an_inside_server_behind_a_static_mapping_transfers_both_ways(
     transfer("outside1", lab.inside, INSIDE_URL, mode)
 
 
+@pytest.mark.parametrize("mode", ftp.MODES)
+def test_N5382_8_F1_another_inside_host_is_served_by_the_outside_address(
+    lab: Lab, mode: str
+) -> None:
+    transfer("inside2", lab.inside, INSIDE_URL, mode)
+
+
 @pytest.mark.parametrize("mode", ["PORT", "PASV", "EPSV"])
 def test_F2_lftp_transfers_too(lab: Lab, mode: str) -> None:
     transfer("inside2", lab.outside, OUTSIDE_URL, mode, "lftp")

@@ -10,7 +10,7 @@ from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.settings import Limits
 from p4alg.engine.tables import FlowKey
-from p4alg.packet.ipv4 import parse_ipv4
+from p4alg.packet.ipv4 import fragment_ipv4, parse_ipv4
 from p4alg.packet.udp import is_intact, parse_udp
 from tests.unit.engine.dialogue import Dialogue
 from tests.unit.engine.harness import (
@@ -254,3 +254,24 @@ def test_S1_a_connection_whose_answer_the_switch_cannot_carry_is_reset() -> None
     made.refuses = lambda update: isinstance(update.entry, t.Sequence)
     talk.client(good.replace(b"CSeq: 1", b"CSeq: one"))
     assert all(end.reset for end in talk.ends.values())
+
+
+def test_N4787_14_a_long_INVITE_in_fragments_from_another_port_of_the_registrar_arrives() -> None:
+    made = bench()
+    named = "Contact: <sip:a@10.0.0.11:5060>;expires=600\r\n"
+    request = message("REGISTER sip:198.51.100.11 SIP/2.0", "REGISTER", more=named)
+    sent = client(made, request)
+    shown = re.search(rb"Contact: <sip:a@([0-9.]+):(\d+)>", sent)
+    assert shown is not None
+    told = f"Contact: <{shown[0].decode().partition('<')[2]};expires=600"
+    server(made, sent, "SIP/2.0 200 OK", more=told)
+    outside = made.outside_of(UDP, INSIDE, 5060)
+    whole = datagram(REMOTE, 5070, *outside, b"INVITE sip:a@203.0.113.5 SIP/2.0\r\n" + bytes(2200))
+    whole = whole[:18] + b"\0\7\0\0" + whole[22:]
+    first, second = fragment_ipv4(parse_ipv4(whole), 1500)
+    (out,) = made.punt(ev.Reason.NEW_FLOW, first, OUT_PORT, SIP)
+    assert (out.frame, out.ingress_port) == (first, OUT_PORT)
+    assert FlowKey(UDP, INSIDE, 5060, REMOTE, 5070) in made.sessions()
+    # The switch has the ports of the first one by then. One that overtook it is held.
+    assert made.punt(ev.Reason.FRAGMENT, second, OUT_PORT) == []
+    assert [o.frame for o in made.tick(1.0)] == [second]

@@ -19,6 +19,8 @@ _TOKEN = rb"[A-Za-z0-9.!%*_+`'~-]"
 _REQUEST = re.compile(rb"(" + _TOKEN + rb"{1,256}+) ([^\s<>\"]++) SIP/2\.0", re.IGNORECASE)
 _STATUS = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2})(?: .*)?", re.IGNORECASE | re.DOTALL)
 _PREFIX = re.compile(_TOKEN + rb"{1,256}+(?:[ /]|\Z)")
+_BARE_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\0")
+"""A NUL that is no quoted pair (RFC 3261 section 25.1), behind which programs in C read nothing."""
 _HEADER = re.compile(rb"(" + _TOKEN + rb"{1,256}+)[ \t]*+:[ \t\r\n]*+")
 _CSEQ = re.compile(rb"([0-9]{1,10})[ \t\r\n]+(" + _TOKEN + rb"{1,256}+)")
 _TAG = re.compile(rb";[ \t\r\n]*tag[ \t\r\n]*=[ \t\r\n]*([^;,\s\"<>]*)", re.IGNORECASE)
@@ -134,7 +136,7 @@ def parse_head(data: bytes, limits: SipLimits) -> Head:
     pairs = data.count(b"\r\n", 0, end)
     if data.count(b"\n", 0, end) != pairs or data.count(b"\r", 0, end) != pairs:
         raise SipError("bare-newline")
-    if data.find(b"\0", 0, end) >= 0:
+    if _BARE_NUL.search(data, 0, end):
         raise SipError("bad-header")
     at = data.find(b"\r\n")
     if at > limits.line:

@@ -13,6 +13,7 @@ from p4alg.engine.control.session import ControlSession, facts_of
 from p4alg.engine.counters import Counters
 from p4alg.engine.faults import Faults
 from p4alg.engine.flows import Flow
+from p4alg.engine.layout import own_outside
 from p4alg.engine.log_rate import LogRate
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.pinhole import Owner
@@ -39,6 +40,7 @@ class ControlSessions:
         log: UndoLog,
     ) -> None:
         self._limits = settings.limits
+        self._own_outside = own_outside(settings)
         self._resets = settings.refuse is RefuseMode.RESET
         self._outbox = outbox
         self._counters = counters
@@ -110,7 +112,13 @@ class ControlSessions:
         return _OF_ALL if len(self._by_key) >= self._limits.controls else ""
 
     def attach(self, flow: Flow, alg: Alg, *, hairpin: bool, now: float) -> ControlSession | None:
-        """Make a new flow a control session of an ALG. If that cannot be, None: it is plain NAT."""
+        """Make a new flow a control session of an ALG. If that cannot be, None: it is plain NAT.
+
+        With `hairpin` another inside host has opened it by an outside address of ours. The
+        session of the host that opens it is known by its remote address.
+        """
+        remote = flow.key.remote_addr
+        hairpin = hairpin or any(remote in prefix for prefix in self._own_outside)
         limit = self._limit(flow.key.inside_addr)
         if limit:
             self._counters.count(f"alg.{alg.name}.controls.refused")

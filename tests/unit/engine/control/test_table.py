@@ -10,19 +10,24 @@ import pytest
 from p4alg.alg.contract import TCP, UDP, SessionFacts
 from p4alg.alg.descriptor import Context, Option
 from p4alg.alg.registry import algs
+from p4alg.engine import events as ev
 from p4alg.engine.control.session import ControlSession
 from p4alg.engine.control.table import ControlSessions
 from p4alg.engine.flows import Flow
 from p4alg.engine.settings import Limits
 from p4alg.engine.tables import FlowKey
+from p4alg.packet.tcp import ACK, SYN
 from p4alg.stream.datagram import DatagramFollower
 from p4alg.stream.tcp import StreamFollower, StreamLimits
 from tests.unit.engine.dialogue import greeted
 from tests.unit.engine.harness import (
     IN_PORT,
     INSIDE,
+    INSIDE2,
+    OUT_PORT,
     REMOTE,
     REMOTE2,
+    SERVER,
     AlgSettings,
     Bench,
     segment,
@@ -144,6 +149,21 @@ def test_rule_10_a_machine_that_cannot_be_made_again_ends_the_session_only() -> 
     session = attached(parts)
     assert not parts.sessions.renew(session, NOW)
     assert parts.count("alg.toy.faults") == 1
+
+
+@pytest.mark.parametrize(("remote", "is_ours"), [(SERVER, True), (REMOTE, False)])
+def test_N5382_8_who_opens_a_session_to_an_address_of_ours_hairpins(
+    remote: int, is_ours: bool
+) -> None:
+    bench = Bench()
+    bench.new(segment(INSIDE2, 40001, remote, 21), IN_PORT, alg_id=1)
+    key = FlowKey(TCP, INSIDE2, 40001, remote, 21)
+    outside = bench.outside_of(TCP, INSIDE2, 40001)
+    answer = segment(remote, 21, *outside, SYN | ACK, 1, 2)
+    # A packet of the server has been translated once, and comes back so from outside.
+    outs = bench.punt(ev.Reason.ALG, answer, OUT_PORT, 1, hairpin=is_ours)
+    assert [out.hairpin for out in outs] == [is_ours]
+    assert key in bench.sessions()
 
 
 def test_G4_the_sessions_of_a_host_are_bounded() -> None:
