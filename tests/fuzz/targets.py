@@ -72,6 +72,10 @@ def stream_of(protocol: str) -> Target:
         inside = Peer.SERVER if data[0] & 1 else Peer.CLIENT
         talk = Dialogue(made, inside, algs()[protocol].alg_id)
         for who, said in sayings(data[1:4096]):
+            session = made.sessions().get(talk.key)
+            if session is None or session.alg_id == 0:
+                # Plain NAT from now on: the switch sends no more of it to the controller.
+                break
             talk.say(who, said, SIZES[data[0] >> 1 & 3])
         for frame in talk.outputs:
             check_frame(frame)
