@@ -6,12 +6,13 @@ PY      = $(VENV)/bin/python
 PIP     = 26.3
 TARGET ?= embedded
 TOPO   ?= nat
+MINUTES ?= 10
 
 .DEFAULT_GOAL := help
 .PHONY: help demo mininet setup unit check test test-all coverage lint ptf bench attack fuzz p4 clean
 
 # Tests that need neither root nor a network, on all processors.
-UNIT    = $(PY) -m pytest tests/unit tests/attack tests/softswitch tests/dataplane -n auto \
+UNIT    = $(PY) -m pytest tests/unit tests/attack tests/fuzz tests/softswitch tests/dataplane -n auto \
           -m "not slow and not lab and not bmv2 and not p4c"
 # Kept with the name of each test, for the report.
 COVERED = --cov --cov-context=test --cov-report= --cov-fail-under=0
@@ -66,6 +67,9 @@ bench: setup ## figures of every target present, beside the kernel's NAT
 
 attack: setup ## every known attack on the running gateway, and what got through (TARGET=...)
 	@$(PY) -m attacks.run $(if $(filter command line,$(origin TARGET)),--target $(TARGET)) $(OPTIONS)
+
+fuzz: setup ## coverage-guided fuzzing of ALGs, stream and engine (MINUTES=10)
+	@$(PY) -m tests.fuzz.run --minutes $(MINUTES) $(OPTIONS)
 
 p4: ## compile the P4 program (needs p4c-bm2-ss on PATH)
 	$(PYTHON) p4src/build.py

@@ -77,6 +77,8 @@ class Subscribers:
         self._present: TrackedDict[int, Presence] = TrackedDict(log)
         self._behind: TrackedCounts[int] = TrackedCounts(log)
         self._logged: TrackedDict[int, float] = TrackedDict(log)
+        self._unwritten: TrackedDict[int, None] = TrackedDict(log)
+        """Hosts with a block that the switch has refused, as long as they have bindings in it."""
         self.blocks = blocks
 
     def __len__(self) -> int:
@@ -183,8 +185,8 @@ class Subscribers:
         if numbered.is_fixed:
             # A modified entry is not changed back by whoever writes.
             self._outbox.transact((Update(Op.MODIFY, _without_block(numbered)),))
-        if numbered.inside_addr not in self.blocks.bindings_of:
-            self.blocks.give_back(numbered, now)
+        self._unwritten[numbered.inside_addr] = None
+        self._give_back_unwritten(now)
 
     # Hosts end
 
@@ -207,8 +209,20 @@ class Subscribers:
             self._end(present, now)
 
     def expire(self, now: float) -> None:
-        """Give back the further blocks that nobody uses."""
+        """Give back the further blocks that nobody uses, and those that the switch refused."""
+        self._give_back_unwritten(now)
         self.blocks.expire(now)
+
+    def _give_back_unwritten(self, now: float) -> None:
+        """The switch will not say that they are idle, so they go with their last binding."""
+        for addr in list(self._unwritten):
+            numbered = self.blocks.get(addr)
+            gone = numbered is None or numbered.own is None or addr in self._present
+            if not gone and addr in self.blocks.bindings_of:
+                continue
+            del self._unwritten[addr]
+            if numbered is not None and not gone:
+                self.blocks.give_back(numbered, now)
 
     def report(self, _now: float) -> None:
         """Log the blocks that were taken and given back since the last report."""

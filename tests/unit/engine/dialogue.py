@@ -87,7 +87,7 @@ class Dialogue:
     def _deliver(self, frame: bytes) -> None:
         """To the switch, by the engine, to the other end; pure ACKs cross as they are."""
         sender = Peer.CLIENT if parse_ipv4(frame).src == ADDRS[Peer.CLIENT] else Peer.SERVER
-        frame = self._addressed(sender, frame)
+        frame = self.addressed(sender, frame)
         tcp = parse_tcp(parse_ipv4(frame))
         port = IN_PORT if sender is self.inside else OUT_PORT
         if tcp.flags & (SYN | ACK) == SYN and self.key not in self.bench.sessions():
@@ -105,7 +105,7 @@ class Dialogue:
     def _port(self, peer: Peer) -> int:
         return IN_PORT if peer is self.inside else OUT_PORT
 
-    def _addressed(self, sender: Peer, frame: bytes) -> bytes:
+    def addressed(self, sender: Peer, frame: bytes) -> bytes:
         """The ends call themselves and each other by `ADDRS`; put in what they see."""
         packet = parse_ipv4(frame)
         body = bytearray(packet.payload)
