@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV    = .venv
 PTFENV  = .venv-ptf
+OVS     = $(VENV)/openvswitch
 PY      = $(VENV)/bin/python
 PIP     = 26.3
 TARGET ?= embedded
@@ -62,7 +63,7 @@ ptf: setup ## data-plane tests on the embedded switch, and on BMv2 where it is
 	$(PTFENV)/bin/python ptf-tests/run.py --target embedded
 	$(PTFENV)/bin/python ptf-tests/run.py --target bmv2
 
-bench: setup ## figures of every target present, beside the kernel's NAT
+bench: setup $(OVS)/.ready ## figures of every target present, beside the kernel's NAT and OVS
 	@$(PY) benchmarks/run.py
 
 attack: setup ## every known attack on the running gateway, and what got through (TARGET=...)
@@ -88,6 +89,10 @@ PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp cur
 # What Debian does not let us install beside one of those is unpacked only.
 UNPACKED = atftpd proftpd-core libmemcached11 libmemcachedutil2 libhashkit2 libpcre2-posix3
 
+# Open vSwitch is for the benchmarks only, which run its programs from where they are unpacked.
+OVS_PACKAGES = openvswitch-switch openvswitch-common libxdp1 libbpf1 libunbound8 libevent-2.1-7 \
+  libnuma1 libcap-ng0
+
 # Debian's Mininet is a package of the system's Python, and of Python only: a link shows it,
 # and nothing else of that Python, to ours.
 MININET = /usr/lib/python3/dist-packages/mininet
@@ -110,6 +115,13 @@ $(VENV)/.ready: pyproject.toml | .debian-ready
 	@cd $(VENV) && for p in $(UNPACKED); do \
 	  apt-get -qq download $$p 2>/dev/null && dpkg-deb -x $${p}_*.deb debian && rm $${p}_*.deb; done
 	@touch $@
+
+$(OVS)/.ready: | $(VENV)/.ready
+	@echo "setup: $(OVS) (Open vSwitch, for figures beside ours)"
+	@mkdir -p $(OVS) && cd $(OVS) && for p in $(OVS_PACKAGES); do \
+	  apt-get -qq download $$p 2>/dev/null && dpkg-deb -x $${p}_*.deb . && rm $${p}_*.deb; done; \
+	  test -x usr/lib/openvswitch-switch/ovs-vswitchd && touch .ready || \
+	  { cd .. && rm -rf openvswitch && echo "setup: Debian's Open vSwitch cannot be had, its column is left out"; }
 
 $(PTFENV)/.ready: pyproject.toml | .debian-ready
 	@echo "setup: $(PTFENV) (PTF and p4runtime-shell)"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import netfilter
+import ovs
 import sipload
 from p4alg.config.errors import UserError
 from p4alg.daemon.client import Client
@@ -21,6 +22,10 @@ from p4alg.lab import plan, runner, topology
 HERE = Path(__file__).resolve().parent
 KERNEL = "netfilter"
 """The target that is the kernel's own NAT."""
+OVS = "ovs"
+"""The target that is Open vSwitch's datapath in userspace."""
+INCUMBENTS = {KERNEL: netfilter.up, OVS: ovs.up}
+"""Targets without a controller, and what builds their labs."""
 SERVER = "198.51.100.11"
 CALL_RATES = (50, 100, 150, 200, 300)
 """Calls a second that are tried, each for three seconds, until one fails."""
@@ -76,35 +81,36 @@ class Figure:
     name: str
     measure: Callable[[str, float], Values]
     rows: tuple[Row, ...]
-    is_for_kernel: bool = True
+    not_on: tuple[str, ...] = ()
+    """Targets that cannot do what is measured."""
 
 
 def run(target: str, checkout: Checkout, figures: Iterable[Figure], seconds: float) -> Values:
     """Bring up the lab on a target, and measure; `UserError` if that is not possible.
 
-    A figure that the kernel's own NAT does not manage is left out, which is said.
+    A figure that an incumbent does not manage is left out, which is said.
     """
     topo = topology.read(topology.find("nat"))
     values: Values = {}
     runner.sweep()
     try:
-        if target == KERNEL:
-            netfilter.up(topo)
+        if target in INCUMBENTS:
+            INCUMBENTS[target](topo)
         else:
             with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
                 config.write(checkout.config.read_text() + _MORE)
                 config.flush()
                 runner.up(topo, target, Path(config.name), checkout.python)
         for figure in figures:
-            if target == KERNEL and not figure.is_for_kernel:
+            if target in figure.not_on:
                 continue
             print(f"  {target}: {figure.name} ...", file=sys.stderr, flush=True)
             try:
                 values |= figure.measure(target, seconds)
             except UserError as error:
-                if target != KERNEL:
+                if target not in INCUMBENTS:
                     raise
-                print(f"{KERNEL}: no {figure.name} on this kernel ({error})")
+                print(f"{target}: no {figure.name} here ({error})")
         return values
     finally:
         runner.sweep()
@@ -315,8 +321,8 @@ def busy_ftp(_target: str, _seconds: float) -> Values:
 FIGURES = (
     Figure("tcp", tcp, (Row("tcp", "TCP throughput", "Mbit/s"),)),
     Figure("packets", small_packets, (Row("pps", "64-byte packets", "kpps"),)),
-    Figure("gre", gre, (Row("gre", "GRE of a call", "kpps"),), False),
-    Figure("esp", esp, (Row("esp", "ESP of an SPI", "kpps"),), False),
+    Figure("gre", gre, (Row("gre", "GRE of a call", "kpps"),), (KERNEL, OVS)),
+    Figure("esp", esp, (Row("esp", "ESP of an SPI", "kpps"),), (KERNEL, OVS)),
     Figure(
         "sip-latency",
         sip_latency,
@@ -324,9 +330,11 @@ FIGURES = (
             Row("sip50", "SIP message, added p50", "ms"),
             Row("sip99", "SIP message, added p99", "ms"),
         ),
-        False,
+        (KERNEL, OVS),
     ),
-    Figure("held-calls", held_calls, (Row("call-kb", "memory of a held call", "KB"),), False),
+    Figure(
+        "held-calls", held_calls, (Row("call-kb", "memory of a held call", "KB"),), (KERNEL, OVS)
+    ),
     Figure(
         "calls",
         calls,
@@ -335,6 +343,7 @@ FIGURES = (
             Row("media", "media heard", "%"),
             Row("sip-core", "SIP messages a core", "1/s"),
         ),
+        (OVS,),
     ),
     Figure(
         "ftp",

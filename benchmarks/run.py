@@ -21,7 +21,7 @@ os.environ["P4ALG_LAB_PREFIX"] = "p4algbench-"
 os.environ.pop("P4ALG_SOCKET", None)
 
 import measure
-from measure import FIGURES, KERNEL, MEMORY, Checkout, Figure, Row, Values
+from measure import FIGURES, INCUMBENTS, KERNEL, MEMORY, Checkout, Figure, Row, Values
 from p4alg.config.errors import UserError
 from p4alg.lab import plan
 
@@ -122,7 +122,7 @@ def arguments() -> argparse.Namespace:
         metavar="FIGURE,...",
         help=f"measure these only: {', '.join(figures)}",
     )
-    targets = [*plan.TARGETS, KERNEL]
+    targets = [*plan.TARGETS, *INCUMBENTS]
     parser.add_argument(
         "--targets",
         type=lambda text: _names(text, targets),
@@ -197,14 +197,14 @@ def results_of(
     """The values of each target, of one checkout right after the other."""
     results: dict[Column, Values] = {}
     for target in targets:
-        # The kernel is the same for all of them.
-        for number, checkout in enumerate(checkouts[:1] if target == KERNEL else checkouts):
+        # Incumbents are the same for all of them.
+        for number, checkout in enumerate(checkouts[:1] if target in INCUMBENTS else checkouts):
             try:
                 results[target, number > 0] = measure.run(target, checkout, figures, seconds)
             except UserError as error:
-                if target != KERNEL:
+                if target not in INCUMBENTS:
                     raise
-                print(f"{KERNEL}: left out, {error}")
+                print(f"{target}: left out, {error}")
     return results
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from p4softswitch.p4rt.proto import p4r
 
-from . import bmv2_compare, nat_traffic, stateful_compare
+from . import bmv2_compare, nat_traffic, stateful_compare, stress_compare
 from .helpers import Bench, config, update
 
 CPU = 510
@@ -97,6 +97,11 @@ def main(seed: int, count: int) -> dict[str, dict[str, int]]:
         u for u in stateful_compare.entries(bench) if u.entity.WhichOneof("entity") == "table_entry"
     ]
     results["stateful"] = run(bench, rng, pool, lambda: stateful_compare.random_request(rng), count)
+    bench = Bench(message=config(name="stress"))
+    pool = [u for _ in range(3) for u in stress_compare.entries(bench, rng)]
+    bench.controller.write(*pool)
+    tables = [u for u in pool if u.entity.WhichOneof("entity") == "table_entry"]
+    results["stress"] = run(bench, rng, tables, lambda: stress_compare.frame(rng), count)
     bench, world = Bench(message=nat_traffic.config()), nat_traffic.World(seed)
     bench.controller.write(*world.updates)
     pool = [u for u in world.updates if u.entity.WhichOneof("entity") == "table_entry"]

@@ -313,7 +313,7 @@ struct p4_group {
     u64 mask[];
 };
 
-#define P4_SLAB 1024u /* entries allocated at once */
+#define P4_SLAB 16384u /* entries allocated at once; memory is taken as they are used */
 #define P4_SCAN 32u   /* entries that are compared one after the other */
 
 struct p4_table {
@@ -322,7 +322,8 @@ struct p4_table {
     u32 count, capacity, max_size;
     u64 seed;
     u8 **slabs;
-    u32 slab_count, free;
+    u32 slab_count, taken; /* entries that were ever in use */
+    u32 free;              /* the last one that was given back */
     u32 oldest, newest;
     u64 next_seq;
     struct p4_entry *fallback; /* the default entry */

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 
 #include "runtime.h"
 
@@ -31,10 +32,26 @@ void p4_give_way(void) {
         sched_yield();
 }
 
+#define HUGE (2ull << 20)
+
 /* --- hashes ------------------------------------------------------------------------------------- */
 
+/*
+ * Memory for `size` bytes, in huge pages if it fills some: with many entries, most of a look-up is
+ * waiting for memory, and much of that for the tables of small pages. To be freed by free().
+ */
+static void *large(u64 size) {
+    void *found;
+    if (size < HUGE)
+        return malloc(size);
+    if (posix_memalign(&found, HUGE, (size + HUGE - 1) / HUGE * HUGE))
+        return NULL;
+    (void)madvise(found, size / HUGE * HUGE, MADV_HUGEPAGE);
+    return found;
+}
+
 static int hash_resize(struct p4_hash *h, u32 slots) {
-    struct p4_slot *fresh = malloc(slots * sizeof *fresh), *old = h->slots;
+    struct p4_slot *fresh = large(slots * sizeof *fresh), *old = h->slots;
     if (!fresh)
         return 0;
     for (u32 i = 0; i < slots; i++)
@@ -108,8 +125,20 @@ static struct p4_range *ranges_of(const struct p4_table *t, struct p4_entry *e) 
 }
 
 static struct p4_entry *entry_take(struct p4_table *t) {
-    if (t->free == P4_NONE) {
-        u8 *slab = calloc(P4_SLAB, t->stride);
+    struct p4_entry *e;
+    if (t->free != P4_NONE) {
+        e = p4_entry_at(t, t->free);
+        t->free = e->next;
+        u32 handle = e->handle;
+        memset(e, 0, t->stride);
+        e->handle = handle;
+        e->next = P4_NONE;
+        return e;
+    }
+    if (t->taken == t->slab_count * P4_SLAB) {
+        u64 size = (u64)P4_SLAB * t->stride;
+        /* A table with few entries shall not take a huge page. */
+        u8 *slab = t->slab_count ? large(size) : malloc(size);
         u8 **slabs = realloc(t->slabs, (t->slab_count + 1) * sizeof *slabs);
         if (slabs)
             t->slabs = slabs;
@@ -117,20 +146,11 @@ static struct p4_entry *entry_take(struct p4_table *t) {
             free(slab);
             return NULL;
         }
-        u32 first = t->slab_count * P4_SLAB;
         t->slabs[t->slab_count++] = slab;
-        for (u32 i = P4_SLAB; i-- > 0;) {
-            struct p4_entry *e = p4_entry_at(t, first + i);
-            e->handle = first + i;
-            e->next = t->free;
-            t->free = e->handle;
-        }
     }
-    struct p4_entry *e = p4_entry_at(t, t->free);
-    u32 handle = e->handle;
-    t->free = e->next;
+    e = p4_entry_at(t, t->taken);
     memset(e, 0, t->stride);
-    e->handle = handle;
+    e->handle = t->taken++;
     e->next = P4_NONE;
     return e;
 }
