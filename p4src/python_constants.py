@@ -51,7 +51,7 @@ PLAIN = (
 )
 PLAIN_PREFIX = "SIZE_"
 # Numbers of the IEEE and the IETF, which Python code has from `p4alg.protocols` and `p4alg.packet`.
-STANDARD = ("ETHERTYPE_", "PROTO_", "PORT_", "ICMP_", "TCP_")
+STANDARD = ("ETHERTYPE_", "PROTO_", "PORT_", "ICMP_", "TCP_", "OPTION_")
 
 _NUMBER = re.compile(
     r"(?:#define\s+(?P<macro>\w+)|const\s+[\w<>]+\s+(?P<const>\w+)\s*=)"

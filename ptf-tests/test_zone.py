@@ -1,6 +1,6 @@
 """What the gateway refuses before it looks at a flow."""
 
-from scapy.layers.l2 import Dot1Q
+from scapy.layers.l2 import ARP, Dot1Q
 
 from base import (
     CLIENT_IP,
@@ -31,12 +31,15 @@ class OtherMacIsNotForUs(GatewayTest):
         self.expect_drop(Drop.NOT_FOR_US, INSIDE, packet)
 
 
-class BroadcastIsForUs(GatewayTest):
+class OnlyArpComesByBroadcast(GatewayTest):
     def runTest(self):
+        everybody = "ff:ff:ff:ff:ff:ff"
+        asked = Ether(src=HOST, dst=everybody) / ARP(op=1, psrc=CLIENT_IP, pdst="10.0.0.1")
+        self.send(INSIDE, asked)
+        self.expect_punt(Punt.ARP, asked)
         packet = outward(UDP(sport=1, dport=2))
-        packet[Ether].dst = "ff:ff:ff:ff:ff:ff"
-        self.send(INSIDE, packet)
-        self.expect_punt(Punt.SUBSCRIBER, packet)
+        packet[Ether].dst = everybody
+        self.expect_drop(Drop.NOT_FOR_US, INSIDE, packet)
 
 
 class UnknownVlanHasNoZone(GatewayTest):

@@ -91,6 +91,7 @@ class Drop(IntEnum):
     CLAIM_METER = 19  # its subscriber begins too many flows
     TAKEN = 20  # another flow got the cell in the meantime
     ANSWERED = 21  # a held SYN whose connection the inside host has opened
+    OPTIONS = 22  # IPv4 options that may name a way for it to go
 
 
 class Side(IntEnum):

@@ -23,6 +23,13 @@ const bit<8> ICMP_SOURCE_QUENCH   = 4;
 const bit<8> ICMP_TIME_EXCEEDED   = 11;
 const bit<8> ICMP_PARAM_PROBLEM   = 12;
 
+// IPv4 options (RFC 791 3.1, RFC 2113).
+const bit<8> OPTION_END          = 0;
+const bit<8> OPTION_NOP          = 1;
+const bit<8> OPTION_RECORD_ROUTE = 7;
+const bit<8> OPTION_TIMESTAMP    = 68;
+const bit<8> OPTION_ROUTER_ALERT = 148;
+
 const bit<8> TCP_FIN = 0x01;
 const bit<8> TCP_SYN = 0x02;
 const bit<8> TCP_RST = 0x04;
@@ -68,6 +75,7 @@ const drop_t DROP_PORT_METER = 18;  // its port sends the controller too much of
 const drop_t DROP_CLAIM_METER = 19;  // its subscriber begins too many flows
 const drop_t DROP_TAKEN      = 20;  // another flow got the cell in the meantime
 const drop_t DROP_ANSWERED   = 21;  // a held SYN whose connection the inside host has opened
+const drop_t DROP_OPTIONS    = 22;  // IPv4 options that may name a way for it to go
 #define DROP_REASONS 32
 
 typedef bit<1> side_t;

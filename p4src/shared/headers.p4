@@ -188,6 +188,10 @@ struct metadata_t {
     mac_t         router_mac;
     bit<8>        organisation;
 
+    bit<8>        option_one;     // the first three bytes of the IPv4 options, if there are any
+    bit<8>        option_two;
+    bit<8>        option_three;
+
     bit<1>        is_icmp_error;
     bit<1>        has_ids;
     class_t       class;

@@ -6,6 +6,7 @@ control GatewayIngress(inout headers_t hdr, inout metadata_t meta, inout standar
     Zone() zone;
     FlowKey() flow_key;
     Source() source;
+    Options() options;
     Policy() policy;
     Mapping() mapping;
     Subscriber() subscriber;
@@ -79,6 +80,7 @@ control GatewayIngress(inout headers_t hdr, inout metadata_t meta, inout standar
             }
         }
         if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) { source.apply(hdr, meta); }
+        if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) { options.apply(hdr, meta); }
         if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) { flow_key.apply(hdr, meta); }
         if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) { policy.apply(meta); }
         if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) {

@@ -11,6 +11,7 @@
 // The stages of ingress, in order.
 #include "zone.p4"
 #include "source.p4"
+#include "options.p4"
 #include "flow_key.p4"
 #include "policy.p4"
 #include "mapping.p4"

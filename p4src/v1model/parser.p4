@@ -37,6 +37,10 @@ parser PacketParser(packet_in pkt, out headers_t hdr, inout metadata_t meta,
         }
     }
     state parse_ipv4_options {
+        bit<24> head = pkt.lookahead<bit<24>>();
+        meta.option_one = head[23:16];
+        meta.option_two = head[15:8];
+        meta.option_three = head[7:0];
         pkt.extract(hdr.ipv4_options, (bit<32>)(((bit<16>)hdr.ipv4.ihl - 5) << 5));
         transition parse_transport;
     }

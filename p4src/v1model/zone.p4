@@ -32,11 +32,12 @@ control Zone(in headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
+        // Only ARP has a reason to come by broadcast (RFC 1812 5.3.4).
         if (hdr.vlan.isValid()) { meta.vlan_id = hdr.vlan.vlan_id; }
         port_zone.apply();
         if (meta.drop == DROP_NONE && meta.origin == ORIGIN_WIRE && meta.hairpin == 0
             && hdr.ethernet.dst_addr != meta.router_mac
-            && hdr.ethernet.dst_addr != 0xffffffffffff) {
+            && (hdr.ethernet.dst_addr != 0xffffffffffff || hdr.ipv4.isValid())) {
             meta.drop = DROP_NOT_FOR_US;
         }
         if (meta.hairpin == 1) {

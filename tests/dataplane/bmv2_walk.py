@@ -24,7 +24,7 @@ from p4softswitch.p4rt.proto import p4r
 
 from ..softswitch.bmv2_compare import CPU, ELECTION, MAGIC, PORTS, Bmv2, Outputs
 from ..softswitch.nat_traffic import SENTINEL_NET, entry, route, sentinels
-from .gateway import TICK, Gateway, program
+from .gateway import ROUTER, TICK, Gateway, program
 from .reference import Timers
 from .world import HIGH, LOW, World, step
 
@@ -104,7 +104,7 @@ class OnBmv2(Gateway):
         for _ in range(2):
             marker = MAGIC + struct.pack(">Q", self._rounds)
             self._rounds += 1
-            for sentinel in sentinels(marker):
+            for sentinel in sentinels(marker, ROUTER):
                 self.bmv2.sockets[side].send(sentinel)
             for n, frames in self.bmv2.collect(marker).items():
                 found[n] += frames

@@ -20,7 +20,7 @@ from p4softswitch.p4rt.proto import p4r
 
 from .bmv2_compare import CPU, MAGIC, PORTS, Bmv2, Outputs, connect, describe, state_of, write_both
 from .helpers import Bench
-from .nat_traffic import PIPELINE, World, config, named, sentinels
+from .nat_traffic import PIPELINE, World, config, named, router_mac, sentinels
 
 # How many packets in a row go in by one port.
 BATCH = 20
@@ -111,7 +111,7 @@ class Comparison:
         """What comes out of BMv2 up to sentinels that follow the packets by the same port."""
         marker = MAGIC + struct.pack(">Q", self.rounds)
         self.rounds += 1
-        for frame in sentinels(marker):
+        for frame in sentinels(marker, router_mac(port)):
             packet = (port, frame) if port != CPU else (CPU, packet_out(1, PIPELINE, frame))
             self._send(packet)
             self.embedded.run(packet)

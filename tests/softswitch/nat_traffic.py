@@ -99,6 +99,11 @@ def route(addr: int, length: int, next_hop: int, organisation: int = 0) -> Any:
     return entry("route", key, "via", next_hop)
 
 
+def router_mac(port: int) -> int:
+    """The gateway's own MAC address at a port, without a VLAN tag."""
+    return 0x020000000020 + port % 8 if port in ODD_PORTS else 0x020000000000 + port
+
+
 @dataclass(frozen=True)
 class Zone:
     """What a port and VLAN id belong to."""
@@ -164,14 +169,14 @@ class World:
     def __init__(self, seed: int) -> None:
         self.rng = rng = random.Random(seed)
         self.zones = [
-            Zone(1, 0, INSIDE, 0x020000000001),
-            Zone(2, 0, OUTSIDE, 0x020000000002),
-            Zone(3, 0, rng.choice([INSIDE, OUTSIDE]), 0x020000000003),
+            Zone(1, 0, INSIDE, router_mac(1)),
+            Zone(2, 0, OUTSIDE, router_mac(2)),
+            Zone(3, 0, rng.choice([INSIDE, OUTSIDE]), router_mac(3)),
             *(
                 Zone(p, p * 10, rng.choice([INSIDE, OUTSIDE]), 0x020000000010 + p, p % 2)
                 for p in PORTS
             ),
-            *(Zone(p, 0, INSIDE, 0x020000000020 + p % 8) for p in ODD_PORTS),
+            *(Zone(p, 0, INSIDE, router_mac(p)) for p in ODD_PORTS),
         ]
         self.insiders = [0x0A000001 + i for i in range(5)]
         self.pool = [0xCB007101 + i for i in range(3)]
@@ -515,10 +520,21 @@ class World:
             return proto, self.insiders[host], own, remote, port
         return proto, remote, port, self.pool[host], 2048 + 64 * host + rng.randrange(64)
 
+    def _options(self) -> bytes:
+        """IPv4 options: one alone that may cross, as far as the first bytes tell, or anything."""
+        rng = self.rng
+        data = bytearray(rng.randbytes(4 * rng.choice([1, 2, 5, 10])))
+        if rng.random() < 0.8:
+            nops = rng.choice([0, 0, 0, 1])
+            length = len(data) - nops - rng.choice([0, 0, 1, 3])
+            data[:nops] = b"\1" * nops
+            data[nops : nops + 2] = rng.choice([0, 7, 68, 148, 131]), max(0, length)
+        return bytes(data)
+
     def _ip(self, proto: int, src: int, dst: int, body: bytes, datagram: int = 0) -> bytes:
         """An IPv4 packet or a fragment, then perhaps of the datagram with this identification."""
         rng = self.rng
-        options = rng.randbytes(4 * rng.choice([1, 2, 5, 10])) if rng.random() < 0.08 else b""
+        options = self._options() if rng.random() < 0.08 else b""
         version, ihl = 4, 5 + len(options) // 4
         flags, ident = rng.choice([0, 0x4000, 0x8000]), rng.randrange(65536)
         if rng.random() < 0.12:
@@ -633,10 +649,10 @@ def _pseudo(src: int, dst: int, proto: int, segment: bytes) -> bytes:
     return struct.pack(">IIBBH", src, dst, 0, proto, len(segment)) + segment
 
 
-def sentinels(marker: bytes) -> list[bytes]:
+def sentinels(marker: bytes, router: int) -> list[bytes]:
     """Frames of which one leaves by each port and the last goes to the controller, with `marker`.
 
-    They may come in by any port that has an untagged zone.
+    They may come in by any port that has an untagged zone, whose MAC is `router`.
     """
     frames = []
     for port in PORTS:
@@ -644,5 +660,5 @@ def sentinels(marker: bytes) -> list[bytes]:
         head = struct.pack(">BBHHHBBHII", 0x45, 0, 20 + len(body), 0, 0, 64, 17, 0,
                            SENTINEL_NET + 99, SENTINEL_NET + port)  # fmt: skip
         head = head[:10] + struct.pack(">H", csum(head)) + head[12:]
-        frames.append(ethernet(head + body, BROADCAST, 0x99))
+        frames.append(ethernet(head + body, router, 0x99))
     return [*frames, ethernet(marker + bytes(28), BROADCAST, 0x99, ARP)]
