@@ -48,6 +48,8 @@ PROGRAMS = (ike.DAEMON, "swanctl", "curl")
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
     "esp": {},
+    # A lab of its own for tests that need hosts to which no gateway owes an SPI from before.
+    "alone": {},
     "served": {
         "static": [
             {"protocol": "udp", "outside": f"{POOL}:{port}", "inside": f"10.0.0.11:{port}"}
@@ -81,7 +83,7 @@ def on(variant: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("lab", params, indirect=True)
 
 
-plain, plain_esp, served, kept = map(on, VARIANTS)
+plain, plain_esp, alone, served, kept = map(on, VARIANTS)
 
 
 def configuration(variant: str, folder: Path) -> Path:
@@ -580,7 +582,7 @@ def test_K2_what_may_be_another_hosts_answer_is_dropped_and_not_crossed(
     ends.crosses(ends.gateway, ends.two, 0xB7000001, 2)
 
 
-@plain_esp
+@alone
 def test_K2_one_packet_of_a_host_does_not_get_the_next_SPI_of_another(
     lab: IkeLab, ends: Ends
 ) -> None:
@@ -625,7 +627,7 @@ def test_G1_without_the_ALG_no_new_SPI_passes_but_known_ones_do(lab: IkeLab, end
         lab.client.call("enable", name="ike")
 
 
-@plain_esp
+@alone
 def test_rule_8_ESP_goes_on_without_the_controller_and_the_next_one_knows_it(
     lab: IkeLab, ends: Ends
 ) -> None:
