@@ -13,7 +13,7 @@ from p4alg.config.organisations import OutsideAddresses, check_zones, read_names
 from p4alg.config.policy import read_ports, read_rules
 from p4alg.config.services import Algs, read_algs, read_services
 from p4alg.config.source import Item, load
-from p4alg.config.switch import Switch, read_switch
+from p4alg.config.switch import Switch, is_host_port, read_switch
 from p4alg.config.tuning import part_of, read_limits, read_timers
 from p4alg.config.zones import read_routes, read_zones
 from p4alg.engine.settings import Limits, RefuseMode, Rule, Settings, Zone
@@ -33,6 +33,8 @@ class Control:
 
     socket: Path
     state: Path
+    metrics: str | None = None
+    """Where metrics are served, ``HOST:PORT``; None: nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +201,15 @@ def default_socket() -> Path:
 
 def _control(item: Item | None) -> Control:
     """The control section. Environment variables win, so that one file serves lab and machine."""
-    keys = item.mapping(optional=("socket", "state")) if item else {}
+    keys = item.mapping(optional=("socket", "state", "metrics")) if item else {}
     socket = os.environ.get(SOCKET_VARIABLE) or (
         keys["socket"].text() if "socket" in keys else _SOCKET
     )
     state = os.environ.get(STATE_VARIABLE) or (keys["state"].text() if "state" in keys else _STATE)
-    return Control(Path(socket), Path(state))
+    metrics = keys["metrics"].text() if "metrics" in keys else None
+    if metrics is not None and not is_host_port(metrics):
+        raise keys["metrics"].error(f"'{metrics}' is not HOST:PORT")
+    return Control(Path(socket), Path(state), metrics)
 
 
 def _refuse(item: Item | None) -> RefuseMode:

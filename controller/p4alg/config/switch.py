@@ -47,6 +47,11 @@ def is_address(text: str) -> bool:
     if text.startswith(UNIX):
         path = text.removeprefix(UNIX)
         return path.startswith("/") and len(os.fsencode(path)) <= _LONGEST_PATH
+    return is_host_port(text)
+
+
+def is_host_port(text: str) -> bool:
+    """Whether a text is ``HOST:PORT``."""
     host, _, port = text.rpartition(":")
     return bool(host) and bool(re.fullmatch(r"[0-9]{1,5}", port)) and 1 <= int(port) <= 65535
 

@@ -10,11 +10,14 @@ import signal
 import sys
 import time
 from collections import deque
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from prometheus_client import CollectorRegistry
 
 from p4alg.alg import registry
 from p4alg.alg.contract import format_addr
@@ -22,8 +25,9 @@ from p4alg.artifacts import shipped
 from p4alg.config.errors import UsageError, UserError
 from p4alg.config.loader import Config
 from p4alg.config.switch import Switch
-from p4alg.daemon import server, store
+from p4alg.daemon import metrics, server, store
 from p4alg.daemon.algs import alg_names, describe_algs
+from p4alg.daemon.metrics import Latency, Snapshot
 from p4alg.daemon.plain import VIEWS, PlainViews
 from p4alg.daemon.protocol import failure, success
 from p4alg.daemon.selection import Selection, parse
@@ -78,7 +82,8 @@ async def run(config: Config) -> None:
             gc.collect()
             gc.freeze()
             async with server.serve(config.control.socket, app.command, app.traces):
-                await app.run()
+                with app.metrics_served():
+                    await app.run()
     except TargetError as error:
         raise UserError(str(error)) from None
 
@@ -104,11 +109,42 @@ class App:
         self._config = config
         self._engine = engine
         self._target = target
-        self._shell = Shell(engine, target, time.monotonic, self.record)
+        self._registry = CollectorRegistry()
+        latency = Latency(self._registry)
+        self._shell = Shell(
+            engine,
+            target,
+            time.monotonic,
+            self.record,
+            decided=latency.decide.observe,
+            answered=latency.write.observe,
+        )
+        self._is_ready = False
         self._events: deque[dict[str, object]] = deque(maxlen=MAX_EVENTS)
         self._plain = PlainViews(target, config.settings.timers, engine.known_hosts, time.monotonic)
         self.traces = server.Traces()
         engine.trace_while(lambda: self.traces.wanted)
+
+    def metrics_served(self) -> AbstractContextManager[None]:
+        """Serves metrics while in the context, if the configuration says where."""
+        where = self._config.control.metrics
+        if where is None:
+            return nullcontext()
+        return metrics.serve(where, self.snapshot, lambda: self._is_ready, self._registry)
+
+    async def snapshot(self) -> Snapshot:
+        """What metrics tell of this moment."""
+        now = time.monotonic()
+        counters, algs = self._engine.show("counters", now), self._engine.show("algs", now)
+        counted = await self._target.counters()
+        return Snapshot(
+            version=version("p4alg"),
+            program=self._config.switch.program,
+            counters={**counters, **counted} if isinstance(counters, dict) else counted,
+            algs=[row for row in algs if isinstance(row, dict)],
+            subscribers=len(self._engine.show("subscribers", now)),
+            unfinished=self._shell.unfinished,
+        )
 
     async def run(self) -> None:
         """Take over the switch and serve. On a signal, leave the switch to itself and return."""
@@ -131,6 +167,7 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         self._announce()
+        self._is_ready = True
         await self._serve(stop)
         self._shell.perform(self._engine.stop(time.monotonic()))
         await self._shell.drain()

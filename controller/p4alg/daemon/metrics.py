@@ -15,7 +15,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -42,12 +42,10 @@ class Snapshot:
 
     version: str
     program: str
-    counters: Mapping[str, int]
+    counters: Mapping[str, object]
     """As in ``p4alg show counters``."""
     algs: Sequence[Mapping[str, object]]
     """As in ``p4alg show algs``."""
-    tables: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """By name, `entries` and `size`."""
     subscribers: int = 0
     unfinished: int = 0
     """Writes and packets that wait."""
@@ -74,14 +72,6 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
         enabled.add_metric(labels, float(bool(row["enabled"])))
         sessions.add_metric(labels, float(str(row["sessions"])))
     yield from (enabled, sessions)
-    entries = GaugeMetricFamily(
-        "p4alg_table_entries", "Entries of a table of the switch.", labels=("table",)
-    )
-    size = GaugeMetricFamily("p4alg_table_size", "Entries that fit it.", labels=("table",))
-    for name, table in snapshot.tables.items():
-        entries.add_metric((name,), table["entries"])
-        size.add_metric((name,), table["size"])
-    yield from (entries, size)
     yield GaugeMetricFamily(
         "p4alg_subscribers", "Inside hosts that are known.", value=snapshot.subscribers
     )
@@ -105,7 +95,7 @@ _FAMILIES = (
 )
 
 
-def _counted(counters: Mapping[str, int]) -> Iterator[Metric]:
+def _counted(counters: Mapping[str, object]) -> Iterator[Metric]:
     """All counters. Each lands in one family, of which its name is a label."""
     alg_family = CounterMetricFamily(
         "p4alg_alg", "What an ALG did: see 'alg.NAME.' in the counters.", labels=("alg", "event")
@@ -114,7 +104,8 @@ def _counted(counters: Mapping[str, int]) -> Iterator[Metric]:
         prefix: CounterMetricFamily(name, text, labels=(label,))
         for prefix, name, text, label in _FAMILIES
     }
-    for name, count in counters.items():
+    for name, number in counters.items():
+        count = float(str(number))
         first, _, rest = name.partition(".")
         alg, dot, event = rest.partition(".")
         if first == "alg" and dot:

@@ -36,8 +36,16 @@ class Core(Protocol):
         ...
 
 
+def _unheard(seconds: float) -> None:
+    """Nobody measures."""
+
+
 class Shell:
-    """Runs an engine on a target until stopped."""
+    """Runs an engine on a target until stopped.
+
+    `decided` is told how long each decision took, and `answered` how long the switch took to
+    answer each write, in seconds.
+    """
 
     def __init__(
         self,
@@ -46,12 +54,17 @@ class Shell:
         clock: Callable[[], float],
         record: Callable[[LogRecord | TraceRecord], None],
         answer_seconds: float = ANSWER_SECONDS,
+        *,
+        decided: Callable[[float], None] = _unheard,
+        answered: Callable[[float], None] = _unheard,
     ) -> None:
         self._core = core
         self._target = target
         self._clock = clock
         self._record = record
         self._answer_seconds = answer_seconds
+        self._decided = decided
+        self._answered = answered
         able = target.capabilities
         # A target without outcomes per update is given one update at a time, whose outcome
         # is that of the write.
@@ -69,7 +82,9 @@ class Shell:
         lost, and nothing else.
         """
         try:
-            actions = self._core.handle(event, self._clock())
+            began = self._clock()
+            actions = self._core.handle(event, began)
+            self._decided(self._clock() - began)
         except Exception as error:
             text = f"fault: {type(event).__name__}: {type(error).__name__}: {error!s:.200}"
             actions = [LogRecord(logging.ERROR, text)]
@@ -188,7 +203,9 @@ class Shell:
         """Write any number of updates. Returns the refused ones, by index, with the reason."""
         refused: dict[int, str] = {}
         for start in range(0, len(updates), self._batch):
+            began = self._clock()
             part = await self._answer(self._target.write(updates[start : start + self._batch]))
+            self._answered(self._clock() - began)
             refused |= {start + index: reason for index, reason in part.items()}
         return refused
 

@@ -87,7 +87,7 @@ timers: {udp: 200, tcp_established: 8000}
 limits: {bindings: 1000, sessions: 5000, pinhole_lifetime: 30}
 refuse: pass
 denied_ports: [3306, 6000-6002]
-control: {socket: /tmp/s.sock, state: /tmp/s.json}
+control: {socket: /tmp/s.sock, state: /tmp/s.json, metrics: "127.0.0.1:9469"}
 """
 
 
@@ -116,6 +116,7 @@ def test_every_other_section_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.refuse is RefuseMode.PASS
     assert settings.denied_ports == {3306, 6000, 6001, 6002}
     assert (str(config.control.socket), str(config.control.state)) == ("/tmp/s.sock", "/tmp/s.json")
+    assert config.control.metrics == "127.0.0.1:9469"
 
 
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,6 +199,12 @@ def test_there_must_be_room_for_the_hosts_of_static_mappings() -> None:
 def test_an_unknown_way_with_candidates_is_refused() -> None:
     wrong = TEXT.replace("  ftp: {services", "  sip: {candidates: keep}\n  ftp: {services")
     assert "'keep' is not one of remove, rewrite" in refusal(wrong)
+
+
+@pytest.mark.parametrize("place", ["localhost", ":9469", "h:0", "unix:/run/m.sock"])
+def test_metrics_are_served_at_a_host_and_port(place: str) -> None:
+    text = TEXT.replace("zones:", f'control: {{metrics: "{place}"}}\nzones:', 1)
+    assert refusal(text).endswith(f"'{place}' is not HOST:PORT")
 
 
 @pytest.mark.parametrize("grpc", ["localhost", ":9559", "h:0", "h:65536", "h:", "h:-1", "h: 1"])

@@ -16,7 +16,9 @@ import pytest
 from p4alg.config import loader
 from p4alg.config.errors import UserError
 from p4alg.config.switch import Switch
+from p4alg.daemon import metrics
 from p4alg.daemon.app import MAX_EVENTS, App
+from p4alg.daemon.metrics import Snapshot
 from p4alg.engine import tables as t
 from p4alg.engine.actions import LogRecord, TraceRecord
 from p4alg.engine.organisations import Organisations
@@ -194,6 +196,18 @@ TRACE = TraceRecord(
     *(1.0, "ftp", "10.0.0.11:1", "198.51.100.11:21", "client", 0x0A00000B, "rewritten"),
     *("PORT", b"\x00\xff", b"b", ("tcp a -> b",), "why"),
 )
+
+
+def test_metrics_are_those_of_the_views(tmp_path: Path) -> None:
+    async def body() -> Snapshot:
+        target = MemoryTarget()
+        made = app(tmp_path, target)
+        return await made.snapshot()
+
+    told = asyncio.run(body())
+    assert {row["name"]: row["enabled"] for row in told.algs}["ftp"] is True
+    assert (told.program, told.subscribers, told.unfinished) == ("standard", 0, 0)
+    assert list(metrics.families(told))
 
 
 def test_G3_a_trace_is_given_to_who_asked_for_it_every_byte_as_a_character(tmp_path: Path) -> None:

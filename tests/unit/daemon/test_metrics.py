@@ -30,7 +30,6 @@ SNAPSHOT = Snapshot(
         "faults.PacketIn": 2,
     },
     algs=[{"name": "ftp", "enabled": True, "sessions": 2}],
-    tables={"pinhole": {"entries": 5, "size": 8192}},
     subscribers=4,
     unfinished=6,
 )
@@ -57,8 +56,6 @@ def test_every_number_of_a_snapshot_is_a_metric() -> None:
     assert found[("p4alg_events_total", ("faults.PacketIn",))] == 2
     assert found[("p4alg_alg_enabled", ("ftp", "default"))] == 1
     assert found[("p4alg_alg_control_sessions", ("ftp", "default"))] == 2
-    assert found[("p4alg_table_entries", ("pinhole",))] == 5
-    assert found[("p4alg_table_size", ("pinhole",))] == 8192
     assert found[("p4alg_subscribers", ())] == 4
     assert found[("p4alg_unfinished", ())] == 6
 
