@@ -17,6 +17,8 @@ from p4alg.lab import runner
 _SECRET = "hunter2-of-attack"
 _EVIL = "\x1b]0;owned\x07\x1b[2J\u202e"
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_START_SECONDS = 4.0
+"""Seconds that a command may take to begin, on a busy machine."""
 _VIEWS = ("events", "sessions", "bindings", "pinholes", "counters", "subscribers", "algs")
 
 
@@ -50,7 +52,7 @@ def injection(world: World) -> list[str]:
     command = [sys.executable, "-m", "p4alg"]
     texts: dict[str, str] = {}
     with subprocess.Popen([*command, "trace"], stdout=subprocess.PIPE, text=True) as trace:
-        time.sleep(1.5)
+        time.sleep(_START_SECONDS)
         _send()
         time.sleep(1.0)
         trace.terminate()
