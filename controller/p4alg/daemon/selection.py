@@ -1,7 +1,7 @@
 """Which rows of a view somebody wants to see, in which order, and how many.
 
 A request of `p4alg show` or `p4alg clear` brings a selection as an object of text and numbers,
-`NAMES` says which; `parse` checks it. Nothing here knows where rows come from.
+`selected_by` says which; `parse` checks it. Nothing here knows where rows come from.
 """
 
 from __future__ import annotations
@@ -188,35 +188,14 @@ _READ: dict[str, tuple[str, Callable[[str], Any]]] = {
     "proto": ("proto", _proto),
     "name": ("name", _pattern),
 }
-_WORDS = ("alg", "state", "kind", "level")
 _ORDER = ("sort", "limit")
-NAMES = (*_READ, *_WORDS, *_ORDER)
-"""What a selection may have. `sort` is a key of the rows, with a `-` in front for descending."""
+"""`sort` is a key of the rows, with a `-` in front for descending."""
+_FLOWS = ("address", "inside", "outside", "remote", "port", "proto", "alg", "state", *_ORDER)
 _SELECTED_BY = {
     "algs": ("alg", *_ORDER),
-    "sessions": (
-        "address",
-        "inside",
-        "outside",
-        "remote",
-        "port",
-        "proto",
-        "alg",
-        "state",
-        *_ORDER,
-    ),
+    "sessions": _FLOWS,
     "bindings": ("address", "inside", "outside", "port", "proto", "kind", *_ORDER),
-    "pinholes": (
-        "address",
-        "inside",
-        "outside",
-        "remote",
-        "port",
-        "proto",
-        "alg",
-        "state",
-        *_ORDER,
-    ),
+    "pinholes": _FLOWS,
     "subscribers": ("address", "outside", *_ORDER),
     "events": ("level", "limit"),
     "counters": ("name",),
