@@ -56,7 +56,8 @@ ARRAYS = (SLOT_CELL, SLOT_STATE, SESSION_CELL, SESSION_STATE, FRAGMENT_CELL, PIN
 
 def ticks(seconds: float) -> int:
     """A time in ticks, rounded up."""
-    return math.ceil(seconds / TICK_SECONDS)
+    # Not divided by TICK_SECONDS, which is no exact number: whole ticks could be rounded up.
+    return math.ceil(seconds * 1_000_000 / (1 << p4.TICK_SHIFT))
 
 
 def seconds(ticks: int) -> float:

@@ -21,6 +21,7 @@ from dataclasses import replace
 from itertools import chain, product
 
 from p4alg.alg.descriptor import Alg
+from p4alg.engine import cells
 from p4alg.engine import tables as t
 from p4alg.engine.settings import (
     AlgSettings,
@@ -114,7 +115,7 @@ def common_entries(organisations: Sequence[Settings]) -> list[t.Entry]:
     entries += [t.Local(addr) for addr in dict.fromkeys(zone.addr for zone in zones)]
     entries += _sources(organisations)
     entries += _timers(first.timers)
-    entries.append(t.Gateway(t.ticks(first.timers.port_rest), first.filter_mode))
+    entries.append(t.Gateway(cells.ticks(first.timers.port_rest), first.filter_mode))
     outside = [zone for zone in zones if zone.side is t.Side.OUTSIDE]
     entries += [_stays(zone, zone, _ANY) for zone in outside]
     if all(settings.organisation for settings in organisations):
@@ -279,7 +280,7 @@ def _timers(timers: Timers) -> Iterator[t.Timer]:
         action: t.TimerAction = t.TimerAction.SET,
     ) -> t.Timer:
         when = (phase, phase)
-        return t.Timer(proto, when, server, outbound, t.ticks(seconds), priority, action)
+        return t.Timer(proto, when, server, outbound, cells.ticks(seconds), priority, action)
 
     for proto in (TCP, UDP, ICMP):
         # The mapping is that of a session in the table, which may be idle for as long as this.

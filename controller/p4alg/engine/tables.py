@@ -18,7 +18,6 @@ the same. 0 is the default one. A subscriber is an inside host, by the number it
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, NamedTuple
@@ -54,11 +53,6 @@ class FlowKey(NamedTuple):
     remote_addr: Annotated[int, Exact(32, IPV4)]
     remote_id: Annotated[int, Exact(32)]
     organisation: Annotated[int, Exact(8)] = 0
-
-
-def ticks(seconds: float) -> int:
-    """A time in the unit of the switch's registers, 2^17 microseconds; rounded up."""
-    return math.ceil(seconds * 1_000_000 / (1 << p4.TICK_SHIFT))
 
 
 @table("port_zone", size=p4.SIZE_PORT_ZONE, action="set_zone")

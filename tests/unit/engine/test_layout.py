@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p4alg.engine import cells
 from p4alg.engine import tables as t
 from p4alg.engine.layout import (
     all_entries,
@@ -225,7 +226,7 @@ INSIDE_SYN, BOTH_SYNS, OPEN = 1, 3, 7
 def test_N4787_5_N5382_5_N5508_2_the_timers_reach_the_switch(
     proto: int, phase: int, server: int, outbound: int, seconds: float
 ) -> None:
-    assert ttl(TIMERS, proto, phase, server, outbound) == (t.TimerAction.SET, t.ticks(seconds))
+    assert ttl(TIMERS, proto, phase, server, outbound) == (t.TimerAction.SET, cells.ticks(seconds))
 
 
 @pytest.mark.parametrize("phase", [0, 1, 2, 3, 7, 15, 23, 31])
@@ -234,19 +235,19 @@ def test_N7857_2_no_TCP_packet_from_outside_prolongs(phase: int) -> None:
 
 
 def test_N7857_2_a_reset_from_outside_only_shortens() -> None:
-    assert ttl(TIMERS, TCP, OPEN | 32, 80, 0) == (t.TimerAction.CUT, t.ticks(200.0))
+    assert ttl(TIMERS, TCP, OPEN | 32, 80, 0) == (t.TimerAction.CUT, cells.ticks(200.0))
 
 
 def test_a_time_in_ticks_is_never_shorter() -> None:
-    assert t.ticks(0.0) == 0
-    assert t.ticks(0.001) == 1
-    assert t.ticks(131.072) == 1000
-    assert t.ticks(131.073) == 1001
+    assert cells.ticks(0.0) == 0
+    assert cells.ticks(0.001) == 1
+    assert cells.ticks(131.072) == 1000
+    assert cells.ticks(131.073) == 1001
 
 
 def test_N6888_8_rest_and_filter_of_the_switchs_own_mappings_are_in_the_default_entry() -> None:
     made = settings(timers=Timers(port_rest=120.0), filter_mode=FilterMode.ADDRESS)
-    assert t.Gateway(t.ticks(120.0), FilterMode.ADDRESS) in common_entries([made])
+    assert t.Gateway(cells.ticks(120.0), FilterMode.ADDRESS) in common_entries([made])
 
 
 def test_the_operators_rules_win_in_their_order_and_our_own_addresses_are_translated() -> None:
