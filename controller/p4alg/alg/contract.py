@@ -430,3 +430,7 @@ class ProtocolAlg(SharedState, Protocol):
     def expire_flows(self, now: float) -> Sequence[ProtocolFlow]:
         """Give up what has had its time; the flows to end."""
         ...
+
+    def switched_off(self) -> None:
+        """The ALG reads no messages from now on. What it waits for may come unread."""
+        ...

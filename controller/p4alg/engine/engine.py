@@ -291,6 +291,7 @@ class Engine:
                     self._pinholes.close_all(name, now)
                     self._sessions.renew_shared(name, now)
                 self._data_flows.leave_all(name)
+                self._unported.switched_off(name, now)
 
         return self._all_or_nothing(switch)
 

@@ -101,6 +101,11 @@ class Unported:
     def _adopt(self, proto: int, flow: ProtocolFlow, now: float) -> None:
         self._call(proto, lambda alg: alg.adopt(flow, now), None, now)
 
+    def switched_off(self, name: str, now: float) -> None:
+        """Tell an ALG that it was switched off; one without protocols here is told nothing."""
+        for proto in self._algs[name].alg.protocols:
+            self._call(proto, lambda alg: alg.switched_off(), None, now)
+
     def tick(self, now: float) -> None:
         """End the flows whose time is over by the decision of their ALG."""
         for proto in self._alg_of:

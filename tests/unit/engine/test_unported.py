@@ -83,6 +83,19 @@ def speak(made: Bench, host: int, spi: int, remote: int = REMOTE) -> None:
     answer(made, host, spi, remote)
 
 
+def keyed(made: Bench, host: int, spi: int) -> None:
+    """The remote agrees to new SAs of ESP with a host that has spoken IKE with it."""
+    flow = FlowKey(UDP, host, 500, REMOTE, 500)
+    assert flow in made.sessions()
+    for exchange, flags in ((36, 0x08), (36, 0x20)):
+        body = message(spi, ANSWERED, exchange, flags)
+        ends = (host, 500), (REMOTE, 500)
+        if flags == 0x20:
+            ends = (REMOTE, 500), made.outside_of(UDP, host, 500)
+        frame = datagram(*ends[0], *ends[1], body)
+        made.punt(ev.Reason.ALG, frame, IN_PORT if flags == 0x08 else OUT_PORT, IKE)
+
+
 def esp_out(made: Bench, host: int, spi: int, remote: int = REMOTE) -> list[PacketOut]:
     body = struct.pack("!II", spi, 1) + b"sealed.."
     frame = build_ipv4((IN_MAC, HOST_MAC), 0, host, remote, ESP, body)
@@ -169,6 +182,18 @@ def test_K2_pending_exchanges_are_resolved_in_order_and_never_crossed() -> None:
     assert owners == {0x2000: INSIDE, 0x2001: INSIDE2}
 
 
+def test_K2_after_the_ALG_was_off_no_host_is_owed_an_SPI_that_came_unseen() -> None:
+    made = bench()
+    speak(made, INSIDE, A)
+    keyed(made, INSIDE, A)
+    for on in (False, True):
+        made.perform(made.engine.set_alg_enabled("ike", on, made.now))
+    speak(made, INSIDE2, B)
+    assert len(esp_out(made, INSIDE2, 0x1001)) == 1
+    assert len(esp_in(made, 0x2001)) == 1
+    assert [e.inside_addr for e in made.of(t.MapIn) if e.proto == ESP] == [INSIDE2]
+
+
 def test_K2_an_unknown_SPI_is_dropped_and_counted() -> None:
     made = bench()
     assert esp_in(made, 0x2000, REMOTE2) == []
@@ -235,6 +260,7 @@ class Sealed:
         self.decide: Decide = lambda packet, gateway: [Discard("dropped.no")]
         self.ended: list[ProtocolFlow] = []
         self.adopted: list[ProtocolFlow] = []
+        self.times_off = 0
         self.leave: Callable[[], Sequence[ProtocolFlow]] = lambda: ()
 
     def packet(self, packet: ProtocolPacket, gateway: ProtocolGateway, now: float) -> Any:
@@ -252,6 +278,9 @@ class Sealed:
 
     def expire_flows(self, now: float) -> Any:
         return self.leave()
+
+    def switched_off(self) -> None:
+        self.times_off += 1
 
 
 class Desk(Parts):

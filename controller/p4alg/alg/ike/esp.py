@@ -353,6 +353,12 @@ class EspTracker:
         self._remove(half.mate)
         return (half.mate.sa,)
 
+    def expect_none(self) -> None:
+        """Owe no host an SPI any more, since it cannot be known which of them have come."""
+        for line in self._lines.values():
+            for relation in line.relations.values():
+                relation.owed, relation.keyed_at = 0, -math.inf
+
     def expire(self, now: float) -> tuple[Sa, ...]:
         """Let time pass; returns the unanswered SAs that have to leave the switch."""
         withdrawn: list[Sa] = []

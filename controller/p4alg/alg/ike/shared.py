@@ -79,6 +79,10 @@ class IkeShared:
         """Give up exchanges that nobody answered."""
         return [ProtocolFlow(*sa) for sa in self.esp.expire(now)]
 
+    def switched_off(self) -> None:
+        """Expect no SPI: those that come now are not seen, and would be expected for ever."""
+        self.esp.expect_none()
+
     def expire(self, now: float) -> Sequence[int]:
         """Nothing was opened by number here; see `SharedState`."""
         return ()

@@ -255,6 +255,15 @@ def test_K2_an_spi_that_came_is_owed_no_more() -> None:
     assert line.back(0x2000, 0.3) == Learn(received(A, 0x2000))
 
 
+def test_K2_what_came_unread_while_the_ALG_was_off_is_owed_no_more() -> None:
+    line = Line(A, B)
+    keyed(line, B, 0.0)
+    line.tracker.expect_none()
+    keyed(line, A, 5.0)
+    line.out(A, 0x1000, 5.1)
+    assert line.back(0x2000, 5.2) == Learn(received(A, 0x2000))
+
+
 def test_K2_an_spi_that_never_came_is_owed_no_more_after_an_hour() -> None:
     line = Line(A, B)
     keyed(line, B, 0.0)
