@@ -338,7 +338,7 @@ class Engine:
                 if host is not None:
                     self._subscribers.idle(host, Side.OUTSIDE, now, self._is_used)
             case ev.Reminder():
-                self._exceptional.released()
+                self._exceptional.released(now)
                 self._fragments.retry(now)
 
     def _timed(self) -> list[Callable[[float], None]]:
@@ -394,7 +394,7 @@ class Engine:
     def _packet(self, event: ev.PacketIn, now: float) -> None:
         if event.reason is ev.Reason.ARP:
             self._neighbours.arp(event.port, event.frame, now)
-            self._exceptional.released()
+            self._exceptional.released(now)
             for held in self._strangers.heard():
                 # By itself, so that a fault does not undo that its host was heard of.
                 self._attempt(held, partial(self._decide, held), now)
@@ -494,14 +494,14 @@ class Engine:
             self._exceptional.unreachable(event, packet)
         elif packet.is_fragment:
             self._counters.count("fragments.unread")
-            self._fragments.first(packet)
+            self._fragments.first(packet, now)
 
     def _in_flow(
         self, event: ev.PacketIn, packet: Ipv4, key: FlowKey | None, side: Side, now: float
     ) -> None:
         """Give a packet of a known flow to the ALG that reads it; without one, send it on."""
         if packet.is_fragment:
-            self._exceptional.first_fragment(event, packet)
+            self._exceptional.first_fragment(event, packet, now)
             return
         session, data = self._sessions.get(key), self._data_flows.get(key)
         if session is not None:

@@ -143,26 +143,26 @@ class Exceptional:
         if waits and packet.is_fragment:
             self._fragments.first_waits(packet, event.port, now)
 
-    def released(self) -> None:
+    def released(self, now: float) -> None:
         """Packets that have waited for their next hop go on; fragments follow their first one."""
         for out in self._neighbours.take_released(self._network.organisation):
             packet = parse_ipv4(out.frame)
             if packet.is_fragment:
-                self._fragments.first(packet)
+                self._fragments.first(packet, now)
 
     def fragment(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
         """A fragment that is not the first, and of which the switch does not know the ports."""
         out = PacketOut(event.frame, event.port, hairpin=event.hairpin)
         self._fragments.later(packet, out, now)
 
-    def first_fragment(self, event: ev.PacketIn, packet: Ipv4) -> None:
+    def first_fragment(self, event: ev.PacketIn, packet: Ipv4, now: float) -> None:
         """The first fragment of a datagram of a flow that an ALG reads.
 
         No ALG reads it, since it may not be the whole message (G7).
         """
         self._counters.count("fragments.unread")
         self._outbox.send(PacketOut(event.frame, event.port, hairpin=event.hairpin))
-        self._fragments.first(packet)
+        self._fragments.first(packet, now)
 
     def tick(self, _now: float) -> None:
         """Report to the senders of packets whose next hop did not answer."""

@@ -18,6 +18,12 @@ from p4alg.undo import Tracked, TrackedCounts, TrackedDict, UndoLog
 
 HOLD = 0.2
 """Seconds that a fragment is held."""
+SETTLE = 0.05
+"""Seconds between a first fragment that we send on and those that we hold.
+
+The switch remembers its ports at the end of the pipeline. Another packet that is right behind it
+can be at the beginning by then, and would find nothing.
+"""
 HOLD_LONGEST = 4.0
 """Seconds that it is held while the first one waits for the next hop's MAC address."""
 MAX_DATAGRAMS = 256
@@ -74,9 +80,14 @@ class Fragments:
         elif self._has_room(packet.src, port):
             self._keep(key, Datagram(now + HOLD_LONGEST, port, ()))
 
-    def first(self, packet: Ipv4) -> None:
-        """The first fragment of a datagram has been sent on: the others follow it."""
-        self._send(_key(packet))
+    def first(self, packet: Ipv4, now: float) -> None:
+        """The first fragment of a datagram is being sent on: the others follow it (`SETTLE`)."""
+        datagram = self._datagrams.get(_key(packet))
+        if datagram is not None and datagram.waiting:
+            datagram.due = now + SETTLE
+            self._outbox.remind(SETTLE)
+        elif datagram is not None:
+            self._send(_key(packet))
 
     def retry(self, now: float) -> None:
         """Send what has been held long enough."""

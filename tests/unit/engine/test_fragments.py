@@ -7,7 +7,14 @@ import struct
 import pytest
 
 from p4alg.engine.actions import PacketOut, Remind
-from p4alg.engine.fragments import HOLD, MAX_DATAGRAMS, MAX_EARLY, MAX_OF_SOURCE, Fragments
+from p4alg.engine.fragments import (
+    HOLD,
+    MAX_DATAGRAMS,
+    MAX_EARLY,
+    MAX_OF_SOURCE,
+    SETTLE,
+    Fragments,
+)
 from p4alg.packet.ipv4 import Ipv4, parse_ipv4
 from tests.unit.engine.harness import INSIDE, REMOTE, datagram
 from tests.unit.engine.parts import NOW, Parts, frames
@@ -39,8 +46,8 @@ class Desk:
         self.fragments.later(packet(ident, source), PacketOut(name, port), now)
         return self._sent()
 
-    def first(self, ident: int = 7) -> list[bytes]:
-        self.fragments.first(packet(ident))
+    def first(self, ident: int = 7, now: float = NOW) -> list[bytes]:
+        self.fragments.first(packet(ident), now)
         return self._sent()
 
     def retry(self, now: float) -> list[bytes]:
@@ -64,9 +71,23 @@ def test_N4787_14_what_waits_follows_a_first_fragment_that_the_controller_sends(
     desk = Desk()
     desk.later(b"third")
     assert desk.first(8) == []
-    assert desk.first() == [b"third"]
+    # Right behind the first one, it would be in the switch before its ports are remembered.
+    assert desk.first() == []
+    assert desk.reminders == [HOLD, SETTLE]
+    assert desk.later(b"second", now=NOW + SETTLE / 2) == []
+    assert desk.retry(NOW + SETTLE - 0.01) == []
+    assert desk.retry(NOW + SETTLE) == [b"third", b"second"]
     assert desk.first() == []
     assert desk.retry(NOW + HOLD) == []
+
+
+def test_a_first_fragment_that_nothing_waits_for_leaves_nothing() -> None:
+    desk = Desk()
+    desk.fragments.first_waits(packet(), 1, NOW)
+    assert len(desk.fragments) == 1
+    assert desk.first() == []
+    assert len(desk.fragments) == 0
+    assert desk.reminders == []
 
 
 def test_each_datagram_waits_for_its_own_time() -> None:
