@@ -110,25 +110,58 @@ class AnotherDatagramsFragmentIsNotMistakenForIt(_Fragments):
             self.expect_asked(Punt.FRAGMENT, outward(TAIL, **{**self.later, **other}))
 
 
-class OfADroppedFirstFragmentNothingIsLearned(_Fragments):
+class TheOthersOfADroppedFirstFragmentAreDroppedToo(_Fragments):
+    """They are what the first one is: nobody is asked about them."""
+
     def runTest(self):
         head = UDP(sport=53, dport=BASE, **HEAD) / bytes(16)
         self.expect_drop(Drop.NO_MAPPING, OUTSIDE, inward(head, **self.first))
-        packet = inward(TAIL, **self.later)
-        self.expect_asked(Punt.FRAGMENT, packet, port=OUTSIDE)
+        self.expect_drop(Drop.NO_MAPPING, OUTSIDE, inward(TAIL, **self.later))
 
 
-class N4787_14_TwoDatagramsMayShareTheirCellsAThirdIsTheControllers(_Fragments):
-    """What is remembered is bounded, and a collision neither evicts nor mixes datagrams."""
+class WhatIsAskedForTheFirstFragmentIsNotAskedForTheOthers(_Fragments):
+    """The controller gets its service's first fragment, and the others to hold."""
+
+    def runTest(self):
+        self.add("alg_service", {"proto": "17&&&0xff"}, "bind_alg", priority=1, alg_id=3)
+        head = outward(UDP(sport=5000, dport=69, **HEAD) / bytes(16), **self.first)
+        self.expect_asked(Punt.NEW_FLOW, head, alg_id=3)
+        self.expect_asked(Punt.FRAGMENT, outward(TAIL, **self.later))
+
+
+class OfAnAlgsFlowTheOthersWaitForTheFirst(_Fragments):
+    def runTest(self):
+        self.add_mapping(17, 5000, 40000)
+        self.add_session(17, 5000, 53, alg_id=2)
+        head = outward(UDP(sport=5000, dport=53, **HEAD) / bytes(16), **self.first)
+        tail = outward(TAIL, **self.later)
+        self.expect_asked(Punt.ALG, head, alg_id=2)
+        self.expect_asked(Punt.FRAGMENT, tail)
+        self.packet_out(tail)
+        self.expect(OUTSIDE, outward_translated(TAIL, **self.later))
+
+
+class WhereTheNextHopIsAskedForTheOthersWaitToo(_Fragments):
+    """Only the first fragment says for which host it is."""
+
+    def runTest(self):
+        self.add("route", {"addr": f"{SERVER_IP}/32"}, "via", next_hop=9)
+        head = outward(UDP(sport=5000, dport=53, **HEAD) / bytes(16), **self.first)
+        self.expect_asked(Punt.NEIGHBOUR, head)
+        self.expect_asked(Punt.FRAGMENT, outward(TAIL, **self.later))
+
+
+class N4787_14_TwoDatagramsMayShareTheirCellsAndTheNewestHasOne(_Fragments):
+    """What is remembered is bounded, and a collision does not mix datagrams."""
 
     def runTest(self):
         first, second, third = self.colliding(3)
         for self.first["id"] in (first, second, third):
             self.head_out()
-        for ident in (first, second):
+        for ident in (first, third):
             self.later["id"] = ident
             self.tail_out()
-        self.expect_asked(Punt.FRAGMENT, outward(TAIL, **{**self.later, "id": third}))
+        self.expect_asked(Punt.FRAGMENT, outward(TAIL, **{**self.later, "id": second}))
 
     def colliding(self, count):
         """Identifications of datagrams to the server that have the same cells."""
@@ -154,13 +187,24 @@ class AFragmentThatARuleDeniesIsNotHeld(_Fragments):
         self.expect_drop(Drop.POLICY, INSIDE, outward(TAIL, **self.later))
 
 
-class ALaterFragmentBeginsNoFlow(_Fragments):
-    """Its ports are known, but its session has ended meanwhile."""
+class ALaterFragmentBeginsWhatItsFirstOneBegan(_Fragments):
+    """It may come to the end of the pipeline before the first one does."""
 
     def runTest(self):
         self.add_timer(2, proto=17)
         self.head_out()
         until_over(2)
+        self.tail_out()
+        self.passes_in(UDP(sport=53, dport=BASE) / b"answer", 5000)
+
+
+class OfTcpItBeginsNothing(_Fragments):
+    """Only a SYN begins a TCP flow (RFC 5382 REQ-2)."""
+
+    def runTest(self):
+        self.first["proto"] = self.later["proto"] = 6
+        head = bytes(TCP(sport=5000, dport=80, flags="A", chksum=0))
+        self.expect_drop(Drop.NO_SESSION, INSIDE, outward(head, **self.first))
         self.expect_drop(Drop.NO_SESSION, INSIDE, outward(TAIL, **self.later))
 
 

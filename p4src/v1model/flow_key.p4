@@ -1,13 +1,15 @@
 // Flow key: the normalised identity of a packet's flow, whatever its protocol.
 //
-// Only the first fragment of a datagram has ports. The switch remembers them when it
-// forwards that fragment (lifetime.p4), and finds them here for the others.
+// Only the first fragment of a datagram has ports. The switch remembers them here, and finds
+// them here for the others, however close behind they are. What becomes of each fragment is
+// decided in the stages that follow, as for every packet.
 
 control FlowKey(in headers_t hdr, inout metadata_t meta) {
     bit<192> fragment0;
     bit<192> fragment1;
     bit<32>  fragment_index;
     bit<96>  fragment_key;
+    bit<192> fragment;
 
     @id(0x01000003)
     action find_fragment() {
@@ -21,6 +23,19 @@ control FlowKey(in headers_t hdr, inout metadata_t meta) {
             meta.key.src_id = fragment1[95:64];
             meta.key.dst_id = fragment1[63:32];
             meta.has_ids = 1;
+        }
+    }
+
+    // Two ways: the second has the newest datagram, so that nobody can fill both for others.
+    @id(0x01000044)
+    action learn_fragment() {
+        fragment = fragment_key ++ meta.key.src_id ++ meta.key.dst_id
+            ++ (meta.now + FRAGMENT_TICKS);
+        fragment_cell.read(fragment0, fragment_index);
+        if (fragment0[191:96] == fragment_key || fragment0[31:0] < meta.now) {
+            fragment_cell.write(fragment_index, fragment);
+        } else {
+            fragment_cell.write(fragment_index + FRAGMENT_CELLS, fragment);
         }
     }
 
@@ -79,20 +94,25 @@ control FlowKey(in headers_t hdr, inout metadata_t meta) {
             meta.key.dst_id = hdr.esp.spi;
             meta.has_ids = 1;
         }
+        fragment_key = FRAGMENT_KEY(meta.organisation, hdr.ipv4);
+        hash(fragment_index, HashAlgorithm.crc32, 32w0, { fragment_key }, FRAGMENT_CELLS);
         if (hdr.ipv4.frag_offset != 0) {
-            fragment_key = FRAGMENT_KEY(meta.organisation, hdr.ipv4);
-            hash(fragment_index, HashAlgorithm.crc32, 32w0, { fragment_key }, FRAGMENT_CELLS);
             find_fragment();
+        } else if (hdr.ipv4.more_fragments == 1 && meta.has_ids == 1) {
+            learn_fragment();
         } else if (meta.has_ids == 0 && hdr.ipv4.protocol != PROTO_GRE) {
             meta.drop = DROP_PROTOCOL;
         }
         if (meta.key.proto == PROTO_TCP) { meta.class = CLASS_TCP; }
         else if (meta.key.proto == PROTO_UDP) { meta.class = CLASS_UDP; }
         else if (meta.key.proto == PROTO_ICMP) { meta.class = CLASS_ICMP; }
-        // Only a SYN begins a TCP flow (RFC 5382 REQ-2); a later fragment begins nothing.
-        if (hdr.ipv4.frag_offset == 0
-            && (!hdr.tcp.isValid()
-                || (hdr.tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN)) {
+        // Only a SYN begins a TCP flow (RFC 5382 REQ-2). A later fragment may overtake the first
+        // one at the end of the pipeline, so that it begins what the first one does.
+        if (hdr.tcp.isValid()) {
+            if ((hdr.tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN) {
+                meta.opening = 1;
+            }
+        } else if (hdr.ipv4.frag_offset == 0 || meta.class != CLASS_TCP) {
             meta.opening = 1;
         }
     }

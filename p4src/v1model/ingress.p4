@@ -105,6 +105,17 @@ control GatewayIngress(inout headers_t hdr, inout metadata_t meta, inout standar
             meta.hairpins = meta.translate & meta.to_pool & ~(bit<1>)meta.side;
             if (meta.drop == DROP_NONE && meta.hairpins == 0) { route.apply(hdr, meta); }
         }
+        // What the controller does about a flow it does for the first fragment, which has the
+        // ports. The others wait for that.
+        if (hdr.ipv4.isValid() && hdr.ipv4.frag_offset != 0 && meta.punt != PUNT_NONE
+            && meta.punt != PUNT_LOCAL && meta.punt != PUNT_TTL && meta.punt != PUNT_MTU) {
+            if (meta.origin == ORIGIN_WIRE) {
+                meta.punt = PUNT_FRAGMENT;
+                meta.alg_id = 0;
+            } else {
+                meta.drop = DROP_FRAGMENT;
+            }
+        }
 
         if (meta.drop != DROP_NONE) {
             meta.kind = KIND_DROP;

@@ -49,9 +49,6 @@ control Lifetime(inout headers_t hdr, inout metadata_t meta) {
     bit<1>  over;
     bit<1>  timed;
     bit<32> index;
-    bit<192> fragment0;
-    bit<192> fragment1;
-    bit<192> fragment;
 
     // --- slots ---
 
@@ -262,20 +259,6 @@ control Lifetime(inout headers_t hdr, inout metadata_t meta) {
         size = SIZE_TIMER;
     }
 
-    // --- fragments ---
-
-    // The ports of a datagram whose first fragment goes on, for the others.
-    @id(0x01000044)
-    action learn_fragment() {
-        fragment_cell.read(fragment0, index);
-        fragment_cell.read(fragment1, index + FRAGMENT_CELLS);
-        if (fragment0[191:96] == fragment[191:96] || fragment0[31:0] < meta.now) {
-            fragment_cell.write(index, fragment);
-        } else if (fragment1[191:96] == fragment[191:96] || fragment1[31:0] < meta.now) {
-            fragment_cell.write(index + FRAGMENT_CELLS, fragment);
-        }
-    }
-
     apply {
         timed = 0;
         outbound = ~(bit<1>)meta.side;
@@ -316,16 +299,6 @@ control Lifetime(inout headers_t hdr, inout metadata_t meta) {
                 hold_slot();
                 if (meta.in_session == 0 && meta.slot_alive == 0) { meta.drop = DROP_TAKEN; }
             }
-        }
-        if (meta.kind != KIND_PUNT && meta.drop == DROP_NONE && meta.lost == 0
-            && hdr.ipv4.more_fragments == 1 && hdr.ipv4.frag_offset == 0
-            && meta.has_ids == 1) {
-            // The realm that the datagram came from, though its mapping may lead into another.
-            bit<8> realm = meta.side == SIDE_INSIDE ? meta.organisation : 0;
-            fragment = FRAGMENT_KEY(realm, hdr.ipv4) ++ meta.key.src_id ++ meta.key.dst_id
-                ++ (meta.now + FRAGMENT_TICKS);
-            hash(index, HashAlgorithm.crc32, 32w0, { fragment[191:96] }, FRAGMENT_CELLS);
-            learn_fragment();
         }
     }
 }

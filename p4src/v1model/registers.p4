@@ -15,7 +15,8 @@
 // A cell is alive as long as its end is not before now. Whatever reads a cell and writes it
 // does so in one action, for BMv2 locks the arrays of an action while it runs; ingress
 // looks only, egress claims and changes (lifetime.p4). But a pinhole is claimed in ingress,
-// for the digest about it can be sent only there.
+// for the digest about it can be sent only there, and so are fragments remembered
+// (flow_key.p4), for the next one may be right behind.
 
 #define SLOT_CELLS     (32w1 << SLOT_BITS)
 #define SESSION_CELLS  (32w1 << SESSION_BITS)

@@ -1,9 +1,10 @@
 """Fragments whose ports the switch does not know yet (RFC 4787 REQ-14).
 
-Only the first fragment of a datagram has ports. The switch remembers them when it forwards that
-fragment; a later one that overtakes it is punted. It is held here for a moment and then goes
-through the switch once more. How much is held is bounded, and nobody gets the room of others: of
-what is free, those behind one port of the switch may hold no more than is left to the others.
+Only the first fragment of a datagram has ports, which the switch remembers. A later one that
+overtakes it is punted, and so is one of a flow about which the controller is being asked. It is
+held here for a moment and then goes through the switch once more. How much is held is bounded, and
+nobody gets the room of others: of what is free, those behind one port of the switch may hold no
+more than is left to the others.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ HOLD = 0.2
 SETTLE = 0.05
 """Seconds between a first fragment that we send on and those that we hold.
 
-The switch remembers its ports at the end of the pipeline. Another packet that is right behind it
-can be at the beginning by then, and would find nothing.
+If it begins a plain flow, the switch keeps that at the end of the pipeline. What is right behind
+it can be at the beginning by then; it must not begin a flow itself, so it would be dropped.
 """
 HOLD_LONGEST = 4.0
 """Seconds that it is held while the first one waits for the next hop's MAC address."""
