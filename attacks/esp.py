@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import struct
 import time
 from contextlib import ExitStack
@@ -56,9 +57,9 @@ def theft(world: World) -> list[str]:
                 if step == "rekey":
                     _exchange(links, own, spi, (_CHILD,), 2 + number)
                     continue
-                begin = _message(random.getrandbits(60) + 1, 0, _INIT, 0, False)
-                links["inside2"].sendto(begin, (_REMOTE, _IKE))
-                time.sleep(0.2)
+                # The remote answers whoever greets it: nobody is authenticated by that.
+                cookie = random.getrandbits(60) + 1
+                _exchange(links, cookie, random.getrandbits(60) + 1, (_INIT,), host="inside2")
                 thief.send(ADDRESSES["inside2"], _REMOTE, ESP, _esp(stolen + number))
                 time.sleep(0.2)
             remote.send(_REMOTE, seen_as, ESP, _esp(rekeyed + number))
@@ -71,18 +72,26 @@ def _has(spi: int):  # type: ignore[no-untyped-def]
     return lambda packet: packet[9] == ESP and packet[20:24] == spi.to_bytes(4)
 
 
-def _exchange(links: dict, own: int, spi: int, kinds: tuple[int, ...], number: int = 0) -> str:  # type: ignore[type-arg]
+def _exchange(
+    links: dict[str, socket.socket],
+    own: int,
+    spi: int,
+    kinds: tuple[int, ...],
+    number: int = 0,
+    host: str = "inside1",
+) -> str:
+    """Messages of a host with their answers; the address that the remote sees."""
     seen = ""
     for at, kind in enumerate(kinds):
         begin = kind == _INIT
         message = _message(own, 0 if begin else spi, kind, number + at, False)
-        links["inside1"].sendto(message, (_REMOTE, _IKE))
+        links[host].sendto(message, (_REMOTE, _IKE))
         try:
             heard = b""
-            while heard[:8] != own.to_bytes(8):  # The thief's is there too.
+            while heard[:8] != own.to_bytes(8):  # Another host's may be there too.
                 heard, back = links["outside1"].recvfrom(4096)
             links["outside1"].sendto(_message(own, spi, kind, number + at, True), back)
-            links["inside1"].recvfrom(4096)
+            links[host].recvfrom(4096)
         except TimeoutError:
             raise Vacuous("not even IKE of an inside host is answered") from None
         seen = back[0]
