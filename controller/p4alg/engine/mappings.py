@@ -151,7 +151,8 @@ class Mappings:
     def lost(self, binding: Binding, now: float) -> None:
         """The switch refused a transaction that had the entries of a binding in it."""
         binding.is_in_switch = False
-        if not self.drop_if_unused(binding, now):
+        self.drop_if_unused(binding, now)
+        if binding.sessions or binding.reservations:
             # Something else has begun to use the binding in the meantime, and needs the entries.
             updates = self.writes(binding)
             if updates:

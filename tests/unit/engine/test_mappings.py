@@ -230,3 +230,15 @@ def test_what_the_switch_refused_is_forgotten_or_written_for_who_still_needs_it(
     parts.mappings.lost(used, NOW)
     assert [update.entry for update in updates(parts.answer())] == [*parts.mappings.entries(used)]
     assert used.is_in_switch
+
+
+def test_what_the_switch_refused_after_it_had_been_released_is_not_written_again() -> None:
+    parts = Parts()
+    parts.subscribe()
+    binding = bound(parts)
+    parts.mappings.writes(binding)
+    # Its flow ends before the switch has answered.
+    assert parts.mappings.release_if_unused(binding, NOW)
+    parts.mappings.lost(binding, NOW)
+    assert parts.answer() == []
+    assert not binding.is_in_switch
