@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -288,17 +289,28 @@ def state_of(read: Any, counter_ids: list[int]) -> list[str]:
     return sorted(map(str, found))
 
 
-def main(seed: int, count: int) -> dict[str, Any]:
-    rng = random.Random(seed)
-    bench = Bench(load=False)
+def states_differ(bench: Bench, bmv2: Bmv2, counters: list[int]) -> dict[str, Any] | None:
+    """What the two switches do not have in common, of `state_of`."""
+    ours, theirs = (state_of(read, counters) for read in (bench.device.read, bmv2.stub.Read))
+    if ours == theirs:
+        return None
+    return {
+        "only ours": [e for e in ours if e not in theirs][:3],
+        "only theirs": [e for e in theirs if e not in ours][:3],
+    }
+
+
+def run(compare: Callable[[int, int, Bench, Bmv2], dict[str, Any]], bench: Bench) -> None:
+    """What a program of comparison does: compare by its arguments SEED and COUNT, and print."""
     bmv2 = Bmv2()
     try:
-        return compare(rng, count, bench, bmv2)
+        print(json.dumps(compare(int(sys.argv[1]), int(sys.argv[2]), bench, bmv2)))
     finally:
         bmv2.close()
 
 
-def compare(rng: random.Random, count: int, bench: Bench, bmv2: Bmv2) -> dict[str, Any]:
+def compare(seed: int, count: int, bench: Bench, bmv2: Bmv2) -> dict[str, Any]:
+    rng = random.Random(seed)
     connect(bench, bmv2, config())
     refused, complaint = write_both(bench, bmv2, entries(bench, rng))
     if complaint:
@@ -324,17 +336,9 @@ def compare(rng: random.Random, count: int, bench: Bench, bmv2: Bmv2) -> dict[st
         totals["outputs"] += sum(len(ours[n]) for n in PORTS)
         totals["packet_ins"] += len(ours[CPU])
     counters = [bench.id_of("counters", name) for name in ("port_counter", "egress_counter")]
-    mine = state_of(bench.device.read, counters)
-    other = state_of(bmv2.stub.Read, counters)
-    if mine != other:
-        return {
-            "different": {
-                "only ours": [e for e in mine if e not in other][:3],
-                "only theirs": [e for e in other if e not in mine][:3],
-            },
-            **totals,
-        }
-    return {"different": None, "entries_compared": len(mine), **totals}
+    different = states_differ(bench, bmv2, counters)
+    compared = len(state_of(bench.device.read, counters))
+    return {"different": different, "entries_compared": compared, **totals}
 
 
 def one_packet(rng: random.Random, bench: Bench, bmv2: Bmv2) -> tuple[str, Outputs]:
@@ -359,4 +363,4 @@ def one_packet(rng: random.Random, bench: Bench, bmv2: Bmv2) -> tuple[str, Outpu
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]))))
+    run(compare, Bench(load=False))

@@ -10,15 +10,24 @@ compared port by port. The embedded switch's clock keeps step with the real one.
 
 from __future__ import annotations
 
-import json
 import struct
-import sys
 import time
 from typing import Any
 
 from p4softswitch.p4rt.proto import p4r
 
-from .bmv2_compare import CPU, MAGIC, PORTS, Bmv2, Outputs, connect, describe, state_of, write_both
+from .bmv2_compare import (
+    CPU,
+    MAGIC,
+    PORTS,
+    Bmv2,
+    Outputs,
+    connect,
+    describe,
+    run,
+    states_differ,
+    write_both,
+)
 from .helpers import Bench
 from .nat_traffic import PIPELINE, World, config, named, router_mac, sentinels
 
@@ -136,17 +145,6 @@ def reports_differ(comparison: Comparison) -> dict[str, Any] | None:
     return {"only ours": sorted(ours - theirs)[:3], "only theirs": sorted(theirs - ours)[:3]}
 
 
-def states_differ(bench: Bench, bmv2: Bmv2) -> dict[str, Any] | None:
-    counters = [named("counters", n).preamble.id for n in ("drop_counter", "punt_counter")]
-    ours, theirs = (state_of(read, counters) for read in (bench.device.read, bmv2.stub.Read))
-    if ours == theirs:
-        return None
-    return {
-        "only ours": [e for e in ours if e not in theirs][:3],
-        "only theirs": [e for e in theirs if e not in ours][:3],
-    }
-
-
 def compare(seed: int, count: int, bench: Bench, bmv2: Bmv2) -> dict[str, Any]:
     world = World(seed)
     connect(bench, bmv2, config())
@@ -164,7 +162,8 @@ def compare(seed: int, count: int, bench: Bench, bmv2: Bmv2) -> dict[str, Any]:
         if number == batches // 2:
             refused, complaint = write_both(bench, bmv2, world.changes())
             result = {"different": complaint, "refused": result["refused"] + refused}
-    result["different"] = states_differ(bench, bmv2) or reports_differ(comparison)
+    counters = [named("counters", n).preamble.id for n in ("drop_counter", "punt_counter")]
+    result["different"] = states_differ(bench, bmv2, counters) or reports_differ(comparison)
     return {
         **result,
         **comparison.totals,
@@ -173,14 +172,5 @@ def compare(seed: int, count: int, bench: Bench, bmv2: Bmv2) -> dict[str, Any]:
     }
 
 
-def main(seed: int, count: int) -> dict[str, Any]:
-    bench = Bench(load=False, message=config())
-    bmv2 = Bmv2()
-    try:
-        return compare(seed, count, bench, bmv2)
-    finally:
-        bmv2.close()
-
-
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]))))
+    run(compare, Bench(load=False, message=config()))

@@ -11,10 +11,8 @@ that does not live for ever is over after a pause.
 
 from __future__ import annotations
 
-import json
 import random
 import struct
-import sys
 import time
 from collections import Counter
 from typing import Any
@@ -30,6 +28,7 @@ from .bmv2_compare import (
     Bmv2,
     Outputs,
     connect,
+    run,
     write_both,
 )
 from .helpers import SECOND, Bench, config, ethernet, update
@@ -216,14 +215,5 @@ def compare(seed: int, count: int, bench: Bench, bmv2: Bmv2) -> dict[str, Any]:
     return {"different": None, "faults": bench.switch.faults, "seen": comparison.seen}
 
 
-def main(seed: int, count: int) -> dict[str, Any]:
-    bench = Bench(load=False, message=config(name="stateful"))
-    bmv2 = Bmv2()
-    try:
-        return compare(seed, count, bench, bmv2)
-    finally:
-        bmv2.close()
-
-
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]))))
+    run(compare, Bench(load=False, message=config(name="stateful")))

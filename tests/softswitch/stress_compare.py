@@ -10,10 +10,8 @@ so small that nothing is dropped by BMv2, whose queues are short.
 
 from __future__ import annotations
 
-import json
 import random
 import struct
-import sys
 import time
 from collections import Counter
 from typing import Any
@@ -29,7 +27,9 @@ from .bmv2_compare import (
     Bmv2,
     Outputs,
     connect,
+    run,
     state_of,
+    states_differ,
     write_both,
 )
 from .helpers import Bench, config, csum, ethernet, update
@@ -210,21 +210,13 @@ def compare(seed: int, count: int, bench: Bench, bmv2: Bmv2) -> dict[str, Any]:
         if different:
             return {"different": different, "batch": number}
     counters = [bench.id_of("counters", name) for name in ("ops", "by_port")]
-    mine = state_of(bench.device.read, counters)
-    other = state_of(bmv2.stub.Read, counters)
-    if mine != other:
-        return {
-            "different": {
-                "only ours": [e for e in mine if e not in other][:3],
-                "only theirs": [e for e in other if e not in mine][:3],
-            }
-        }
+    different = states_differ(bench, bmv2, counters)
     assert bench.switch.executor is not None
     state = bench.switch.executor.state
     hits = {n: sum(e.packets > 0 for e in t.entries()) for n, t in state.tables.items()}
     return {
-        "different": None,
-        "counters": len(mine),
+        "different": different,
+        "counters": len(state_of(bench.device.read, counters)),
         "seen": comparison.seen,
         "ops": state.counters["StressIngress.ops"].packets[:OPS],
         "hit": {name.split(".")[-1]: number for name, number in hits.items()},
@@ -232,14 +224,5 @@ def compare(seed: int, count: int, bench: Bench, bmv2: Bmv2) -> dict[str, Any]:
     }
 
 
-def main(seed: int, count: int) -> dict[str, Any]:
-    bench = Bench(load=False, message=config(name="stress"))
-    bmv2 = Bmv2()
-    try:
-        return compare(seed, count, bench, bmv2)
-    finally:
-        bmv2.close()
-
-
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]))))
+    run(compare, Bench(load=False, message=config(name="stress")))
