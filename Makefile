@@ -10,7 +10,7 @@ TOPO   ?= nat
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo mininet setup unit check test test-all coverage lint ptf bench attack fuzz p4 man completion clean
+.PHONY: help demo mininet setup unit check test test-all coverage lint ptf bench attack fuzz p4 man completion deb clean
 
 # Tests that need neither root nor a network, on all processors.
 UNIT    = $(PY) -m pytest tests/unit tests/attack tests/fuzz tests/softswitch tests/dataplane -n auto \
@@ -80,6 +80,9 @@ man: $(VENV)/.ready ## manual pages, in build/man
 
 completion: $(VENV)/.ready ## completion of bash, zsh and fish, in build/completion
 	@$(PY) -m distribution.completion build/completion
+
+deb: $(VENV)/.ready ## a Debian package, in build/deb
+	@$(PY) -m distribution.deb build/deb
 
 clean: ## remove environments and caches
 	rm -rf $(VENV) $(PTFENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* ptf-tests/out build

@@ -1,10 +1,12 @@
-"""The commands of p4alg as its parser has them, for what is generated from it."""
+"""The commands of p4alg as its parser has them, and the day of the build, for what is generated."""
 
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +47,9 @@ def arguments(one: Command) -> list[argparse.Action]:
 def explained(one: Command, action: argparse.Action) -> str:
     """The help of an option or argument, with its default in it."""
     return one.parser._get_formatter()._expand_help(action) if action.help else ""
+
+
+def built_on() -> datetime:
+    """Now, or when a reproducible build says that it is (SOURCE_DATE_EPOCH, seconds since 1970)."""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    return datetime.fromtimestamp(int(given), UTC) if given else datetime.now(UTC)

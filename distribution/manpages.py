@@ -9,15 +9,13 @@ docs/command-line.md, so that neither is written twice.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from distribution.commands import Command, arguments, command, explained
+from distribution.commands import Command, arguments, built_on, command, explained
 from p4alg.cli import parser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,15 +47,9 @@ def roff(text: str) -> str:
     return f"\\&{line}" if line.startswith(".") else line
 
 
-def _date() -> str:
-    """Today, or the day that a reproducible build names (seconds since 1970)."""
-    given = os.environ.get("SOURCE_DATE_EPOCH")
-    when = datetime.fromtimestamp(int(given), UTC) if given else datetime.now(UTC)
-    return when.date().isoformat()
-
-
 def _head(one: Command) -> Iterator[str]:
-    yield f'.TH {_name(one).upper()} 1 "{_date()}" "p4alg {version("p4alg")}" "User Commands"\n'
+    day = built_on().date().isoformat()
+    yield f'.TH {_name(one).upper()} 1 "{day}" "p4alg {version("p4alg")}" "User Commands"\n'
     summary = one.help.rstrip(".")
     yield f".SH NAME\n{roff(_name(one))} \\- {roff(summary)}\n"
 
