@@ -10,7 +10,7 @@ TOPO   ?= nat
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo mininet setup unit check test test-all coverage lint ptf bench attack fuzz p4 clean
+.PHONY: help demo mininet setup unit check test test-all coverage lint ptf bench attack fuzz p4 man completion deb clean
 
 # Tests that need neither root nor a network, on all processors.
 UNIT    = $(PY) -m pytest tests/unit tests/attack tests/fuzz tests/softswitch tests/dataplane -n auto \
@@ -20,7 +20,7 @@ COVERED = --cov --cov-context=test --cov-report= --cov-fail-under=0
 REPORT  = $(PY) tests/coverage_report.py
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: setup ## real daemons through the gateway (TARGET=embedded|bmv2)
 	@$(PY) demo/run.py --target $(TARGET)
@@ -75,8 +75,17 @@ fuzz: setup ## coverage-guided fuzzing of ALGs, stream and engine (MINUTES=10)
 p4: ## compile the P4 program (needs p4c-bm2-ss on PATH)
 	$(PYTHON) p4src/build.py
 
+man: $(VENV)/.ready ## manual pages, in build/man
+	@$(PY) -m distribution.manpages build/man/man1
+
+completion: $(VENV)/.ready ## completion of bash, zsh and fish, in build/completion
+	@$(PY) -m distribution.completion build/completion
+
+deb: $(VENV)/.ready ## a Debian package, in build/deb
+	@$(PY) -m distribution.deb build/deb
+
 clean: ## remove environments and caches
-	rm -rf $(VENV) $(PTFENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* ptf-tests/out
+	rm -rf $(VENV) $(PTFENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* ptf-tests/out build
 
 # netifaces, which ptf needs, has no wheel for Python 3.11: gcc and the headers
 # compile it.

@@ -7,13 +7,23 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import chain
 from typing import NoReturn
 
 from p4alg.cli import alg, check, lab, run, shell, show, switch, trace
 from p4alg.config.errors import UserError
 from p4alg.printable import printable
 
-_COMMANDS = (run, switch, check, lab, show, alg, trace, shell)
+_GROUPS = {
+    "to run a gateway": (run, switch, check),
+    "to try one out": (lab,),
+    "to look at a gateway that runs, and to steer it": (show, alg, trace, shell),
+}
+"""The commands, in the order and under the headings of ``p4alg --help``."""
+_EPILOG = """\
+Begin with 'p4alg lab up' as root: a gateway with hosts around it, until
+'p4alg lab down'. 'p4alg COMMAND --help' tells the options of a command.
+"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -23,16 +33,40 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {_one_line(message)} (see '{self.prog} --help')\n")
 
 
+class _Grouped(argparse.RawDescriptionHelpFormatter):
+    """Lists the commands under the headings of their groups."""
+
+    def _format_action(self, action: argparse.Action) -> str:
+        if not isinstance(action, argparse._SubParsersAction):
+            return super()._format_action(action)
+        rows = {row.dest: row for row in action._get_subactions()}
+        lines = []
+        for heading, modules in _GROUPS.items():
+            lines.append(f"  {heading}:\n")
+            self._indent()
+            for module in modules:
+                name = module.__name__.rpartition(".")[2]
+                lines.append(super()._format_action(rows[name]))
+            self._dedent()
+        return "".join(lines)
+
+
 def _one_line(text: object) -> str:
     """An error as one line, whatever the name of a file or a key in it holds."""
     return printable(" ".join(str(text).splitlines()))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="p4alg", description="NAT and firewall gateway on a P4 data path.")
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands. Manual pages and completion are made from it too."""
+    parser = _Parser(
+        prog="p4alg",
+        description="NAT and firewall gateway on a P4 data path.",
+        epilog=_EPILOG,
+        formatter_class=_Grouped,
+    )
     parser.add_argument("--version", action="version", version=f"p4alg {version('p4alg')}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in _COMMANDS:
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in chain.from_iterable(_GROUPS.values()):
         module.register(commands)
     _name_parsers(parser)
     return parser
@@ -50,7 +84,7 @@ def _name_parsers(parser: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; `argv` without the program name. Returns the exit status."""
     try:
-        args, unknown = _parser().parse_known_args(argv)
+        args, unknown = parser().parse_known_args(argv)
         if unknown:
             args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         status: int = args.handler(args)
