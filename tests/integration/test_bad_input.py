@@ -63,7 +63,7 @@ class Sandbox:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.socket = folder / "control.sock"
-        self.state = folder / "state.json"
+        self.state = folder / "revisions"
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("P4ALG_", "GRPC_"))}
         self.environment = {
             **kept,
@@ -562,48 +562,42 @@ async def runs_a_program(grpc: str) -> bool:
         return bool(switch.p4info.exists)
 
 
-STATES = {
-    "empty": "",
+JOURNALS = {
     "no JSON": "{",
     "a list": "[]",
-    "no version": "{}",
-    "another version": '{"version": 2, "algs": {}}',
-    "no ALGs": '{"version": 1}',
-    "ALGs of another kind": '{"version": 1, "algs": [1]}',
-    "an ALG of another kind": '{"version": 1, "algs": {"ftp": 1}}',
+    "nothing in it": "{}",
     "deep": "[" * 100_000,
     "binary": "\x00\x01",
 }
 
 
-@pytest.mark.parametrize("name", STATES)
-def test_a_damaged_state_file_is_named_and_kept(sandbox: Sandbox, name: str) -> None:
-    sandbox.write("state.json", STATES[name])
-    said = sandbox.refused("run", "-c", str(sandbox.config()), status=1)
-    wanted = f"{sandbox.state} is damaged: remove it to start from the configuration"
-    assert said == f"p4alg: {wanted}"
+@pytest.mark.parametrize("name", JOURNALS)
+def test_a_damaged_journal_is_named_and_kept_and_the_gateway_runs(
+    sandbox: Sandbox, name: str
+) -> None:
+    sandbox.state.mkdir()
+    journal = sandbox.write("revisions/journal.jsonl", JOURNALS[name] + "\n")
+    wanted = f"{journal}:1: this line is damaged: correct or remove it"
+    with sandbox.controller():
+        assert sandbox.refused("alg", "disable", "ftp", status=1) == f"p4alg: {wanted}"
+        assert sandbox.refused("config", "history", status=1) == f"p4alg: {wanted}"
+        assert f"the configuration is not kept: {wanted}" in sandbox.call("show", "events").stdout
+    assert journal.read_text() == JOURNALS[name] + "\n"
 
 
-def test_a_state_directory_that_is_a_file_is_named(sandbox: Sandbox) -> None:
-    wrong = str(sandbox.write("file", "") / "state.json")
-    said = sandbox.refused("run", "-c", str(sandbox.config()), status=1, P4ALG_STATE=wrong)
-    assert f"cannot read {wrong}: Not a directory" in said
-    assert TO_DO.search(said), said
-
-
-def test_a_state_that_cannot_be_saved_is_told_and_the_controller_goes_on(sandbox: Sandbox) -> None:
-    """The state file's directory is there when the controller starts, and gone later."""
+def test_revisions_that_cannot_be_kept_are_told_and_nothing_changes(sandbox: Sandbox) -> None:
+    """The directory is there when the controller starts, and a file later."""
     folder = sandbox.folder / "state"
-    folder.mkdir()
-    with sandbox.controller(P4ALG_STATE=str(folder / "state.json")):
-        folder.rmdir()
+    with sandbox.controller(P4ALG_STATE=str(folder)):
+        shutil.rmtree(folder)
         folder.write_bytes(b"")
         said = sandbox.refused("alg", "disable", "ftp", status=1)
-        assert f"cannot write {folder / 'state.json'}" in said
+        assert str(folder) in said
         assert TO_DO.search(said), said
+        assert "off" not in sandbox.call("alg", "services", "ftp").stdout
         folder.unlink()
-        assert sandbox.call("alg", "enable", "ftp").returncode == 0
-        assert json.loads((folder / "state.json").read_text())["algs"]["ftp"]["enabled"] is True
+        assert sandbox.call("alg", "disable", "ftp").returncode == 0
+        assert "alg disable ftp" in sandbox.call("config", "history").stdout
 
 
 # Commands to a controller
@@ -615,6 +609,12 @@ COMMANDS = [
     ["alg", "enable", "ftp"],
     ["alg", "disable", "ftp"],
     ["alg", "services", "ftp"],
+    ["alg", "reset", "ftp"],
+    ["config", "show"],
+    ["config", "set", "refuse", "pass"],
+    ["config", "check"],
+    ["config", "commit"],
+    ["config", "reload"],
     ["alg", "services", "ftp", "ftp"],
     ["trace"],
     ["trace", "--json"],

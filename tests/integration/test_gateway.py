@@ -206,8 +206,7 @@ def test_sigterm_leaves_the_switch_forwarding(lab: Lab) -> None:
 
 def test_changes_by_command_survive_a_restart_of_the_controller(lab: Lab) -> None:
     lab.client.call("disable", name="ftp")
-    runner.stop(runner.CONTROLLER)
-    runner.start_controller(CONFIG)
+    runner.restart(runner.CONTROLLER)
     try:
         assert next(row["enabled"] for row in lab.show("algs")) is False
     finally:

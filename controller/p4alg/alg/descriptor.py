@@ -145,6 +145,11 @@ class Alg:
         return bytes(out + message[at:])
 
     @property
+    def has_shared(self) -> bool:
+        """Whether its control sessions have something in common, made of its options."""
+        return self.share is not _no_shared
+
+    @property
     def transports(self) -> frozenset[int]:
         """The IP protocols with ports that it can serve."""
         return frozenset(proto for proto, _ in self.services)

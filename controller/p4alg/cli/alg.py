@@ -24,6 +24,9 @@ def register(commands: Any) -> None:
         action.set_defaults(handler=_switch, command=name)
         add_organisation(action)
         add_socket(action)
+    reset = actions.add_parser("reset", help="take back what was configured of an ALG")
+    reset.add_argument("name", metavar="NAME", help="of the ALG, as in the list")
+    reset.set_defaults(handler=_switch, command="reset")
     services = actions.add_parser("services", help="the services of an ALG, or set them")
     services.add_argument("name", metavar="NAME", help="of the ALG, as in the list")
     services.add_argument(
@@ -33,7 +36,7 @@ def register(commands: Any) -> None:
         help="its services from now on, by their names in the configuration",
     )
     services.set_defaults(handler=_services)
-    for action in (listing, services):
+    for action in (listing, reset, services):
         add_organisation(action)
         add_socket(action)
 

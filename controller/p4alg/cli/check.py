@@ -9,13 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from p4alg.alg import registry
-from p4alg.artifacts import shipped
-from p4alg.config import loader
-from p4alg.config.errors import ConfigError, UserError
+from p4alg.config.source import load_text
 from p4alg.daemon.algs import alg_names, describe_algs
-from p4alg.driver.capacity import overflow
-from p4alg.driver.target import TargetError
-from p4alg.engine.layout import all_entries
+from p4alg.daemon.checking import check
 from p4alg.engine.settings import Settings, all_zones
 from p4alg.engine.tables import Side
 from p4alg.printable import printable
@@ -32,14 +28,7 @@ def register(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    config = loader.read(args.config)
-    organisations = config.organisations
-    try:
-        too_much = overflow(all_entries(organisations), shipped(config.switch.program))
-    except TargetError as error:
-        raise UserError(str(error)) from None
-    if too_much:
-        raise ConfigError(f"{args.config}: {too_much}")
+    organisations = check(load_text(args.config), args.config).organisations
     for problem in registry.catalogue().problems:
         print(printable(f"p4alg: {problem}"), file=sys.stderr)
     zones = all_zones(organisations)

@@ -55,11 +55,12 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "sessions": "SESSIONS",
         "pinholes": "PINHOLES",
     },
+    "audit": {"revision": "REVISION", "when": "WHEN", "who": "WHO", "why": "WHY"},
     "events": {"time": "TIME", "level": "LEVEL", "text": "EVENT"},
 }
 _STATE = 5
 """The letters of a session's state on a terminal, so that a row fits 80 columns."""
-_OWN_VIEWS = (*_COLUMNS, "counters", "switch")
+_OWN_VIEWS = (*_COLUMNS, "config", "counters", "switch")
 _SELECT = {
     "address": ("WHERE", "an end there: ADDRESS[/LENGTH][:PORT[-PORT]]"),
     "inside": ("WHERE", "the inside end there"),
@@ -196,6 +197,8 @@ def lines(
         return shown or ["no such counters" if selected else "no counters yet"]
     if what == "switch":
         return _switch(result)
+    if what == "config":
+        return config_lines(result)
     if not result:
         return [f"no such {what}" if selected else f"no {what}"]
     view = views()[what]
@@ -220,6 +223,19 @@ def lines(
         for row in result
     ]
     return render(rows, _with_organisation(_COLUMNS[what], rows, organisation))
+
+
+def config_lines(found: Mapping[str, Any]) -> list[str]:
+    """The configuration that holds, below comments that say whose it is."""
+    why = f": {found['why']}" if found["why"] else ""
+    head = [f"# {found['file']}, revision {found['revision']}"]
+    head.append(f"# committed by {found['who']}, {found['when']}{why}")
+    if found["needs_restart"]:
+        head.append("# It waits for a restart of the controller.")
+    if found["candidate"]:
+        who = found["candidate"]
+        head.append(f"# {who['who']} is changing it since {who['since']}: p4alg config diff")
+    return [*map(printable, head), *found["text"].splitlines()]
 
 
 def _with_organisation(

@@ -5,6 +5,8 @@ The code that raises one says in the text what to do about it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 
 class UserError(Exception):
     """An expected failure. Its text is one line; `status` is the exit status: 1 failed, 2 usage."""
@@ -18,5 +20,18 @@ class UsageError(UserError):
     status = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong at a place of a file. Lines and columns begin with 1."""
+
+    line: int
+    column: int
+    text: str
+
+
 class ConfigError(UsageError):
-    """A file is wrong. The text is ``file:line: reason``."""
+    """A file is wrong. The text is ``file:line: reason``; `problems` say the same in parts."""
+
+    def __init__(self, text: str, *problems: Problem) -> None:
+        super().__init__(text)
+        self.problems = problems

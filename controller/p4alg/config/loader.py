@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from p4alg.alg import registry
@@ -12,7 +12,7 @@ from p4alg.config.nat import Nat, read_common_nat, read_nat
 from p4alg.config.organisations import OutsideAddresses, check_zones, read_names, read_shares
 from p4alg.config.policy import read_ports, read_rules
 from p4alg.config.services import Algs, read_algs, read_services
-from p4alg.config.source import Item, load
+from p4alg.config.source import Item, load_text, parse
 from p4alg.config.switch import Switch, is_host_port, read_switch
 from p4alg.config.tuning import part_of, read_limits, read_timers
 from p4alg.config.zones import read_routes, read_zones
@@ -24,12 +24,12 @@ STATE_VARIABLE = "P4ALG_STATE"
 _REPLACED = ("policy", "refuse", "denied_ports")
 """The sections that an organisation has instead of those at the top."""
 _SOCKET = "/run/p4alg/control.sock"
-_STATE = "/var/lib/p4alg/state.json"
+_STATE = "/var/lib/p4alg/revisions"
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """The socket where the controller takes commands, and the file that keeps their changes."""
+    """The socket where the controller takes commands, and the directory of revisions."""
 
     socket: Path
     state: Path
@@ -45,6 +45,10 @@ class Config:
     control: Control
     organisations: tuple[Settings, ...]
     """The settings of each organisation; of the only one, if none are configured."""
+    file: Path | None = None
+    """Where it was read; None if it is of no file."""
+    text: str = ""
+    """What was read there."""
 
     @property
     def settings(self) -> Settings:
@@ -57,7 +61,12 @@ def read(path: Path, algs: Algs | None = None) -> Config:
 
     `algs` are the ALGs that can be configured; by default those that are installed.
     """
-    return from_item(load(path), algs)
+    return read_text(load_text(path), path, algs)
+
+
+def read_text(text: str, path: Path, algs: Algs | None = None) -> Config:
+    """Check the text of a configuration that is, or is to be, in a file."""
+    return replace(from_item(parse(text, str(path)), algs), file=path, text=text)
 
 
 def from_item(root: Item, algs: Algs | None = None) -> Config:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from p4alg.config.errors import ConfigError
+from p4alg.config.errors import ConfigError, Problem
 
 MAX_BYTES = 1 << 20
 """The most bytes of a file. A larger one is refused without being parsed."""
@@ -31,11 +31,12 @@ class Item:
 
     file: str
     line: int
+    column: int
     value: Scalar | dict[str, Item] | list[Item]
 
     def error(self, reason: str) -> ConfigError:
-        """Make a `ConfigError` for this line; the caller raises it."""
-        return ConfigError(f"{self.file}:{self.line}: {reason}")
+        """Make a `ConfigError` for this place; the caller raises it."""
+        return _wrong(self.file, self.line, self.column, reason)
 
     def mapping(
         self, required: Iterable[str] = (), optional: Iterable[str] = ()
@@ -128,6 +129,11 @@ class Item:
 
 def load(path: Path) -> Item:
     """Read a YAML file; `ConfigError` if it cannot be read or is not one YAML document."""
+    return parse(load_text(path), str(path))
+
+
+def load_text(path: Path) -> str:
+    """The text of a file; `ConfigError` if it cannot be read, or is too large or no text."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -136,7 +142,7 @@ def load(path: Path) -> Item:
     if len(raw) > MAX_BYTES:
         raise ConfigError(f"{path}: larger than {MAX_BYTES} bytes")
     try:
-        return parse(raw.decode("utf-8"), str(path))
+        return raw.decode("utf-8")
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not UTF-8 text") from None
 
@@ -148,48 +154,62 @@ def parse(text: str, name: str) -> Item:
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
-            raise ConfigError(f"{name}:1: the file is empty")
+            raise _wrong(name, 1, 1, "the file is empty")
         return _item(loader, node, name, set())
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
-        line = mark.line + 1 if mark else 1
-        raise ConfigError(f"{name}:{line}: {exc.problem or exc.context}") from None
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise _wrong(name, line, column, f"{exc.problem or exc.context}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as exc:
-        raise ConfigError(f"{name}:1: {str(exc).splitlines()[0]}") from None
+        raise _wrong(name, 1, 1, str(exc).splitlines()[0]) from None
     finally:
         if loader is not None:
             loader.dispose()
 
 
+def _wrong(name: str, line: int, column: int, reason: str) -> ConfigError:
+    return ConfigError(f"{name}:{line}:{column}: {reason}", Problem(line, column, reason))
+
+
 def _item(loader: yaml.SafeLoader, node: yaml.Node, name: str, seen: set[int]) -> Item:
-    line = node.start_mark.line + 1
+    line, column = _place(node)
     if id(node) in seen:
-        raise ConfigError(f"{name}:{line}: refers to an alias: write the value out")
+        raise _wrong(name, line, column, "refers to an alias: write the value out")
     seen.add(id(node))
     if not node.tag.startswith("tag:yaml.org,2002:"):
-        raise ConfigError(f"{name}:{line}: tag '{node.tag}' is not supported")
+        raise _wrong(name, line, column, f"tag '{node.tag}' is not supported")
     if isinstance(node, yaml.MappingNode):
         found: dict[str, Item] = {}
         for key, value in node.value:
-            key_line = key.start_mark.line + 1
+            place = _place(key)
             if not isinstance(key, yaml.ScalarNode):
-                raise ConfigError(f"{name}:{key_line}: a key must be plain text")
+                raise _wrong(name, *place, "a key must be plain text")
             if key.value in found:
-                raise ConfigError(f"{name}:{key_line}: '{key.value}' is given twice")
-            # The line of a value is that of its key, since that is where a reader looks first.
-            found[key.value] = replace(_item(loader, value, name, seen), line=key_line)
-        return Item(name, line, found)
+                raise _wrong(name, *place, f"'{key.value}' is given twice")
+            item = _item(loader, value, name, seen)
+            # A value that begins below its key has the place of the key, since that is where a
+            # reader looks first.
+            if item.line != place[0]:
+                item = replace(item, line=place[0], column=place[1])
+            found[key.value] = item
+        return Item(name, line, column, found)
     if isinstance(node, yaml.SequenceNode):
-        return Item(name, line, [_item(loader, value, name, seen) for value in node.value])
+        items = [_item(loader, value, name, seen) for value in node.value]
+        return Item(name, line, column, items)
     kind = node.tag.rpartition(":")[2]
     if kind not in _KINDS:
-        return Item(name, line, str(node.value))
+        return Item(name, line, column, str(node.value))
     try:
         scalar: Scalar = loader.construct_object(node)
     except (ValueError, KeyError):
-        raise ConfigError(f"{name}:{line}: '{node.value}' is not a {kind}") from None
+        raise _wrong(name, line, column, f"'{node.value}' is not a {kind}") from None
     if isinstance(scalar, int) and scalar.bit_length() > 64:
         # Python refuses to convert an int of thousands of digits to text, and so
         # an error message that quotes the number could not be made.
-        raise ConfigError(f"{name}:{line}: the number is too large")
-    return Item(name, line, scalar)
+        raise _wrong(name, line, column, "the number is too large")
+    return Item(name, line, column, scalar)
+
+
+def _place(node: yaml.Node) -> tuple[int, int]:
+    """The line and the column of a node, from 1 on."""
+    return node.start_mark.line + 1, node.start_mark.column + 1

@@ -11,10 +11,9 @@ import sys
 import time
 from collections import deque
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -25,13 +24,14 @@ from p4alg.artifacts import shipped
 from p4alg.config.errors import UsageError, UserError
 from p4alg.config.loader import Config
 from p4alg.config.switch import Switch
-from p4alg.daemon import metrics, server, store
+from p4alg.daemon import checking, metrics, peer, server
 from p4alg.daemon.algs import alg_names, describe_algs
+from p4alg.daemon.configuration import Configuration
 from p4alg.daemon.metrics import Latency, Snapshot
 from p4alg.daemon.plain import VIEWS, PlainViews
 from p4alg.daemon.protocol import failure, success
 from p4alg.daemon.selection import Selection, parse
-from p4alg.driver.capacity import array_shortage, overflow
+from p4alg.driver.capacity import array_shortage
 from p4alg.driver.gauges import meters
 from p4alg.driver.p4runtime.channel import Tls
 from p4alg.driver.p4runtime.connection import connect
@@ -39,7 +39,6 @@ from p4alg.driver.shell import Shell
 from p4alg.driver.target import Target, TargetError, shortcomings
 from p4alg.engine.actions import LogRecord, TraceRecord
 from p4alg.engine.faults import describe
-from p4alg.engine.layout import all_entries
 from p4alg.engine.organisations import Organisations
 from p4alg.engine.settings import Settings, all_zones
 from p4alg.printable import printable
@@ -53,12 +52,9 @@ async def run(config: Config) -> None:
 
     Raises `UserError` if it cannot start, or if it loses the switch.
     """
-    organisations = store.load(config.control.state, config.organisations)
+    organisations = config.organisations
     program = shipped(config.switch.program)
-    try:
-        too_much = overflow(all_entries(organisations), program)
-    except TargetError as error:
-        raise UserError(str(error)) from None
+    too_much = checking.shortage(organisations, config.switch.program)
     if too_much:
         raise UsageError(f"the configuration {too_much}")
     engine = Organisations(organisations, random.SystemRandom())
@@ -75,6 +71,7 @@ async def run(config: Config) -> None:
             if shortage:
                 raise UsageError(f"{config.switch.grpc}: the switch's program {shortage}")
             app = App(config, engine, target)
+            app.configuration.begin(peer.myself().name)
             for problem in registry.catalogue().problems:
                 app.record(LogRecord(logging.WARNING, problem))
             # What has been made so far stays. To look through it again and again for garbage
@@ -122,6 +119,10 @@ class App:
         self._is_ready = False
         self._events: deque[dict[str, object]] = deque(maxlen=MAX_EVENTS)
         self._plain = PlainViews(target, config.settings.timers, engine.known_hosts, time.monotonic)
+        self.configuration = Configuration(
+            config, self._reconfigure, lambda level, text: self.record(LogRecord(level, text))
+        )
+        self._reloading: asyncio.Task[None] | None = None
         self.traces = server.Traces()
         engine.trace_while(lambda: self.traces.wanted)
 
@@ -166,6 +167,7 @@ class App:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         self._announce()
         self._is_ready = True
         await self._serve(stop)
@@ -190,6 +192,15 @@ class App:
         ends = await asyncio.gather(*tasks, return_exceptions=True)
         if lost is not None or ends[0] is not None:
             raise TargetError(lost or _first(ends[0]))
+
+    def _reload(self) -> None:
+        self._reloading = asyncio.create_task(self.configuration.reload(peer.myself()))
+
+    def _reconfigure(self, config: Config) -> None:
+        """Have the settings of `config` from now on, of which none needs a restart."""
+        organisations = config.organisations
+        self._shell.perform(self._engine.reconfigure(organisations, time.monotonic()))
+        self._config = replace(self._config, organisations=organisations)
 
     def _announce(self) -> None:
         for line in shortcomings(self._target.capabilities):
@@ -230,16 +241,11 @@ class App:
             match request.get("command"):
                 case "show":
                     return success(await self._show(request))
-                case "enable" | "disable" as word:
-                    whose = self._one_organisation(request)
-                    return self._set_enabled(str(request.get("name")), word == "enable", whose)
-                case "services":
-                    services = request.get("services")
-                    if not isinstance(services, list):
-                        return failure("services must be a list", 2)
-                    names = [str(s) for s in services]
-                    whose = self._one_organisation(request)
-                    return self._set_services(str(request.get("name")), names, whose)
+                case "config":
+                    who = peer.sender()
+                    return success(await self.configuration.handle(request, who))
+                case "enable" | "disable" | "services" | "reset" as word:
+                    return success(await self._change_alg(word, request))
                 case "where":
                     return success(_where(self._config.switch))
                 case other:
@@ -291,6 +297,10 @@ class App:
             switch = self._config.switch
             state = await self._target.state()
             return {"grpc": switch.grpc, "device_id": switch.device_id, **state}
+        if what == "config":
+            return await self.configuration.handle({"action": "show"}, peer.sender())
+        if what == "audit":
+            return selection.cut(self.configuration.audit())
         if what == "events":
             mine = [event for event in self._events if whose in (None, event["organisation"])]
             events = [event for event in mine if selection.fits(event)]
@@ -326,47 +336,35 @@ class App:
             for row in rows
         ]
 
-    def _set_enabled(self, name: str, enabled: bool, whose: str) -> dict[str, Any]:
-        try:
-            actions = self._engine.set_alg_enabled(name, enabled, time.monotonic(), whose)
-        except KeyError:
-            return failure(self._unknown_alg(name), 2)
-        self._shell.perform(actions)
-        return self._saved(name, whose)
-
-    def _set_services(self, name: str, services: list[str], whose: str) -> dict[str, Any]:
-        known = self._settings_of(whose).services
-        for service in services:
-            if service not in known:
-                return failure(f"no service '{service}' (known: {', '.join(known)})", 2)
-        try:
-            actions = self._engine.set_alg_services(name, services, time.monotonic(), whose)
-        except KeyError:
-            return failure(self._unknown_alg(name), 2)
-        except ValueError as error:
-            return failure(str(error), 2)
-        self._shell.perform(actions)
-        return self._saved(name, whose)
-
-    def _settings_of(self, whose: str) -> Settings:
-        return next(one for one in self._config.organisations if one.name == whose)
-
-    def _unknown_alg(self, name: str) -> str:
-        known = ", ".join(alg.name for alg in self._config.settings.algs)
-        return f"no ALG '{name}' (known: {known})"
-
-    def _saved(self, name: str, whose: str) -> dict[str, Any]:
-        state: Path = self._config.control.state
-        organisations = {
-            organisation: [
-                (alg.name, alg.enabled, alg.services)
-                for alg in self._engine.algs(organisation).values()
-            ]
-            for organisation in self._engine.names
-        }
-        store.save(state, organisations)
+    async def _change_alg(self, word: str, request: dict[str, Any]) -> Any:
+        """Change an ALG in the configuration; returns its row of the view of ALGs."""
+        services = request.get("services")
+        if word == "services" and not isinstance(services, list):
+            raise UsageError("services must be a list")
+        whose, name = self._one_organisation(request), str(request.get("name"))
+        settings = next(one for one in self._config.organisations if one.name == whose)
+        if name not in [alg.name for alg in settings.algs]:
+            known = ", ".join(alg.name for alg in settings.algs)
+            raise UsageError(f"no ALG '{name}' (known: {known})")
+        values: dict[str, object] | None = {"enabled": word == "enable"}
+        if word == "reset":
+            values = None
+        elif isinstance(services, list) and word == "services":
+            values = {"services": _known_services(services, settings)}
+        why = f"alg {word} {name}"
+        await self.configuration.change_alg(name, whose, values, why, peer.sender())
         rows = self._engine.show("algs", time.monotonic(), whose)
-        return success(next(a for a in rows if isinstance(a, dict) and a["name"] == name))
+        return next(a for a in rows if isinstance(a, dict) and a["name"] == name)
+
+
+def _known_services(services: list[Any], settings: Settings) -> list[str]:
+    """The names of services, each once; `UsageError` for one that there is not."""
+    names = list(dict.fromkeys(str(service) for service in services))
+    for name in names:
+        if name not in settings.services:
+            known = ", ".join(settings.services)
+            raise UsageError(f"no service '{name}' (known: {known})")
+    return names
 
 
 def _first(error: object) -> str:

@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-MAX_REQUEST = 65536
-"""The most bytes of a request."""
+MAX_REQUEST = 4 << 20
+"""The most bytes of a request. A configuration of 1 MiB fits in, with its quoting."""
 
 
 _ROWS = 500

@@ -197,6 +197,8 @@ _SELECTED_BY = {
     "bindings": ("address", "inside", "outside", "port", "proto", "kind", *_ORDER),
     "pinholes": _FLOWS,
     "subscribers": ("address", "outside", *_ORDER),
+    "audit": _ORDER,
+    "config": (),
     "events": ("level", "limit"),
     "counters": ("name",),
     "switch": (),

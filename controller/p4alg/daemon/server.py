@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from p4alg.config.errors import UserError
+from p4alg.daemon.peer import of_socket, tell_sender
 from p4alg.daemon.protocol import MAX_REQUEST, ProtocolError, decode, encode, failure, pieces
 
 MAX_CLIENTS = 32
@@ -119,6 +120,7 @@ async def _converse(
         if request.get("command") == "trace":
             await _trace(reader, writer, traces)
             return
+        tell_sender(of_socket(writer.get_extra_info("socket")))
         for piece in pieces(await handler(request)):
             writer.write(piece)
             await writer.drain()

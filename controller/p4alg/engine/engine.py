@@ -42,6 +42,7 @@ from p4alg.engine.mappings import Mappings
 from p4alg.engine.network import Network
 from p4alg.engine.pinholes import Pinholes
 from p4alg.engine.plain import Known
+from p4alg.engine.reconfiguring import reconfigure
 from p4alg.engine.safety import Safety
 from p4alg.engine.settings import AlgSettings, Settings
 from p4alg.engine.starting import start
@@ -113,18 +114,19 @@ class Engine:
         counters = self._counters = commons.counters if settings.is_only else Counters()
         outbox = self._outbox = commons.outbox.of(settings)
         faults = self._faults = Faults(outbox, counters)
-        self._switching = AlgSwitching(settings, outbox, counters)
+        self._switching = AlgSwitching(settings)
         algs, limits = self._switching.algs, settings.limits
         bindings = make_bindings(settings, rng, log, commons.numbers)
         subscribers = Subscribers(settings, bindings.blocks, outbox, counters, log)
         self._subscribers = subscribers
         mappings = Mappings(settings, bindings, subscribers, outbox)
         flows = self._flows = Flows(settings, mappings, outbox, counters, log)
-        safety = Safety(limits, settings.denied_ports, settings.zones)
+        safety = self._safety = Safety(limits, settings.denied_ports, settings.zones)
         pinholes = self._pinholes = Pinholes(limits, safety, flows, log, rng.randrange(*_FIRST_IDS))
         expectations = self._expectations = Expectations(limits, safety, pinholes, outbox, log)
         sessions = self._sessions = ControlSessions(settings, outbox, counters, faults, log)
         granting = Granting(limits, safety, mappings, pinholes, expectations, outbox, faults, log)
+        self._granting = granting
         tags = self._tags = Tags(mappings, outbox, log)
         reports = self._reports = Reports(outbox, counters, pinholes, expectations)
         carrier = self._carrier = Carrier(sessions, flows, granting, reports, tags)
@@ -165,9 +167,7 @@ class Engine:
     def take_over(self, present: Sequence[t.Entry], now: float) -> list[t.Entry]:
         """See `starting.Part`."""
         kept = self._adoption.keep(present, now)
-        hops = next_hop_ids(self._commons.organisations)
-        kept += base_entries(self.settings, self._subscribers.number_of, hops)
-        kept += self._switching.entries()
+        kept += self.wanted()
         kept += self._tags.adopt(present)
         self._unported.adopt(now)
         return kept
@@ -281,39 +281,51 @@ class Engine:
         """Count something that was decided about an event of this organisation elsewhere."""
         self._counters.count(name)
 
-    def set_alg_enabled(self, name: str, enabled: bool, now: float) -> Sequence[Action]:
-        """Switch an ALG on or off (G1). Raises KeyError for an unknown ALG."""
+    # Settings change
 
-        def switch() -> None:
-            if self._switching.set_enabled(name, enabled) and not enabled:
-                self._carrier.detach_all(name, "disabled", now)
-                if self._switching.algs[name].alg.outlives:
-                    self._pinholes.close_all(name, now)
-                    self._sessions.renew_shared(name, now)
-                self._data_flows.leave_all(name)
-                self._unported.switched_off(name, now)
+    def reconfigure(self, settings: Settings, now: float) -> Sequence[Action]:
+        """Change to other settings while everything goes on; for an engine that is alone.
 
-        return self._all_or_nothing(switch)
-
-    def set_alg_services(self, name: str, services: Sequence[str], now: float) -> Sequence[Action]:
-        """Bind an ALG to services. Connections that it reads already stay with it (F7).
-
-        Raises KeyError for an unknown ALG or service, ValueError if another ALG
-        has the service or ports of it.
+        They differ in nothing that needs a restart. All or nothing: what a part raises is raised.
         """
-        return self._all_or_nothing(lambda: self._switching.set_services(name, services))
-
-    def _all_or_nothing(self, change: Callable[[], None]) -> Sequence[Action]:
-        """Make a change that the operator asked for. If it raises, undo it and raise again."""
-        before = dict(self._switching.algs)
-        try:
-            change()
-        except Exception:
-            self._log.roll_back()
-            self._outbox.roll_back()
-            self._switching.algs.update(before)
-            raise
+        reconfigure((self,), self._commons, (settings,), now)
         return self._taken()
+
+    def configure(self, settings: Settings) -> None:
+        """See `reconfiguring.Part`."""
+        self.settings, limits = settings, settings.limits
+        self._switching.configure(settings)
+        self._safety.configure(limits, settings.denied_ports)
+        self._sessions.configure(settings)
+        for part in (self._flows, self._pinholes, self._expectations, self._granting):
+            part.limits = limits
+        bindings = self._flows.mappings.bindings
+        bindings.set_limits(limits.bindings, limits.bindings_per_subscriber)
+        bindings.blocks.limit = limits.subscribers
+
+    def wanted(self) -> list[t.Entry]:
+        """See `reconfiguring.Part`."""
+        hops = next_hop_ids(self._commons.organisations)
+        base = base_entries(self.settings, self._subscribers.number_of, hops)
+        return [*base, *self._switching.entries()]
+
+    def carry_over(self, before: Settings, now: float) -> None:
+        """See `reconfiguring.Part`."""
+        for old in before.algs:
+            new = self._switching.algs[old.name]
+            if old.enabled and not new.enabled:
+                self._switched_off(new, now)
+            elif new.all_options != old.all_options:
+                self._sessions.renew_shared(new.name, now)
+
+    def _switched_off(self, alg: AlgSettings, now: float) -> None:
+        """The control sessions of an ALG go on as plain NAT (G1)."""
+        self._carrier.detach_all(alg.name, "disabled", now)
+        if alg.alg.outlives:
+            self._pinholes.close_all(alg.name, now)
+            self._sessions.renew_shared(alg.name, now)
+        self._data_flows.leave_all(alg.name)
+        self._unported.switched_off(alg.name, now)
 
     # Events
 

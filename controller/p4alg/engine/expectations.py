@@ -51,7 +51,8 @@ class Expectations:
     def __init__(
         self, limits: Limits, safety: Safety, pinholes: Pinholes, outbox: Outbox, log: UndoLog
     ) -> None:
-        self._limits = limits
+        self.limits = limits
+        """They may be changed, for all that is asked for from now on."""
         self._outbox = outbox
         self._safety = safety
         self._pinholes = pinholes
@@ -118,7 +119,7 @@ class Expectations:
         self._drop_where(lambda expected: expected.expires <= now)
 
     def _limit(self, owner: Owner) -> str:
-        limits = self._limits
+        limits = self.limits
         if self._per_owner[owner] >= limits.pinholes_per_control:
             return "control-limit"
         if self._per_subscriber[owner.inside_addr] >= limits.pinholes_per_subscriber:

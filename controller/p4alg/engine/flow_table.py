@@ -40,7 +40,8 @@ class Flows:
         counters: Counters,
         log: UndoLog,
     ) -> None:
-        self._limits = settings.limits
+        self.limits = settings.limits
+        """They may be changed, for the flows that begin from now on."""
         self._timers = settings.timers
         self._filters_by_address = settings.filter_mode is t.FilterMode.ADDRESS
         self._log = log
@@ -86,9 +87,9 @@ class Flows:
 
         `outside_addr`, `share` and `mapped_id` are those of `Mappings.binding_for`.
         """
-        if len(self._by_key) >= self._limits.sessions:
+        if len(self._by_key) >= self.limits.sessions:
             return Refused("session-limit")
-        if self._per_subscriber[key.inside_addr] >= self._limits.sessions_per_subscriber:
+        if self._per_subscriber[key.inside_addr] >= self.limits.sessions_per_subscriber:
             return Refused("subscriber-limit")
         inside = (key.inside_addr, key.inside_id)
         binding = self.mappings.binding_for(

@@ -24,6 +24,7 @@ from p4alg.engine.commons import Commons
 from p4alg.engine.engine import Engine
 from p4alg.engine.layout import own_outside
 from p4alg.engine.plain import Known, Owner
+from p4alg.engine.reconfiguring import reconfigure
 from p4alg.engine.settings import AlgSettings, Settings
 from p4alg.engine.starting import start
 from p4alg.engine.tables import FlowKey, Side
@@ -187,17 +188,14 @@ class Organisations:
         """The settings that the ALGs of an organisation have now. Raises KeyError."""
         return self._by_name[organisation].algs
 
-    def set_alg_enabled(
-        self, name: str, enabled: bool, now: float, organisation: str
-    ) -> Sequence[Action]:
-        """Switch an ALG of an organisation on or off; see `Engine`."""
-        return self._by_name[organisation].set_alg_enabled(name, enabled, now)
+    def reconfigure(self, organisations: Sequence[Settings], now: float) -> Sequence[Action]:
+        """Change the settings of all while everything goes on; see `Engine`.
 
-    def set_alg_services(
-        self, name: str, services: Sequence[str], now: float, organisation: str
-    ) -> Sequence[Action]:
-        """Bind an ALG of an organisation to services; see `Engine`."""
-        return self._by_name[organisation].set_alg_services(name, services, now)
+        The organisations have the same names and numbers as before.
+        """
+        reconfigure(tuple(self._engines.values()), self._commons, organisations, now)
+        self._commons.log.forget()
+        return self._commons.outbox.take()
 
     def _chosen(self, organisation: str | None) -> list[Engine]:
         if organisation is None:

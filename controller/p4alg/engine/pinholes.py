@@ -53,7 +53,8 @@ class Pinholes:
     def __init__(
         self, limits: Limits, safety: Safety, flows: Flows, log: UndoLog, first_id: int = 1
     ) -> None:
-        self._limits = limits
+        self.limits = limits
+        """They may be changed, for all that is asked for from now on."""
         self._safety = safety
         self._flows = flows
         self._mappings = flows.mappings
@@ -176,7 +177,7 @@ class Pinholes:
 
     def _limit(self, owner: Owner) -> str:
         """The limit that forbids one more pinhole, or an empty string."""
-        limits = self._limits
+        limits = self.limits
         if not owner.outlives and self._per_owner[owner] >= limits.pinholes_per_control:
             return "control-limit"
         if self._per_subscriber[owner.inside_addr] >= limits.pinholes_per_subscriber:
@@ -186,7 +187,7 @@ class Pinholes:
 
     def _endpoint_limit(self, owner: Owner) -> str:
         """The limit that forbids one more reserved endpoint, or an empty string."""
-        limits, times = self._limits, _ENDPOINTS_PER_PINHOLE
+        limits, times = self.limits, _ENDPOINTS_PER_PINHOLE
         held = self._endpoints_per_owner[owner]
         if not owner.outlives and held >= times * limits.pinholes_per_control:
             return "control-limit"
@@ -423,7 +424,7 @@ class Pinholes:
 
     def adopt(self, entry: t.PinholeEntry, binding: Binding, now: float) -> None:
         """Take over a pinhole that was found in the switch. Its control session is not known."""
-        lifetime = entry.idle_timeout or self._limits.pinhole_lifetime
+        lifetime = entry.idle_timeout or self.limits.pinhole_lifetime
         pinhole = Pinhole(
             entry.pinhole_id, entry, binding, None, "", now, now + lifetime, 1, Stage.OPEN
         )

@@ -52,6 +52,10 @@ class Safety:
         self, limits: Limits, denied_ports: frozenset[int], zones: Sequence[Zone] = ()
     ) -> None:
         self._inside = [zone for zone in zones if zone.side is Side.INSIDE]
+        self.configure(limits, denied_ports)
+
+    def configure(self, limits: Limits, denied_ports: frozenset[int]) -> None:
+        """Change the limits and denied ports, for all that is asked for from now on."""
         self._longest = limits.pinhole_longest
         self._denied = denied_ports
 

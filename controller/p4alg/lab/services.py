@@ -102,9 +102,9 @@ def start_controller(
 ) -> Process:
     """Run a controller on a switch of the lab that is up, and wait until it serves.
 
-    Without `switch` it is the only one. The controller keeps what commands change in the directory
-    of the lab. So the changes survive a restart of the controller, and are gone with the lab. The
-    lab says where its switch serves, whatever the configuration says.
+    Without `switch` it is the only one. The controller works on a copy of the configuration in
+    the directory of the lab. So what commands change survives a restart of the controller, and is
+    gone with the lab. The lab says where its switch serves, whatever the configuration says.
     """
     options = options or Options()
     folder, lab = state.directory(), current()
@@ -114,13 +114,18 @@ def start_controller(
         raise UserError(f"a {own} runs in the lab already: 'p4alg lab down' ends it")
     variables = {
         SOCKET_VARIABLE: str(folder / _socket(own)),
-        STATE_VARIABLE: str(folder / ("algs.json" if own == CONTROLLER else f"{name}.algs.json")),
+        STATE_VARIABLE: str(folder / f"{own}.revisions"),
     }
+    copy = folder / f"{own}.config.yaml"
+    try:
+        copy.write_bytes(config.read_bytes())
+    except OSError as error:
+        raise UserError(f"cannot copy {config} to {copy}: {error.strerror}") from None
     served = lab.switches[name]
     more = ["--grpc", served.grpc, "--device-id", str(served.device_id)]
     if options.messages:
         more += ["--p4runtime-log", str(logs_folder(lab) / f"{name}.p4runtime.txt")]
-    command = plan.controller_command(config.resolve(), python, *more)
+    command = plan.controller_command(copy, python, *more)
     process = start(own, name, command, {**os.environ, **variables}, with_us=with_us)
     _wait_until_ready(process)
     return process

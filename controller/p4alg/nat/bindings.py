@@ -93,14 +93,18 @@ class Bindings:
         self._pool = blocks.pool
         self._rng = rng
         self._rest = port_rest
-        self._limit = limit
-        self._per_subscriber = per_subscriber
+        self.set_limits(limit, per_subscriber)
         self._ports: dict[tuple[int, int], Ports] = {}
         self._outbound: TrackedDict[tuple[int, int, int], Binding] = TrackedDict(log)
         self._inbound: TrackedDict[tuple[int, int, int], Binding] = TrackedDict(log)
         self._counts = blocks.bindings_of
         # How many bindings share an outside identifier.
         self._shared: TrackedCounts[tuple[int, int, int]] = TrackedCounts(log)
+
+    def set_limits(self, limit: int, per_subscriber: int) -> None:
+        """Change how many bindings there may be, and of one host. Those that are there stay."""
+        self._limit = limit
+        self._per_subscriber = per_subscriber
 
     def __len__(self) -> int:
         return len(self._outbound)

@@ -163,7 +163,8 @@ class Blocks:
         """What was taken and given back and nobody has logged yet, in order."""
         self._rng = rng
         self._rest = rest
-        self._limit = limit
+        self.limit = limit
+        """The most hosts with a number. It may be changed; those that are there stay."""
         self._next_change = 0
         self._numbers = numbers or Numbers(layout.size, slot_bits, number_rest, rng, log)
         self._subscribers: TrackedDict[int, Subscriber] = TrackedDict(log)
@@ -294,7 +295,7 @@ class Blocks:
         """
         fits = (
             inside_addr not in self._subscribers
-            and len(self._subscribers) < self._limit
+            and len(self._subscribers) < self.limit
             and (own is None or (self._may_hold(own) and self._is_computed(inside_addr, own)))
         )
         if not self._numbers.adopt(number, now):
@@ -387,7 +388,7 @@ class Blocks:
     # Inside
 
     def _new(self, inside_addr: int, block: Block | None, now: float) -> Subscriber | None:
-        if len(self._subscribers) >= self._limit:
+        if len(self._subscribers) >= self.limit:
             return None
         number = self._numbers.take(None if block is None else self._base(block), now)
         if number is None:

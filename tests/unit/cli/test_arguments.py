@@ -113,9 +113,10 @@ def test_a_parsing_error_points_to_the_help_of_its_command(
 
 @pytest.mark.parametrize("argv", [["show", "algs"], ["alg", "list"], ["trace"], ["shell"]])
 def test_without_a_controller_the_socket_asked_for_is_named(
-    argv: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    argv: list[str], no_socket: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for option, path in (([], "control.sock"), (["--socket", str(tmp_path / "x")], "x")):
+    other = tmp_path / "x"
+    for option, path in (([], no_socket), (["--socket", str(other)], other)):
         assert main([*argv, *option]) == 1
-        wanted = f"no controller at {tmp_path / path}: start one with 'p4alg run -c CONFIG'"
+        wanted = f"no controller at {path}: start one with 'p4alg run -c CONFIG'"
         assert capsys.readouterr().err == f"p4alg: {wanted}\n"

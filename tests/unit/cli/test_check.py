@@ -24,7 +24,7 @@ def test_check_names_file_line_and_reason(
     bad = tmp_path / "bad.yaml"
     bad.write_text("zones: {}\nnat: {pools: []}\nwhat: 1\n", encoding="utf-8")
     assert main(["check", str(bad)]) == 2
-    assert capsys.readouterr().err.startswith(f"p4alg: {bad}:3: unknown key 'what'")
+    assert capsys.readouterr().err.startswith(f"p4alg: {bad}:3:7: unknown key 'what'")
 
 
 def test_check_counts_what_does_not_fit_into_the_tables(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -20,12 +21,19 @@ def section(text: str) -> Item:
     return parse(text, "c.yaml")
 
 
+def at_line(error: ConfigError) -> str:
+    """Why a file was refused, with its line but without the column, which has a test of its own."""
+    return re.sub(r"^([^:]*:[0-9]+):[0-9]+: ", r"\1: ", str(error))
+
+
 def refusal(read: Callable[[Item], object], text: str) -> str:
-    """Why `read` refuses a section: one line, that begins with its place."""
+    """Why `read` refuses a section: one line, that begins with its line."""
     with pytest.raises(ConfigError) as caught:
         read(section(text))
     message = str(caught.value)
     assert "\n" not in message
     place, _, reason = message.partition(": ")
-    assert place.startswith("c.yaml:")
-    return f"{place.removeprefix('c.yaml:')}: {reason}"
+    _, line, column = place.split(":")
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.column, problem.text) == (int(line), int(column), reason)
+    return f"{line}: {reason}"

@@ -27,6 +27,7 @@ from p4alg.engine.settings import (
     Zone,
 )
 from p4alg.engine.tables import FilterMode, PolicyAction, Side
+from tests.unit.config.reading import at_line
 
 EXAMPLE = Path(__file__).parents[3] / "topologies" / "nat.config.yaml"
 TEXT = """\
@@ -52,7 +53,7 @@ algs:
 def refusal(text: str) -> str:
     with pytest.raises(ConfigError) as caught:
         loader.from_item(parse(text, "c.yaml"))
-    return str(caught.value)
+    return at_line(caught.value)
 
 
 def test_the_example_is_read_in_full() -> None:
@@ -222,7 +223,7 @@ def test_without_a_section_the_switch_and_the_socket_are_those_of_the_machine(
     config = loader.from_item(parse("\n".join(lines), "c.yaml"))
     assert config.switch == switch.Switch()
     assert config.control.socket == loader.default_socket() == Path("/run/p4alg/control.sock")
-    assert config.control.state == Path("/var/lib/p4alg/state.json")
+    assert config.control.state == Path("/var/lib/p4alg/revisions")
     monkeypatch.setenv(loader.SOCKET_VARIABLE, "/run/lab.sock")
     assert loader.default_socket() == Path("/run/lab.sock")
 

@@ -12,12 +12,13 @@ import pytest
 from p4alg.config import source
 from p4alg.config.errors import ConfigError
 from p4alg.config.source import MAX_BYTES, Item, load, parse
+from tests.unit.config.reading import at_line
 
 
 def refusal(text: str) -> str:
     with pytest.raises(ConfigError) as caught:
         parse(text, "f.yaml")
-    return str(caught.value)
+    return at_line(caught.value)
 
 
 def test_aliases_that_expand_without_end_are_refused() -> None:
@@ -80,7 +81,9 @@ def test_a_value_is_where_its_key_is_and_a_member_of_a_list_where_it_is() -> Non
     assert (root.line, top["a"].line, top["c"].line) == (1, 1, 3)
     assert top["a"].mapping(("b",))["b"].line == 2
     assert [(item.line, item.value) for item in top["c"].sequence()] == [(4, "x"), (5, "y")]
-    assert str(top["a"].error("no")) == "f.yaml:1: no"
+    assert str(top["a"].error("no")) == "f.yaml:1:1: no"
+    assert str(top["a"].mapping(("b",))["b"].error("no")) == "f.yaml:2:6: no"
+    assert [(item.line, item.column) for item in top["c"].sequence()] == [(4, 3), (5, 3)]
 
 
 def test_what_is_not_a_plain_value_is_text() -> None:
@@ -156,7 +159,7 @@ def test_a_reader_gives_what_it_is_asked_for_or_the_line(name: str) -> None:
     for bad, reason in wrong.items():
         with pytest.raises(ConfigError) as caught:
             read(parse(bad, "f.yaml"))
-        assert str(caught.value).startswith("f.yaml:1: ")
+        assert at_line(caught.value).startswith("f.yaml:1: ")
         assert reason in str(caught.value)
 
 

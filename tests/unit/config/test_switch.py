@@ -11,6 +11,7 @@ from p4alg.config.errors import ConfigError
 from p4alg.config.source import parse
 from p4alg.config.switch import Switch, Tls, is_address, read_switch
 from tests.certificates import authority, signed
+from tests.unit.config.reading import at_line
 
 
 def read(text: str, folder: Path = Path("/etc/p4alg")) -> Switch:
@@ -20,7 +21,7 @@ def read(text: str, folder: Path = Path("/etc/p4alg")) -> Switch:
 def refusal(text: str, folder: Path) -> str:
     with pytest.raises(ConfigError) as caught:
         read(text, folder)
-    return str(caught.value).removeprefix(f"{folder}/")
+    return at_line(caught.value).removeprefix(f"{folder}/")
 
 
 def test_by_default_the_switch_is_reached_by_a_unix_socket() -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,18 +87,20 @@ def controller(folder: Path, configuration: Path = EXAMPLE) -> Iterator[Path]:
 
     Both in a thread of this process. It does not look at packets.
     """
-    path = folder / "control.sock"
-    config = loader.read(configuration)
-    control = loader.Control(path, folder / "state.json")
+    path, file = folder / "control.sock", folder / "p4alg.yaml"
+    file.write_bytes(configuration.read_bytes())
+    control = loader.Control(path, folder / "revisions")
+    config = replace(loader.read(file), control=control)
 
     async def body(ready: Callable[[], None], stop: asyncio.Event) -> None:
         switch = Server(Settings([], "127.0.0.1:0"))
         await switch.start()
         grpc = f"127.0.0.1:{switch.grpc_port}"
-        whole = loader.Config(Switch(grpc), control, config.organisations)
+        whole = replace(config, switch=Switch(grpc))
         try:
             async with connect(grpc, whole.switch.device_id, shipped()) as target:
                 app = App(whole, Organisations(whole.organisations, random.Random(1)), target)
+                app.configuration.begin("the test")
                 async with serve(path, app.command, app.traces):
                     ready()
                     await stop.wait()

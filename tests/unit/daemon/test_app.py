@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from p4alg.cli.show import views
 from p4alg.config.errors import UsageError, UserError
@@ -27,13 +27,14 @@ def client(socket: Path) -> Client:
 
 
 def saved(socket: Path) -> Any:
-    return json.loads((socket.parent / "state.json").read_text(encoding="utf-8"))["algs"]["ftp"]
+    """What the file of the controller says of FTP."""
+    return yaml.safe_load((socket.parent / "p4alg.yaml").read_text())["algs"]["ftp"]
 
 
 def test_every_view_is_there(client: Client) -> None:
     for what in views():
         result = client.call("show", what=what)
-        assert isinstance(result, dict if what in ("counters", "switch") else list)
+        assert isinstance(result, dict if what in ("config", "counters", "switch") else list)
 
 
 def test_changes_are_told_and_saved(client: Client, socket: Path) -> None:
@@ -46,6 +47,22 @@ def test_changes_are_told_and_saved(client: Client, socket: Path) -> None:
     client.call("services", name="ftp", services=["ftp", "ftp-alt"])
     assert client.call("enable", name="ftp")["enabled"] is True
     assert saved(socket) == {"enabled": True, "services": ["ftp", "ftp-alt"]}
+    row = client.call("reset", name="ftp")
+    assert (row["enabled"], row["services"]) == (True, ["ftp"])
+    assert "algs" not in yaml.safe_load((socket.parent / "p4alg.yaml").read_text())
+    client.call("services", name="ftp", services=["ftp", "ftp-alt"])
+    history = client.call("config", action="history")
+    assert [row["why"] for row in history[1:]] == [
+        "alg disable ftp",
+        "alg services ftp",
+        "alg services ftp",
+        "alg enable ftp",
+        "alg reset ftp",
+        "alg services ftp",
+    ]
+    # What is so already is no change.
+    client.call("enable", name="ftp")
+    assert client.call("config", action="history") == history
 
 
 def test_where_names_the_switch(client: Client) -> None:
@@ -86,16 +103,17 @@ def test_a_view_that_is_not_there_is_refused(client: Client, what: object) -> No
         client.call("show", what=what)
 
 
-def test_a_change_that_cannot_be_saved_says_so(client: Client, socket: Path) -> None:
-    part = socket.parent / "state.json.part"
+def test_a_change_that_cannot_be_kept_says_so_and_is_not_made(client: Client, socket: Path) -> None:
+    part = socket.parent / ".p4alg.yaml.part"
     part.mkdir()
     try:
-        with pytest.raises(UserError, match=f"cannot write {socket.parent / 'state.json'}"):
+        wanted = f"cannot write {socket.parent / 'p4alg.yaml'}: .*; nothing was changed"
+        with pytest.raises(UserError, match=wanted):
             client.call("disable", name="ftp")
     finally:
         part.rmdir()
-    assert client.call("enable", name="ftp")["enabled"] is True
-    assert saved(socket)["enabled"] is True
+    assert next(row for row in client.call("show", what="algs") if row["name"] == "ftp")["enabled"]
+    assert "enabled" not in saved(socket)
 
 
 # Organisations
@@ -158,9 +176,9 @@ def test_a_change_is_made_and_saved_for_one(tenants: Path) -> None:
     row = client.call("disable", name="ftp", organisation="red")
     assert (row["organisation"], row["enabled"]) == ("red", False)
     assert (on(client)["red", "ftp"], on(client)["blue", "ftp"]) == (False, True)
-    kept = json.loads((tenants.parent / "state.json").read_text(encoding="utf-8"))
-    assert kept["organisations"]["red"]["ftp"] == {"enabled": False, "services": ["ftp"]}
-    assert kept["organisations"]["blue"]["ftp"] == {"enabled": True, "services": ["ftp-alt"]}
+    kept = yaml.safe_load((tenants.parent / "p4alg.yaml").read_text())
+    # What the organisation had from the section for all is still so.
+    assert kept["organisations"]["red"]["algs"]["ftp"] == {"services": ["ftp"], "enabled": False}
     row = client.call("services", name="ftp", services=["ftp", "ftp-alt"], organisation="blue")
     assert row["ports"] == ["tcp/21", "tcp/2121"]
     assert client.call("enable", name="ftp", organisation="red")["enabled"] is True

@@ -35,7 +35,7 @@ def run(
 ) -> None:
     """Run a controller on `target` until it ends; `body` runs once it is ready."""
     config = loader.read(EXAMPLE)
-    control = loader.Control(folder / "control.sock", folder / "state.json")
+    control = loader.Control(folder / "control.sock", folder / "revisions")
     whole = loader.Config(Switch(GRPC), control, config.organisations)
 
     async def both() -> None:
@@ -114,7 +114,7 @@ def test_a_switch_lost_at_the_start_is_one_line_and_what_was_queued_is_told(
 
 def app(folder: Path, target: MemoryTarget) -> App:
     config = loader.read(EXAMPLE)
-    control = loader.Control(folder / "control.sock", folder / "state.json")
+    control = loader.Control(folder / "control.sock", folder / "revisions")
     whole = loader.Config(Switch(GRPC), control, config.organisations)
     return App(whole, Organisations(whole.organisations, random.Random(1)), target)
 

@@ -6,6 +6,7 @@ import random
 import struct
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from p4alg.alg.registry import algs
@@ -47,6 +48,19 @@ BEGIN = (ev.Reason.NEW_FLOW, ev.Reason.SUBSCRIBER, ev.Reason.OVERFLOW)
 _MACS = (IN_MAC, HOST_MAC)
 
 _E = TypeVar("_E", bound=t.Entry)
+
+
+def with_alg(
+    settings: Settings,
+    name: str,
+    enabled: bool | None = None,
+    services: tuple[str, ...] | None = None,
+) -> Settings:
+    """Settings with an ALG on or off, or on other services."""
+    changes: dict[str, Any] = {"enabled": enabled, "services": services}
+    given = {key: value for key, value in changes.items() if value is not None}
+    algs = [replace(alg, **given) if alg.name == name else alg for alg in settings.algs]
+    return replace(settings, algs=tuple(algs))
 
 
 def settings(**changes: Any) -> Settings:
@@ -92,6 +106,14 @@ class Bench:
         self.refuses: Callable[[t.Update], bool] = lambda update: False
         self.engine = engine or Engine(settings(**changes), random.Random(1))
         self.perform(self.engine.start(list(self.entries.values()), self.now))
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Change the settings of the engine."""
+        self.perform(self.engine.reconfigure(settings, self.now))
+
+    def switch(self, alg: str, enabled: bool) -> None:
+        """Switch an ALG on or off."""
+        self.reconfigure(with_alg(self.engine.settings, alg, enabled))
 
     def perform(self, actions: Iterable[Action]) -> None:
         queue = list(actions)

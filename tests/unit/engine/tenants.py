@@ -78,9 +78,14 @@ class Tenants(Bench):
     def __init__(
         self, present: Iterable[t.Entry] = (), organisations: Sequence[Settings] = ()
     ) -> None:
-        made = Organisations(organisations or both(), random.Random(1))
+        self.settings = tuple(organisations or both())
+        made = Organisations(self.settings, random.Random(1))
         self.organisations = made
         super().__init__(present, made)  # type: ignore[arg-type]
+
+    def reconfigure_all(self, *organisations: Settings) -> None:
+        """Change the settings of all organisations."""
+        self.perform(self.organisations.reconfigure(organisations, self.now))
 
     def hosts(self) -> None:
         """The host 10.0.0.11 of each speaks ARP at its port."""

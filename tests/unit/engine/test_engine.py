@@ -222,7 +222,7 @@ def test_what_an_operator_asks_for_is_done_whole_or_not_at_all(
     with monkeypatch.context() as broken:
         broken.setattr(bench.engine._data_flows, "leave_all", boom)
         with pytest.raises(RuntimeError):
-            bench.engine.set_alg_enabled("ftp", False, bench.now)
+            bench.switch("ftp", False)
     assert bench.show("algs")[0]["enabled"]
     bench.perform(bench.engine.handle(ev.Tick(), bench.now))
     assert bench.entries == before
@@ -230,10 +230,6 @@ def test_what_an_operator_asks_for_is_done_whole_or_not_at_all(
 
 def test_an_operator_who_asks_for_what_there_is_not_is_told() -> None:
     engine = Bench().engine
-    with pytest.raises(KeyError, match="nosuch"):
-        engine.set_alg_enabled("nosuch", True, 1.0)
-    with pytest.raises(KeyError, match="nosuch"):
-        engine.set_alg_services("ftp", ["nosuch"], 1.0)
     with pytest.raises(KeyError, match="nosuch"):
         engine.show("nosuch", 1.0)
 

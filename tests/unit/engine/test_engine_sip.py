@@ -193,7 +193,7 @@ def test_S5_an_inbound_call_through_the_registration_is_read() -> None:
 def test_G1_switched_off_its_pinholes_close_and_calls_are_forgotten() -> None:
     made = bench()
     answered(made)
-    made.perform(made.engine.set_alg_enabled("sip", False, made.now))
+    made.switch("sip", False)
     made.tick(5.0)
     assert made.of(t.PinholeEntry) == []
     assert made.show("calls") == []

@@ -39,6 +39,7 @@ from tests.unit.engine.harness import (
     segment,
     settings,
     who_has,
+    with_alg,
 )
 from tests.unit.engine.tenants import (
     BLUE,
@@ -177,14 +178,15 @@ def test_subscribers_have_different_numbers_and_come_back_by_themselves() -> Non
 
 def test_an_ALG_is_switched_off_for_one_only() -> None:
     bench = talking()
-    bench.perform(bench.organisations.set_alg_enabled("ftp", False, bench.now, "red"))
+    red, blue = bench.settings
+    bench.reconfigure_all(with_alg(red, "ftp", False), blue)
     assert [e.organisation for e in bench.of(t.Service)] == [BLUE]
     on = {row["organisation"]: row["enabled"] for row in bench.show("algs")}
     assert on == {"red": False, "blue": True}
     # Red's connection goes on as plain NAT, and blue's is still read.
     algs = {key.organisation: session.alg_id for key, session in bench.sessions().items()}
     assert algs == {RED: 0, BLUE: FTP}
-    bench.perform(bench.organisations.set_alg_services("ftp", ["ftp"], bench.now, "blue"))
+    bench.reconfigure_all(with_alg(red, "ftp", False), with_alg(blue, "ftp", services=("ftp",)))
     assert {(e.server_id[0], e.organisation) for e in bench.of(t.Service)} == {(21, BLUE)}
 
 

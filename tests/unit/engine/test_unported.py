@@ -187,7 +187,7 @@ def test_K2_after_the_ALG_was_off_no_host_is_owed_an_SPI_that_came_unseen() -> N
     speak(made, INSIDE, A)
     keyed(made, INSIDE, A)
     for on in (False, True):
-        made.perform(made.engine.set_alg_enabled("ike", on, made.now))
+        made.switch("ike", on)
     speak(made, INSIDE2, B)
     assert len(esp_out(made, INSIDE2, 0x1001)) == 1
     assert len(esp_in(made, 0x2001)) == 1

@@ -11,6 +11,7 @@ import pytest
 from p4alg.config.errors import ConfigError, UsageError
 from p4alg.config.source import parse
 from p4alg.lab import topology
+from tests.unit.config.reading import at_line
 
 HEAD = "name: t\nhosts:\n"
 
@@ -18,7 +19,7 @@ HEAD = "name: t\nhosts:\n"
 def refusal(text: str) -> str:
     with pytest.raises(ConfigError) as caught:
         topology.from_item(parse(text, "t.yaml"))
-    return str(caught.value)
+    return at_line(caught.value)
 
 
 def test_the_default_lab_has_the_documented_hosts() -> None:
@@ -132,7 +133,7 @@ TWO = "name: t\nswitches: [left, right]\n"
 )
 def test_what_several_switches_need_is_checked(rest: str, line: int, reason: str) -> None:
     message = refusal(TWO + rest)
-    assert message.startswith(f"t.yaml:{line}: ")
+    assert message.startswith(f"t.yaml:{line}:")
     assert reason in message
 
 

@@ -19,9 +19,9 @@ from p4alg.protocols import TUNNELS
 from p4alg.undo import UndoLog
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Granting:
-    """The parts of the engine that grant what ALGs ask for."""
+    """The parts of the engine that grant what ALGs ask for. The limits may be changed."""
 
     limits: Limits
     safety: Safety

@@ -39,15 +39,13 @@ class ControlSessions:
         faults: Faults,
         log: UndoLog,
     ) -> None:
-        self._limits = settings.limits
         self._own_outside = own_outside(settings)
-        self._resets = settings.refuse is RefuseMode.RESET
         self._outbox = outbox
         self._counters = counters
         self._faults = faults
         self._log = log
         self._rate = LogRate(each=1)
-        self._settings = {alg.name: alg for alg in settings.algs}
+        self.configure(settings)
         self._shared = {alg.name: self._share(alg, 0.0) for alg in settings.algs}
         self._per_subscriber: TrackedCounts[int] = TrackedCounts(log)
         self._unproved: TrackedDict[FlowKey, ControlSession] = TrackedDict(log)
@@ -57,6 +55,12 @@ class ControlSessions:
         self._bytes: TrackedCounts[str] = TrackedCounts(log)
         self._by_key: TrackedDict[FlowKey, ControlSession] = TrackedDict(log)
         self._by_owner: TrackedDict[Owner, ControlSession] = TrackedDict(log)
+
+    def configure(self, settings: Settings) -> None:
+        """Have these settings from now on, for control sessions that begin."""
+        self._limits = settings.limits
+        self._resets = settings.refuse is RefuseMode.RESET
+        self._settings = {alg.name: alg for alg in settings.algs}
 
     def __len__(self) -> int:
         return len(self._by_key)

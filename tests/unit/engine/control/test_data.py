@@ -131,7 +131,7 @@ def test_G1_when_switched_off_the_transfer_goes_on_unread() -> None:
     made = bench()
     ask(made)
     answer(made, block(1, 512))
-    made.perform(made.engine.set_alg_enabled("tftp", False, made.now))
+    made.switch("tftp", False)
     for key in (MAIN, DATA):
         session = made.sessions()[key]
         assert (session.alg_id, session.flags, session.watch_below) == (0, SessionFlags.NONE, 0)
