@@ -27,6 +27,7 @@ from p4alg.config.loader import Config
 from p4alg.config.switch import Switch
 from p4alg.daemon import metrics, server, store
 from p4alg.daemon.algs import alg_names, describe_algs
+from p4alg.daemon.clearing import Clearing
 from p4alg.daemon.metrics import Latency, Snapshot
 from p4alg.daemon.plain import VIEWS, PlainViews
 from p4alg.daemon.protocol import failure, success
@@ -122,6 +123,7 @@ class App:
         self._is_ready = False
         self._events: deque[dict[str, object]] = deque(maxlen=MAX_EVENTS)
         self._plain = PlainViews(target, config.settings.timers, engine.known_hosts, time.monotonic)
+        self._clearing = Clearing(engine, target, self._plain, self._shell.perform, time.monotonic)
         self.traces = server.Traces()
         engine.trace_while(lambda: self.traces.wanted)
 
@@ -240,6 +242,9 @@ class App:
                     names = [str(s) for s in services]
                     whose = self._one_organisation(request)
                     return self._set_services(str(request.get("name")), names, whose)
+                case "clear":
+                    of = self._organisation(request)
+                    return success(await self._clearing.clear(request, of))
                 case "where":
                     return success(_where(self._config.switch))
                 case other:
