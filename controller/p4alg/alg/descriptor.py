@@ -80,11 +80,14 @@ class Column:
 class View:
     """A list for `p4alg show NAME`: `rows` are made of the shared state and the time.
 
-    A row has stable keys and values that JSON can write.
+    A row has stable keys and values that JSON can write. `end` ends what those rows stand for
+    that it is given a test of (`p4alg clear NAME`), and returns the numbers of reservations and
+    pinholes that have to end with it; without it nothing of the list can be ended.
     """
 
     rows: Callable[[Any, float], Sequence[Mapping[str, Any]]]
     columns: tuple[Column, ...]
+    end: Callable[[Any, Callable[[Mapping[str, Any]], bool], float], Sequence[int]] | None = None
 
 
 def _no_shared(_context: Context) -> object:

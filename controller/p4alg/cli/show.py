@@ -113,17 +113,18 @@ def register(commands: Any) -> None:
     parser.set_defaults(handler=_run)
 
 
-def add_selection(parser: argparse.ArgumentParser) -> None:
-    """Add the options that select rows; `selection` reads them."""
+def add_selection(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -> None:
+    """Add the options that select rows but those to `leave_out`; `selection` reads them."""
     group = parser.add_argument_group("which rows")
-    for name, (metavar, text) in _SELECT.items():
+    offered = {name: text for name, text in _SELECT.items() if name not in leave_out}
+    for name, (metavar, text) in offered.items():
         kind = int if name == "limit" else str
         group.add_argument(f"--{name}", metavar=metavar, help=text, type=kind)
 
 
 def selection(args: argparse.Namespace) -> dict[str, object]:
     """What was given of the options that select rows, as a request brings it."""
-    given = {name: getattr(args, name) for name in _SELECT}
+    given = {name: getattr(args, name, None) for name in _SELECT}
     return {name: value for name, value in given.items() if value is not None}
 
 

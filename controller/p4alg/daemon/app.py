@@ -26,6 +26,7 @@ from p4alg.config.loader import Config
 from p4alg.config.switch import Switch
 from p4alg.daemon import checking, metrics, peer, server
 from p4alg.daemon.algs import alg_names, describe_algs
+from p4alg.daemon.clearing import Clearing
 from p4alg.daemon.configuration import Configuration
 from p4alg.daemon.metrics import Latency, Snapshot
 from p4alg.daemon.plain import VIEWS, PlainViews
@@ -123,6 +124,7 @@ class App:
             config, self._reconfigure, lambda level, text: self.record(LogRecord(level, text))
         )
         self._reloading: asyncio.Task[None] | None = None
+        self._clearing = Clearing(engine, target, self._plain, self._shell.perform, time.monotonic)
         self.traces = server.Traces()
         engine.trace_while(lambda: self.traces.wanted)
 
@@ -246,6 +248,9 @@ class App:
                     return success(await self.configuration.handle(request, who))
                 case "enable" | "disable" | "services" | "reset" as word:
                     return success(await self._change_alg(word, request))
+                case "clear":
+                    of = self._organisation(request)
+                    return success(await self._clearing.clear(request, of))
                 case "where":
                     return success(_where(self._config.switch))
                 case other:

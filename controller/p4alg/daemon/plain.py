@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from p4alg.daemon.selection import EVERYTHING, Selection
 from p4alg.driver.target import Target, TargetError
 from p4alg.engine import cells
-from p4alg.engine.plain import Known, PlainFlows, Row, SwitchClock
+from p4alg.engine.plain import Ending, Known, PlainFlows, Row, SwitchClock
 from p4alg.engine.settings import Timers
 
 VIEWS = ("sessions", "bindings", "subscribers")
@@ -23,6 +23,8 @@ READ_SECONDS = 12.0
 """The most seconds for reading the registers. Clients wait for twenty."""
 _AT_ONCE = 200
 """Rows that are made before others have their turn."""
+_WRITTEN = 400
+"""The most cells that are looked at again, and then written, at a time."""
 _FRESH = 1.0
 """For so many seconds, what was read is shown again."""
 UNREADABLE = "plain flows are not shown: this switch does not let registers be read"
@@ -68,6 +70,55 @@ class PlainViews:
             rows = await self._with(flows, known, what, rows, selection)
         found = selection.cut([row for row in rows if selection.fits(row)])
         return {"plain_flows": flows is not None, "rows": found} | ({"note": note} if note else {})
+
+    async def clear(
+        self, what: str, selection: Selection, organisation: str | None, *, really: bool
+    ) -> int:
+        """End the wanted plain flows of `sessions` or `bindings`; how many there were.
+
+        Raises `TargetError` if the switch does not tell them, or not let them be ended.
+        """
+        self._last = None
+        flows = await self._read()
+        if flows is None:
+            raise TargetError("this switch does not let registers be read")
+        known, now = _of(self._known(), organisation), self._clock()
+        if what == "sessions":
+            rows = flows.session_rows(known, now, selection.fits_ends)
+        else:
+            used = Counter(await _slowly(flows.endpoints(known, now)))
+            rows = flows.binding_rows(used, known, now, selection.fits_ends)
+        chosen = [index for index, row in await _slowly(rows) if selection.fits(row)]
+        if chosen and really:
+            ends = flows.ending_sessions if what == "sessions" else flows.ending_bindings
+            await self._end(ends(chosen, now))
+            self._last = None
+        return len(chosen)
+
+    async def _end(self, ending: Ending) -> None:
+        """Write what ends. Cells that have become others' in the meantime are left alone."""
+        states = dict.fromkeys(ending.sessions, 0)
+        await self._write(cells.SESSION_CELL, cells.SESSION_STATE, ending.sessions, states)
+        whose = {index: cell for index, (cell, _) in ending.slots.items()}
+        slots = {index: state for index, (_, state) in ending.slots.items()}
+        await self._write(cells.SLOT_CELL, cells.SLOT_STATE, whose, slots)
+
+    async def _write(
+        self,
+        where: cells.Array,
+        state: cells.Array,
+        whose: Mapping[int, int],
+        states: Mapping[int, int],
+    ) -> None:
+        names = list(whose)
+        for start in range(0, len(names), _WRITTEN):
+            part = names[start : start + _WRITTEN]
+            present: dict[int, int] = {}
+            async for read in self._target.read_registers(where.name, part):
+                present.update(read)
+            mine = {n: states[n] for n in part if present.get(n) == whose[n]}
+            if mine:
+                await self._target.write_registers(state.name, mine)
 
     async def _with(
         self, flows: PlainFlows, known: Known, what: str, rows: list[Row], selection: Selection

@@ -6,7 +6,7 @@ is a field of `Capabilities`, and the code asks that. docs/targets.md says how t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,7 +34,7 @@ class Capabilities:
     direct_counters: bool
     """It counts packets and bytes of each entry of `subscriber` and `block`."""
     registers: bool
-    """The controller can read registers of the program."""
+    """The controller can read and write registers of the program."""
     update_outcomes: bool
     """If some updates of a write are refused, it makes the others, and tells which were refused."""
     max_batch: int
@@ -119,6 +119,14 @@ class Target(Protocol):
         All cells, or those in `cells`, which exist. Packets change cells in the meantime, so that
         what is read is of several moments. Needs the capability `registers`.
         """
+        ...
+
+    async def write_registers(self, name: str, cells: Mapping[int, int]) -> None:
+        """Write cells of a register array: value by index. Needs the capability `registers`."""
+        ...
+
+    async def clear_counters(self, names: Collection[str]) -> None:
+        """Set counters to 0, by the names that `counters` gives. Those of others are ignored."""
         ...
 
     async def lost(self) -> str:

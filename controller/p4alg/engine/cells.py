@@ -33,6 +33,8 @@ _WAY_MASK = p4.PORT_WAY_MASK
 _CLASS_SHIFT, _SUBSCRIBER_SHIFT, _SUBSCRIBER_MASK = 30, 16, 0x3FFF
 _PORT_MASK = 0xFFFF
 _TICKS_MASK = 0xFFFFFFFF
+_OPEN_STICKS = 0xFFFE
+"""Where `SlotState.open` does not count any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,16 @@ class SlotState:
     def value(self) -> int:
         """The cell as the switch packs it."""
         return self.open << 32 | self.end
+
+    def without(self, closed: int, end: int) -> SlotState:
+        """The state when so many of its established sessions have ended.
+
+        With the last of them it is cut short to `end`, when the last other one ends.
+        """
+        if self.open >= _OPEN_STICKS:
+            return self
+        still = max(0, self.open - closed)
+        return SlotState(still, self.end if still else end)
 
 
 def tag(kind: Class, subscriber: int, outside_id: int) -> int:
@@ -219,6 +231,11 @@ class SessionState:
     def value(self) -> int:
         """The cell as the switch packs it."""
         return self.end << 40 | self.phase << 32 | self.acked
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is an established TCP connection, which its slot counts."""
+        return bool(self.phase & Phase.ESTABLISHED) and not self.is_over
 
     @property
     def is_over(self) -> bool:

@@ -22,6 +22,7 @@ from p4alg.engine import views
 from p4alg.engine.actions import Action, PacketOut
 from p4alg.engine.admission import Admission
 from p4alg.engine.adoption import Adoption
+from p4alg.engine.clearing import Cleared, Clearing, Wanted
 from p4alg.engine.commons import Commons
 from p4alg.engine.control.carrier import Carrier
 from p4alg.engine.control.data import DataFlows
@@ -257,7 +258,10 @@ class Engine:
 
     def show(self, what: str, now: float) -> list[dict[str, object]] | dict[str, object]:
         """A view for the operator. Raises KeyError if there is no such view."""
-        context = views.Context(
+        return views.show(what, self._context(now))
+
+    def _context(self, now: float) -> views.Context:
+        return views.Context(
             self.settings,
             self._switching.algs,
             self._flows,
@@ -266,7 +270,26 @@ class Engine:
             self._counters,
             now,
         )
-        return views.show(what, context)
+
+    def clear(
+        self, what: str, wanted: Wanted, now: float, *, really: bool = True
+    ) -> tuple[Cleared, Sequence[Action]]:
+        """End what is wanted of a view, or with `really` False only count that; see `clearing`.
+
+        Raises KeyError if nothing of that name can be cleared.
+        """
+        clearing = Clearing(self._context(now), lambda flow: self._flow_gone(flow, now), really)
+        try:
+            found = clearing.clear(what, wanted)
+        except Exception:
+            self._log.roll_back()
+            self._outbox.roll_back()
+            raise
+        return found, self._taken()
+
+    def clear_counters(self, wanted: Callable[[str], bool], *, really: bool = True) -> set[str]:
+        """Set the wanted counters to 0; their names. With `really` False, only the names."""
+        return self._counters.clear(wanted, really=really)
 
     def known_hosts(self) -> Known:
         """What is known of the inside hosts that have plain flows."""

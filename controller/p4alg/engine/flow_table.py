@@ -132,6 +132,11 @@ class Flows:
 
         `needs_binding` says whether the transaction had the entries of the binding in it.
         """
+        if self._by_key.get(flow.key) is not flow:
+            # It was ended while it was being written. Its binding may have other users.
+            if needs_binding and self.mappings.is_known(flow.binding):
+                self.mappings.lost(flow.binding, now)
+            return
         self._forget(flow)
         self._refused[flow.key] = flow
         self._peer_gone(flow)

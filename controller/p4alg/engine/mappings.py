@@ -167,6 +167,11 @@ class Mappings:
         binding.is_in_switch = False
         return [Update(Op.DELETE, entry) for entry in self.entries(binding)]
 
+    def is_known(self, binding: Binding) -> bool:
+        """Whether a binding is still that of its inside endpoint."""
+        inside = (binding.inside_addr, binding.inside_id)
+        return self.bindings.outbound(binding.proto, *inside) is binding
+
     def drop_if_unused(self, binding: Binding, now: float) -> bool:
         """Forget a dynamic binding if nothing uses it; True if that was so.
 
@@ -174,8 +179,7 @@ class Mappings:
         """
         if binding.sessions or binding.reservations or binding.kind is Kind.STATIC:
             return False
-        known = self.bindings.outbound(binding.proto, binding.inside_addr, binding.inside_id)
-        if known is not binding:
+        if not self.is_known(binding):
             return False
         self.bindings.release(binding, now)
         return True

@@ -20,6 +20,7 @@ from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.actions import Action, Transaction
 from p4alg.engine.budget import Budget
+from p4alg.engine.clearing import Cleared, Wanted
 from p4alg.engine.commons import Commons
 from p4alg.engine.engine import Engine
 from p4alg.engine.layout import own_outside
@@ -97,7 +98,11 @@ class Organisations:
         return () if engine is None else self._decide(engine, event, now)
 
     def _decide(self, engine: Engine, event: ev.Event, now: float) -> Sequence[Action]:
-        actions, whose = engine.handle(event, now), engine.settings.organisation
+        return self._noted(engine, engine.handle(event, now))
+
+    def _noted(self, engine: Engine, actions: Sequence[Action]) -> Sequence[Action]:
+        """Note whose transactions are on their way to the switch."""
+        whose = engine.settings.organisation
         for action in actions:
             if isinstance(action, Transaction):
                 self._waiting[action.transaction_id] = whose
@@ -173,6 +178,37 @@ class Organisations:
             if isinstance(counters, dict):
                 total.update({name: n for name, n in counters.items() if isinstance(n, int)})
         return dict(sorted(total.items()))
+
+    def clear(
+        self,
+        what: str,
+        wanted: Wanted,
+        now: float,
+        organisation: str | None = None,
+        *,
+        really: bool = True,
+    ) -> tuple[Cleared, Sequence[Action]]:
+        """End what is wanted of a view, of all organisations or of one; see `Engine`."""
+        total, actions = Cleared(), list[Action]()
+        for engine in self._chosen(organisation):
+            cleared, its = engine.clear(what, wanted, now, really=really)
+            if self._commons.is_shared():
+                its = self._noted(engine, its)
+            total, actions = total + cleared, [*actions, *its]
+        return total, actions
+
+    def clear_counters(
+        self,
+        wanted: Callable[[str], bool],
+        organisation: str | None = None,
+        *,
+        really: bool = True,
+    ) -> set[str]:
+        """Set the wanted counters to 0, of all organisations or of one; their names."""
+        names = [e.clear_counters(wanted, really=really) for e in self._chosen(organisation)]
+        if self._commons.is_shared() and organisation is None:
+            names.append(self._commons.counters.clear(wanted, really=really))
+        return set().union(*names)
 
     def known_hosts(self) -> Known:
         """What is known of the inside hosts that have plain flows."""

@@ -362,15 +362,27 @@ class Pinholes:
             if flow is not None:
                 self._flows.remove(flow, now)
         pinhole = self._by_id.get(number)
-        if pinhole is None:
-            return
+        if pinhole is not None:
+            self.shut(pinhole, now)
+
+    def shut(self, pinhole: Pinhole, now: float) -> None:
+        """Close a pinhole at once; flows that came through it go on."""
         match pinhole.stage:
             case Stage.RESERVED:
-                self.abandon((number,), now)
+                self.abandon((pinhole.pinhole_id,), now)
             case Stage.OPENING:
                 self._retire(pinhole, now)
             case Stage.OPEN:
                 self._close(pinhole, "closed", now)
+
+    def end_of(self, binding: Binding, now: float) -> None:
+        """End everything that leads through a binding: pinholes, and reserved endpoints."""
+        for pinhole in self.all():
+            if pinhole.binding is binding:
+                self.shut(pinhole, now)
+        for number, reservation in list(self._reservations.items()):
+            if binding in reservation.bindings:
+                self.end(number, now)
 
     def close(self, pinhole_id: int, now: float) -> None:
         """Close an unused pinhole after `GRACE` seconds. Unknown ids are ignored."""

@@ -11,8 +11,8 @@ timer, so each end says how late it is at least (`SwitchClock`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from p4alg.alg.contract import format_addr
@@ -79,6 +79,19 @@ class SwitchClock:
         return 0 if self._origin is None else int((now - self._origin) / cells.TICK_SECONDS)
 
 
+@dataclass(slots=True)
+class Ending:
+    """What is to be written so that plain flows end.
+
+    Cells may be others' by the time of writing, so that what was read of them stands here too.
+    """
+
+    sessions: dict[int, int] = field(default_factory=dict)
+    """The cell of each session that ends, by its index. Its state becomes 0."""
+    slots: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """The cell of each mapping that changes, by its index, and its state from then on."""
+
+
 class PlainFlows:
     """All that was read of the registers, and what it means.
 
@@ -96,7 +109,7 @@ class PlainFlows:
         self._sessions: dict[int, int] = {}
         self._slots: dict[int, int] = {}
         self._session_states: list[tuple[int, int]] = []
-        self._slot_ends: list[tuple[int, int]] = []
+        self._slot_states: dict[int, int] = {}
         self._outside: dict[int, tuple[int, int]] = {}
 
     # What is read
@@ -131,7 +144,7 @@ class PlainFlows:
         """Cells of `slot_state`."""
         for index, value in part.items():
             end = cells.decode_slot_state(value).end
-            self._slot_ends.append((index, end))
+            self._slot_states[index] = value
             cell = self._slots[index]
             endpoint = cells.endpoint_of_slot(cell)
             # An endpoint that comes back after a while may have got another port.
@@ -156,6 +169,13 @@ class PlainFlows:
 
         So whoever asks has a turn after each session, even if none of them is wanted.
         """
+        for found in self.session_rows(known, now, wanted):
+            yield None if found is None else found[1]
+
+    def session_rows(
+        self, known: Known, now: float, wanted: Wanted = _everything
+    ) -> Iterator[tuple[int, Row] | None]:
+        """As `sessions`, with the cell that each row is of."""
         for index, value in self._session_states:
             session, state = (
                 cells.decode_session(self._sessions[index]),
@@ -174,7 +194,7 @@ class PlainFlows:
             if not wanted(proto, inside, outside, (session.remote_addr, session.remote_id)):
                 yield None
                 continue
-            yield {
+            row: Row = {
                 "proto": proto_name(proto),
                 "inside": _end(owner.inside_addr, session.inside_id),
                 "outside": "" if outside is None else _end(*outside),
@@ -189,6 +209,7 @@ class PlainFlows:
                 "expires_in": _seconds(left),
                 "organisation": owner.organisation,
             }
+            yield index, row
 
     def endpoints(self, known: Known, now: float) -> Iterator[int]:
         """The inside endpoint of each session that is alive at `now`, once for each session."""
@@ -203,7 +224,14 @@ class PlainFlows:
         self, used: Counter[int], known: Known, now: float, wanted: Wanted = _everything
     ) -> Iterator[Row | None]:
         """As `sessions`, a row for each mapping. `used` counts `endpoints`."""
-        for slot, left, owner in self._alive(known, now):
+        for found in self.binding_rows(used, known, now, wanted):
+            yield None if found is None else found[1]
+
+    def binding_rows(
+        self, used: Counter[int], known: Known, now: float, wanted: Wanted = _everything
+    ) -> Iterator[tuple[int, Row] | None]:
+        """As `bindings`, with the cell that each row is of."""
+        for index, slot, left, owner in self._alive(known, now):
             assert owner.outside_addr is not None
             inside, outside = (
                 (owner.inside_addr, slot.inside_id),
@@ -212,7 +240,7 @@ class PlainFlows:
             if not wanted(cells.PROTOCOLS[slot.kind], inside, outside, None):
                 yield None
                 continue
-            yield {
+            row: Row = {
                 "proto": proto_name(cells.PROTOCOLS[slot.kind]),
                 "inside": _end(owner.inside_addr, slot.inside_id),
                 "outside": _end(owner.outside_addr, slot.outside_id),
@@ -223,6 +251,7 @@ class PlainFlows:
                 "expires_in": _seconds(left),
                 "organisation": owner.organisation,
             }
+            yield index, row
 
     def subscribers(
         self, rows: Iterable[Row], used: Counter[int], known: Known, now: float
@@ -236,21 +265,66 @@ class PlainFlows:
         for endpoint, count in used.items():
             owner = known.owners[cells.subscriber_of(endpoint)]
             sessions[_host(owner)] += count
-        for _, _, owner in self._alive(known, now):
+        for _, _, _, owner in self._alive(known, now):
             bindings[_host(owner)] += 1
         for row in rows:
             host = (row["organisation"], row["address"])
             yield {**row, "plain_bindings": bindings[host], "plain_sessions": sessions[host]}
 
-    def _alive(self, known: Known, now: float) -> Iterator[tuple[Slot, int, Owner]]:
-        """The mappings that are alive, how many ticks they have left, and whose they are."""
-        for index, end in self._slot_ends:
+    # What is ended
+
+    def ending_sessions(self, chosen: Collection[int], now: float) -> Ending:
+        """What has to be written so that the sessions in some cells end.
+
+        A mapping of which no session is left ends too, as it does when they end by themselves.
+        """
+        gone, tick = set(chosen), self._clock.ticks(now)
+        lost: set[int] = set()
+        closed: Counter[int] = Counter()
+        latest: dict[int, int] = {}
+        for index, value in self._session_states:
+            endpoint = cells.endpoint_of_session(self._sessions[index])
+            state = cells.decode_session_state(value)
+            if index in gone:
+                lost.add(endpoint)
+                closed[endpoint] += state.is_open
+            elif state.end >= tick:
+                latest[endpoint] = max(state.end, latest.get(endpoint, 0))
+        ending = Ending({index: self._sessions[index] for index in gone})
+        for index, value in self._slot_states.items():
+            endpoint = cells.endpoint_of_slot(self._slots[index])
+            if endpoint in lost and endpoint not in latest:
+                ending.slots[index] = self._slots[index], self._over(now)
+            elif closed[endpoint]:
+                slot = cells.decode_slot_state(value).without(closed[endpoint], latest[endpoint])
+                ending.slots[index] = self._slots[index], slot.value
+        return ending
+
+    def ending_bindings(self, chosen: Collection[int], now: float) -> Ending:
+        """What has to be written so that the mappings in some cells end, and their sessions."""
+        ends = {cells.endpoint_of_slot(self._slots[index]) for index in chosen}
+        sessions = {
+            index: cell
+            for index, _ in self._session_states
+            if cells.endpoint_of_session(cell := self._sessions[index]) in ends
+        }
+        over = self._over(now)
+        return Ending(sessions, {index: (self._slots[index], over) for index in chosen})
+
+    def _over(self, now: float) -> int:
+        """The state of a slot that has just ended, whose port rests from now on."""
+        return cells.SlotState(0, max(0, self._clock.ticks(now) - 1)).value
+
+    def _alive(self, known: Known, now: float) -> Iterator[tuple[int, Slot, int, Owner]]:
+        """The mappings that are alive: cell, slot, ticks that are left, and whose they are."""
+        for index, value in self._slot_states.items():
+            end = cells.decode_slot_state(value).end
             slot = cells.decode_slot(index, self._slots[index])
             owner = None if slot is None else known.owners.get(slot.subscriber)
             left = end - self._clock.ticks(now)
             if slot is None or owner is None or owner.outside_addr is None or left < 0:
                 continue
-            yield slot, left, owner
+            yield index, slot, left, owner
 
     def _outside_of(self, session: Session, owner: Owner) -> tuple[int, int] | None:
         endpoint = cells.endpoint(session.kind, session.subscriber, session.inside_id)

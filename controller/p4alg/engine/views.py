@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from p4alg.alg.contract import Endpoint, format_addr
+from p4alg.alg.descriptor import View
 from p4alg.engine.control.table import ControlSessions
 from p4alg.engine.counters import Counters
 from p4alg.engine.flow_table import Flows
@@ -202,12 +203,17 @@ _VIEWS: Mapping[str, Callable[[Context], Rows | dict[str, object]]] = {
 }
 
 
+def view_of_alg(what: str, context: Context) -> tuple[str, View]:
+    """The ALG that brings a view, and the view. Raises KeyError if none brings it."""
+    for alg in context.algs.values():
+        if what in alg.alg.views:
+            return alg.name, alg.alg.views[what]
+    raise KeyError(what)
+
+
 def show(what: str, context: Context) -> Rows | dict[str, object]:
     """A view by its name, of the engine or of an ALG. Raises KeyError if there is no such view."""
     if what in _VIEWS:
         return _VIEWS[what](context)
-    for alg in context.algs.values():
-        if what in alg.alg.views:
-            rows = alg.alg.views[what].rows(context.sessions.shared[alg.name], context.now)
-            return [dict(row) for row in rows]
-    raise KeyError(what)
+    name, view = view_of_alg(what, context)
+    return [dict(row) for row in view.rows(context.sessions.shared[name], context.now)]

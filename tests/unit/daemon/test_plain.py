@@ -10,6 +10,8 @@ import pytest
 
 from p4alg.daemon import plain
 from p4alg.daemon.plain import PlainViews
+from p4alg.daemon.selection import EVERYTHING, parse
+from p4alg.driver.target import TargetError
 from p4alg.engine.plain import Known, Owner
 from p4alg.engine.settings import Timers
 from tests.unit.driver.memory import MemoryTarget
@@ -111,3 +113,56 @@ def test_those_who_ask_at_once_are_told_what_was_read_once() -> None:
         assert (await bench.views.add("sessions", []))["rows"] == []
 
     run(body)
+
+
+def test_what_is_cleared_is_gone_from_the_registers_and_a_dry_run_changes_nothing() -> None:
+    async def body(bench: Bench) -> None:
+        cells, udp = bench.target.cells, parse("sessions", {"proto": "udp"})
+        before = {name: dict(held) for name, held in cells.items()}
+        assert await bench.views.clear("sessions", udp, None, really=False) == 1
+        assert cells == before
+        other = parse("sessions", {"proto": "tcp"})
+        assert await bench.views.clear("sessions", other, None, really=True) == 0
+        assert await bench.views.clear("sessions", udp, "red", really=True) == 0
+        assert cells == before
+        assert await bench.views.clear("sessions", udp, None, really=True) == 1
+        for what in ("sessions", "bindings"):
+            assert (await bench.views.add(what, []))["rows"] == []
+
+    run(body)
+
+
+def test_a_mapping_that_is_cleared_takes_its_sessions_along() -> None:
+    async def body(bench: Bench) -> None:
+        assert await bench.views.clear("bindings", EVERYTHING, None, really=True) == 1
+        for what in ("sessions", "bindings"):
+            assert (await bench.views.add(what, []))["rows"] == []
+
+    run(body)
+
+
+def test_a_cell_that_has_become_anothers_is_left_alone() -> None:
+    async def body(bench: Bench) -> None:
+        flows = bench.target.cells
+        (index,) = flows["session_cell"]
+        states = dict(flows["session_state"])
+        read = bench.target.read_registers
+
+        def taken(name: str, cells: Any = None) -> Any:
+            if name == "session_cell" and cells is not None:
+                flows["session_cell"][index] += 1
+            return read(name, cells)
+
+        bench.target.read_registers = taken  # type: ignore[method-assign]
+        await bench.views.clear("sessions", EVERYTHING, None, really=True)
+        assert flows["session_state"] == states
+
+    run(body)
+
+
+def test_a_switch_without_registers_cannot_clear() -> None:
+    async def body(bench: Bench) -> None:
+        with pytest.raises(TargetError, match="does not let registers be read"):
+            await bench.views.clear("sessions", EVERYTHING, None, really=True)
+
+    run(body, lacks=["registers"])

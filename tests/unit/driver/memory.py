@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 
@@ -129,6 +129,19 @@ class MemoryTarget:
             part = wanted[start : start + _CELLS]
             await asyncio.sleep(0)
             yield {index: held[index] for index in part if held.get(index)}
+
+    async def write_registers(self, name: str, cells: Mapping[int, int]) -> None:
+        """See `Target`."""
+        assert self._capabilities.registers
+        await self._answer()
+        assert all(0 <= index < self.arrays[name] for index in cells)
+        self.cells[name].update(cells)
+
+    async def clear_counters(self, names: Collection[str]) -> None:
+        """See `Target`."""
+        await self._answer()
+        for name in names:
+            self.counted.pop(name, None)
 
     async def counters(self) -> dict[str, int]:
         """See `Target`: what the test put into `counted`."""

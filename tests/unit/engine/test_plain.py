@@ -222,3 +222,61 @@ def test_a_cell_that_no_switch_writes_is_passed_over() -> None:
     flows.take_slot_states({0: FRESH})
     assert there(flows.sessions(KNOWN, NOW)) == []
     assert there(flows.bindings(Counter(), KNOWN, NOW)) == []
+
+
+# What is ended
+
+OTHER_FLOW = Session(Class.UDP, 7, 5001, REMOTE, 54)
+TCP_SLOT = Slot(Class.TCP, 7, 4131, 6001)
+OPEN = Phase.INSIDE_SYN | Phase.OUTSIDE_SYN | Phase.ESTABLISHED
+
+
+def place(session: Session) -> int:
+    return session.places()[0]
+
+
+def test_the_last_session_of_a_mapping_takes_it_along_and_its_port_rests() -> None:
+    registers = Registers()
+    registers.session(UDP_FLOW, FRESH)
+    registers.session(OTHER_FLOW, FRESH)
+    registers.slot(UDP_SLOT, FRESH)
+    flows = registers.read()
+    ending = flows.ending_sessions([place(UDP_FLOW)], NOW)
+    assert (ending.sessions, ending.slots) == ({place(UDP_FLOW): UDP_FLOW.value}, {})
+    ending = flows.ending_sessions([place(UDP_FLOW), place(OTHER_FLOW)], NOW)
+    assert set(ending.sessions) == {place(UDP_FLOW), place(OTHER_FLOW)}
+    # It has ended just now, so that its port is not another's for a while.
+    over = SlotState(0, TICK - 1).value
+    assert ending.slots == {UDP_SLOT.index: (UDP_SLOT.value, over)}
+
+
+def test_a_mapping_counts_the_connections_that_stay() -> None:
+    one, two, short = (Session(Class.TCP, 7, 6001, REMOTE, port) for port in (443, 444, 445))
+    long_end = TICK + cells.ticks(TIMERS.tcp_established)
+    registers = Registers()
+    registers.session(one, long_end, OPEN)
+    registers.session(two, long_end, OPEN)
+    registers.session(short, TICK + 50, Phase.INSIDE_SYN)
+    registers.slot(TCP_SLOT, long_end)
+    registers.slot_states[TCP_SLOT.index] = SlotState(2, long_end).value
+    flows = registers.read()
+    ending = flows.ending_sessions([place(one)], NOW)
+    assert ending.slots == {TCP_SLOT.index: (TCP_SLOT.value, SlotState(1, long_end).value)}
+    # With the last established one the mapping is cut to what the others need, as by FINs.
+    ending = flows.ending_sessions([place(one), place(two)], NOW)
+    assert ending.slots == {TCP_SLOT.index: (TCP_SLOT.value, SlotState(0, TICK + 50).value)}
+    # One that a session of the tables uses does not count.
+    registers.slot_states[TCP_SLOT.index] = SlotState(0xFFFF, long_end).value
+    ending = registers.read().ending_sessions([place(one)], NOW)
+    assert ending.slots == {TCP_SLOT.index: (TCP_SLOT.value, SlotState(0xFFFF, long_end).value)}
+
+
+def test_a_mapping_ends_with_all_its_sessions() -> None:
+    registers = Registers()
+    registers.session(UDP_FLOW, FRESH)
+    registers.session(OTHER_FLOW, FRESH)
+    registers.session(Session(Class.UDP, 7, 5002, REMOTE, 53), FRESH)
+    registers.slot(UDP_SLOT, FRESH)
+    ending = registers.read().ending_bindings([UDP_SLOT.index], NOW)
+    assert set(ending.sessions) == {place(UDP_FLOW), place(OTHER_FLOW)}
+    assert set(ending.slots) == {UDP_SLOT.index}

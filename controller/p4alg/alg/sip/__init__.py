@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from p4alg.alg.contract import TCP, UDP, DatagramAlg, SessionFacts, StreamAlg
 from p4alg.alg.descriptor import Alg, Column, Context, Option, View
@@ -46,6 +48,12 @@ def _make(facts: SessionFacts, context: Context) -> StreamAlg | DatagramAlg:
 
 def _calls(shared: SipCalls, now: float) -> list[dict[str, object]]:
     return shared.rows(now)
+
+
+def _end_calls(
+    shared: SipCalls, wanted: Callable[[Mapping[str, Any]], bool], now: float
+) -> list[int]:
+    return shared.end_chosen(wanted, now)
 
 
 ALG = Alg(
@@ -98,6 +106,7 @@ ALG = Alg(
                 Column("PINHOLES", lambda row: len(row["pinholes"])),
                 Column("AGE", lambda row: row["age"]),
             ),
+            _end_calls,
         )
     },
 )

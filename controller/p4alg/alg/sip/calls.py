@@ -10,7 +10,7 @@ the caller has to end them there.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Mapping
 
 from p4alg.alg.contract import Endpoint, format_addr
 from p4alg.alg.sip.flood import RateMeter
@@ -70,6 +70,11 @@ class SipCalls:
         for tag in (*call.dialogs, None):
             ids += self.ledger.release(call.user(tag))
         return ids + self.ledger.release(call.signalling)
+
+    def end_chosen(self, wanted: Callable[[Mapping[str, object]], bool], now: float) -> list[int]:
+        """Forget the calls whose rows (`rows`) are wanted; returns the ids to end."""
+        chosen = [call for call in self.calls.values() if wanted(self._row(call, now))]
+        return [number for call in chosen for number in self.end(call)]
 
     # Transactions
 

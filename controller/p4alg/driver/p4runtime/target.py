@@ -6,7 +6,7 @@ It writes, reads and reports, and decides nothing about traffic.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -44,8 +44,8 @@ _COUNTERS = (
     ("drop_counter", "drops", DROPS),
 )
 """The arrays of counters: what they count, and the words for their indices."""
-_CONFIGURED = 500
-"""The most meters that are set by one write."""
+_WRITTEN = 500
+"""The most meters, registers or counters that are set by one write."""
 
 _T = TypeVar("_T")
 
@@ -171,8 +171,8 @@ class P4RuntimeTarget:
                     if is_unimplemented(error):
                         return False
                     # An earlier controller has inserted them; they are modified instead.
-            for start in range(0, len(entities), _CONFIGURED):
-                await self._switch.modify(entities[start : start + _CONFIGURED])
+            for start in range(0, len(entities), _WRITTEN):
+                await self._switch.modify(entities[start : start + _WRITTEN])
         except fy.P4ClientError as error:
             if is_unimplemented(error):
                 return False
@@ -274,6 +274,19 @@ class P4RuntimeTarget:
         async for part in registers.read(self._switch, register_id, cells):
             yield part
 
+    async def write_registers(self, name: str, cells: Mapping[int, int]) -> None:
+        """See `Target`."""
+        self._check_open()
+        wire = [fy.P4RegisterEntry(name, index=index, data=cells[index]) for index in cells]
+        await self._modify(wire)
+
+    async def _modify(self, wire: Sequence[Any]) -> None:
+        try:
+            for start in range(0, len(wire), _WRITTEN):
+                await self._switch.modify(wire[start : start + _WRITTEN])
+        except fy.P4ClientError as error:
+            raise_unusable(error)
+
     async def _offers_registers(self) -> bool:
         for register in self._switch.p4info.registers:
             return await registers.is_offered(self._switch, register.id)
@@ -293,6 +306,21 @@ class P4RuntimeTarget:
         if self._unreadable:
             found["switch.unreadable"] = self._unreadable
         return found
+
+    async def clear_counters(self, names: Collection[str]) -> None:
+        """See `Target`."""
+        self._check_open()
+        none = fy.P4CounterData()
+        await self._modify(
+            [
+                fy.P4CounterEntry(array, index=index, data=none)
+                for array, kind, words in _COUNTERS
+                for index, word in words.items()
+                if f"switch.{kind}.{word}" in names
+            ]
+        )
+        if "switch.unreadable" in names:
+            self._unreadable = 0
 
     async def traffic(self) -> dict[tuple[int, int], Traffic]:
         """See `Target`."""

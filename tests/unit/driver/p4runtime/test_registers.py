@@ -191,3 +191,22 @@ def test_a_switch_that_does_not_answer_is_not_waited_for(
         server.close()
 
     asyncio.run(asyncio.wait_for(whole(), 20))
+
+
+def test_cells_are_written_and_those_beside_them_stay(on_target: Run) -> None:
+    async def body(target: Target) -> None:
+        await target.write_registers("session_cell", {0: 0, 7: 5, 500: (1 << 80) - 1})
+        found: dict[int, int] = {}
+        async for part in target.read_registers("session_cell"):
+            found.update(part)
+        assert found == {7: 5, 500: (1 << 80) - 1, LAST: 1 << 79}
+
+    on_target(body)
+
+
+def test_counters_are_set_to_0_by_their_names(on_target: Run) -> None:
+    async def body(target: Target) -> None:
+        await target.clear_counters(["switch.punts.arp", "switch.drops.ttl", "nat.other"])
+        assert await target.counters() == {}
+
+    on_target(body)
