@@ -35,8 +35,6 @@ _FAILURES: dict[int | str, dict[str, Any]] = {
 }
 router = APIRouter(prefix="/api", responses=_FAILURES)
 
-PLAIN_VIEWS = ("sessions", "bindings", "subscribers")
-"""The views of `p4alg show` whose results are objects with the rows in it."""
 _DEVICE_SECONDS = 3.0
 """How long the list of devices waits for one that does not answer."""
 

@@ -15,7 +15,7 @@ from p4alg.console.logins import Login
 from p4alg.console.state import MAX_STREAMS, MAX_STREAMS_OF_A_LOGIN, Console
 
 TOPICS = ("points", "trace", "events")
-_CHECK_SECONDS = 5.0
+_CHECK_SECONDS = 2.0
 """How long a stream may go on after its login is over."""
 _WAITING = 64
 """The most events that wait for a slow browser here. More of a trace wait where it is read."""
