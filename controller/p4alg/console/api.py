@@ -54,6 +54,7 @@ async def login(given: Credentials, request: Request, answer: Response, console:
     user = await _checked(console, given)
     if user is None:
         raise HTTPException(401, "wrong name or password")
+    console.tried_well(given.name, where)
     console.note(given.name, where, "logged in")
     cookie, begun = console.logins.begin(given.name, user, console.now())
     answer.set_cookie(

@@ -27,7 +27,9 @@ _THREADS = 4
 _WAITING = 16
 """The most questions to a controller that are under way or wait; more are refused."""
 _FRESH = 1.0
-"""For so many seconds the answer to the same question is given again."""
+"""For so many seconds at least the answer to the same question is given again."""
+_AGAIN = 1.0
+"""Seconds until traces are asked for again where that failed."""
 _KEPT = 32
 """The most answers that are kept for that."""
 _MESSAGE = 1 << 22
@@ -54,6 +56,22 @@ def named(texts: list[str]) -> dict[str, Path]:
     return found
 
 
+class _Answer:
+    """What a controller answers, and until when that may be given again."""
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self.task = task
+        self.until = float("inf")
+        self._began = task.get_loop().time()
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        now = task.get_loop().time()
+        # Whoever asked may have left; a failure was told to those who stayed.
+        failed = task.cancelled() or task.exception() is not None
+        self.until = now + (_FRESH if failed else max(_FRESH, 2 * (now - self._began)))
+
+
 class Device:
     """One controller."""
 
@@ -71,7 +89,7 @@ class Device:
         self._client = Client(socket)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"device-{name}")
         self._waiting = 0
-        self._answers: dict[str, tuple[float, asyncio.Task[Any]]] = {}
+        self._answers: dict[str, _Answer] = {}
         self._traces = Traces()
         self._tracing: asyncio.Task[None] | None = None
         self._tracers = 0
@@ -89,19 +107,20 @@ class Device:
             self._waiting -= 1
 
     async def ask(self, command: str, **arguments: Any) -> Any:
-        """The same for a command that changes nothing; the answer may be a second old."""
+        """The same for a command that changes nothing; the answer may be a little old.
+
+        It is given again for a second, or for twice the time that it took, if that is longer. So
+        no question keeps a controller busy for more than a third of the time.
+        """
         question = json.dumps([command, arguments], sort_keys=True)
-        now = asyncio.get_running_loop().time()
-        began, answer = self._answers.get(question, (0.0, None))
-        if answer is None or (answer.done() and now - began >= _FRESH):
-            answer = asyncio.create_task(self.call(command, **arguments))
-            # Whoever asked may have left; the failure was told to those who stayed.
-            answer.add_done_callback(lambda task: task.cancelled() or task.exception())
+        answer = self._answers.get(question)
+        if answer is None or answer.until < asyncio.get_running_loop().time():
+            answer = _Answer(asyncio.create_task(self.call(command, **arguments)))
             self._answers.pop(question, None)
-            self._answers[question] = (now, answer)
+            self._answers[question] = answer
             while len(self._answers) > _KEPT:
                 del self._answers[next(iter(self._answers))]
-        return await asyncio.shield(answer)
+        return await asyncio.shield(answer.task)
 
     def changed(self) -> None:
         """Forget answers: something was changed."""
@@ -135,7 +154,7 @@ class Device:
                 finally:
                     writer.close()
             # It has gone, or had no place for us.
-            await asyncio.sleep(_FRESH)
+            await asyncio.sleep(_AGAIN)
 
     def close(self) -> None:
         """Let everything go."""

@@ -28,3 +28,9 @@ class Rate:
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)
         return wait
+
+    def give_back(self, key: Hashable) -> None:
+        """Take back one that was counted."""
+        if key in self._kept:
+            left, since = self._kept[key]
+            self._kept[key] = (min(self._burst, left + 1), since)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 from p4alg.console.audit import Audit
@@ -68,10 +68,21 @@ class Console:
     def wait_to_try(self, name: str, address: str) -> float:
         """Count a try to log in. Returns 0 if it may be made, else in how many seconds it may."""
         now = self.now()
+        for rate, key in self._tries(name, address):
+            if wait := rate.take(key, now):
+                return wait
+        return 0.0
+
+    def tried_well(self, name: str, address: str) -> None:
+        """It was the right password: that try does not count."""
+        for rate, key in self._tries(name, address):
+            rate.give_back(key)
+
+    def _tries(self, name: str, address: str) -> tuple[tuple[Rate, Hashable], ...]:
         return (
-            self.tries_of_address.take(address, now)
-            or self.tries_of_name_and_address.take((name, address), now)
-            or self.tries_of_name.take(name, now)
+            (self.tries_of_address, address),
+            (self.tries_of_name_and_address, (name, address)),
+            (self.tries_of_name, name),
         )
 
     def note(self, who: str, address: str, what: str, device: str = "", why: str = "") -> None:

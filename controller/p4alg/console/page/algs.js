@@ -37,7 +37,7 @@ export function algs(context) {
     { title: "Ports", cell: (row) => row.ports.join(", ") || "none" },
     { title: "Control sessions", number: true, cell: (row) => number(row.sessions) },
     { title: "Messages", number: true, cell: (row) => number(sum(row.counters, ".messages")) },
-    { title: "a second", number: true, cell: (row) => rate(row).toFixed(1) },
+    { title: "Messages a second", number: true, cell: (row) => rate(row).toFixed(1) },
     { title: "Rewritten", number: true, cell: (row) => number(sum(row.counters, ".rewritten")) },
     { title: "Refused", number: true, cell: (row) => number(refused(row.counters)) },
     { title: "Pinholes", number: true, cell: (row) => number(row.counters["pinholes.opened"] ?? 0) },

@@ -5,6 +5,9 @@ import { h, number, seconds, setText } from "./dom.js";
 import { Table } from "./table.js";
 
 const REFRESH_MS = 3000;
+// To read plain flows takes the switch a while.
+const PLAIN_REFRESH_MS = 10000;
+const PLAIN = ["sessions", "bindings", "subscribers"];
 const PAGE = 100;
 
 // `filters` are the names of the API's, `columns` those of `Table`.
@@ -17,8 +20,8 @@ function list(title, view, filters, columns, id) {
     const form = h("form", { class: "filters", role: "search", onsubmit: search, onreset: () => setTimeout(search) },
       fields, h("button", { type: "submit", class: "primary" }, "Show"), h("button", { type: "reset" }, "All"));
     const range = h("span", { "aria-live": "polite" });
-    const back = h("button", { type: "button", onclick: () => page(-1) }, "← Previous");
-    const on = h("button", { type: "button", onclick: () => page(1) }, "Next →");
+    const back = h("button", { type: "button", disabled: true, onclick: () => page(-1) }, "← Previous");
+    const on = h("button", { type: "button", disabled: true, onclick: () => page(1) }, "Next →");
     const note = h("p", { class: "hint", hidden: true });
     const whose = context.several ? [{ title: "Organisation", key: "organisation", cell: (row) => row.organisation }] : [];
     const table = new Table([...whose, ...columns], { id, caption: title, sorted: () => search() });
@@ -52,7 +55,7 @@ function list(title, view, filters, columns, id) {
 
     context.root.append(h("h1", {}, title), form, note, table.element,
       h("div", { class: "pages" }, back, range, on));
-    const refresh = context.every(REFRESH_MS, load);
+    const refresh = context.every(PLAIN.includes(view) ? PLAIN_REFRESH_MS : REFRESH_MS, load);
   };
 }
 

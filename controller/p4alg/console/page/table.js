@@ -18,7 +18,7 @@ export class Table {
         : column.title;
       return h("th", { scope: "col", class: column.number ? "number" : null }, inner);
     });
-    this.empty = h("p", { class: "empty", hidden: true });
+    this.empty = h("p", { class: "empty" }, "Loading …");
     this.element = h("div", { class: "table" },
       h("table", {}, h("caption", {}, caption), h("thead", {}, h("tr", {}, this.heads)), this.body),
       this.empty);
