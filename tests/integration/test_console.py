@@ -143,7 +143,7 @@ def test_a_control_message_is_shown_as_read_and_as_sent(
             return all("PORT 10,0,0,11," in one.text() for one in (page, small))
 
         wait_for("a message", traced)
-        for one, name in ((page, "trace-1280-light"), (small, "trace-390-dark")):
+        for one, name in ((page, "message-1280-light"), (small, "message-390-dark")):
             one.one(".filters input[type=checkbox]").click()
             assert {verdict.text for verdict in one.all(".verdict")} == {"rewritten"}
             assert one.one("del").text.startswith("10,0,0,11,")

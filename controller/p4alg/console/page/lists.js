@@ -46,7 +46,7 @@ function list(title, view, filters, columns, id) {
       const selects = Object.values(wanted).some(Boolean);
       table.show(found.rows, selects ? `No ${title.toLowerCase()} fit that.` : `No ${title.toLowerCase()} at the moment.`);
       const last = offset + found.rows.length;
-      setText(range, total ? `${number(offset + 1)}–${number(last)} of ${number(total)}` : "");
+      setText(range, total ? `${number(offset + 1)}-${number(last)} of ${number(total)}` : "");
       back.disabled = offset === 0;
       on.disabled = last >= total;
       setText(note, found.note);

@@ -60,7 +60,7 @@ function path(line, x, y) {
       drawn = false;
       return;
     }
-    out += `${drawn ? "L" : "M"}${x(at).toFixed(1)} ${y(value).toFixed(1)}${drawn ? "" : "h0.5"}`;
+    out += `${drawn ? "L" : "M"}${x(at).toFixed(1)} ${y(value).toFixed(1)}${drawn ? "" : "h2"}`;
     drawn = true;
   });
   return out;
