@@ -127,7 +127,7 @@ class Served:
     port: int
     console: Console
     clock: list[float]
-    """Seconds that the console's clock is ahead."""
+    """What the console's clock shows: it stands still unless somebody lets time pass."""
     loop: asyncio.AbstractEventLoop
 
     def stranger(self) -> Browser:
@@ -168,7 +168,7 @@ def console(folder: Path, sockets: Mapping[str, Path]) -> Iterator[Served]:
             devices(sockets),
             users,
             Audit(folder / "audit.jsonl"),
-            now=lambda: loop.time() + clock[0],
+            now=lambda: clock[0],
         )
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))

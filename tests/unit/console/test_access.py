@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def paths() -> list[tuple[str, str]]:
     return [one for one in found if one[1] not in OPEN]
 
 
-@pytest.mark.parametrize("cookie", ["", "x", "../..", secrets.token_urlsafe(32), "é" * 10])
+@pytest.mark.parametrize("cookie", ["", "x", "../..", "A" * 43, "é" * 10])
 def test_without_a_cookie_or_with_a_forged_one_everything_is_refused(
     it: Served, cookie: str
 ) -> None:
@@ -78,7 +77,7 @@ def test_who_may_look_on_may_change_nothing(it: Served) -> None:
             assert (answer.status, "ask an admin" in answer.error) == (403, True), path
 
 
-@pytest.mark.parametrize("token", [None, "", "x", secrets.token_urlsafe(32)])
+@pytest.mark.parametrize("token", [None, "", "x", "A" * 43])
 def test_a_change_without_the_token_of_its_login_is_refused(it: Served, token: str | None) -> None:
     ada, other = it.browser(), it.browser()
     for wrong in (token, other.csrf):
