@@ -24,6 +24,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "ports": "PORTS",
         "sessions": "SESSIONS",
     },
+    "services": {"name": "SERVICE", "ports": "PORTS", "alg": "ALG"},
     "sessions": {
         "proto": "L4",
         "inside": "INSIDE",

@@ -108,14 +108,14 @@ class App:
         self._engine = engine
         self._target = target
         self._registry = CollectorRegistry()
-        latency = Latency(self._registry)
+        self._latency = Latency(self._registry)
         self._shell = Shell(
             engine,
             target,
             time.monotonic,
             self.record,
-            decided=latency.decide.observe,
-            answered=latency.write.observe,
+            decided=self._latency.decide.observe,
+            answered=self._latency.write.observe,
         )
         self._is_ready = False
         self._events: deque[dict[str, object]] = deque(maxlen=MAX_EVENTS)
@@ -251,6 +251,8 @@ class App:
                 case "clear":
                     of = self._organisation(request)
                     return success(await self._clearing.clear(request, of))
+                case "latency":
+                    return success(self._latency.told())
                 case "where":
                     return success(_where(self._config.switch))
                 case other:

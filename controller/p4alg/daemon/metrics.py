@@ -134,6 +134,28 @@ class Latency:
             buckets=_BUCKETS,
         )
 
+    def told(self) -> dict[str, dict[str, object]]:
+        """Both histograms as plain data, by name.
+
+        `buckets` are pairs of an upper bound in seconds (the last one null: no bound) and how
+        many took at most that; `count` and `sum` (seconds) are of all. They begin at the start.
+        """
+        return {"decide": _histogram(self.decide), "write": _histogram(self.write)}
+
+
+def _histogram(histogram: Histogram) -> dict[str, object]:
+    samples = [sample for metric in histogram.collect() for sample in metric.samples]
+    found = {
+        kind: next(sample.value for sample in samples if sample.name.endswith(kind))
+        for kind in ("_count", "_sum")
+    }
+    buckets = [
+        (None if sample.labels["le"] == "+Inf" else float(sample.labels["le"]), int(sample.value))
+        for sample in samples
+        if sample.name.endswith("_bucket")
+    ]
+    return {"buckets": buckets, "count": int(found["_count"]), "sum": found["_sum"]}
+
 
 class _Collector:
     """Asks the controller for a snapshot, on whichever thread it is called."""

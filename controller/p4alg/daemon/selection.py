@@ -193,6 +193,7 @@ _ORDER = ("sort", "limit")
 _FLOWS = ("address", "inside", "outside", "remote", "port", "proto", "alg", "state", *_ORDER)
 _SELECTED_BY = {
     "algs": ("alg", *_ORDER),
+    "services": ("alg", *_ORDER),
     "sessions": _FLOWS,
     "bindings": ("address", "inside", "outside", "port", "proto", "kind", *_ORDER),
     "pinholes": _FLOWS,

@@ -57,6 +57,19 @@ def _algs(context: Context) -> Rows:
     return rows
 
 
+def _services(context: Context) -> Rows:
+    """All services that ALGs may be bound to, and the ALG that each is bound to, if any."""
+    bound = {service: name for name, alg in context.algs.items() for service in alg.services}
+    return [
+        {
+            "name": name,
+            "ports": [str(span) for span in spans],
+            "alg": bound.get(name, ""),
+        }
+        for name, spans in context.settings.services.items()
+    ]
+
+
 def _end(proto: int, addr: int, identifier: int) -> str:
     return str(Endpoint(addr, number_of(proto, identifier)))
 
@@ -195,6 +208,7 @@ def _seconds(value: float) -> float:
 
 _VIEWS: Mapping[str, Callable[[Context], Rows | dict[str, object]]] = {
     "algs": _algs,
+    "services": _services,
     "sessions": _sessions,
     "bindings": _bindings,
     "pinholes": _pinholes,

@@ -18,7 +18,7 @@ from p4alg.config import loader
 from p4alg.config.switch import Switch
 from p4alg.daemon.app import App
 from p4alg.daemon.protocol import failure, success
-from p4alg.daemon.server import Traces, serve
+from p4alg.daemon.server import Handler, Traces, serve
 from p4alg.driver.p4runtime.connection import connect
 from p4alg.engine.organisations import Organisations
 from p4softswitch.server import Server, Settings
@@ -65,14 +65,14 @@ class Served:
 
 
 @contextmanager
-def served(path: Path) -> Iterator[Served]:
-    """The real server with `echo`; what asyncio complains of fails the test at the end."""
+def served(path: Path, handler: Handler = echo) -> Iterator[Served]:
+    """The real server with `handler`; what asyncio complains of fails the test at the end."""
     it = Served(path)
 
     async def body(ready: Callable[[], None], stop: asyncio.Event) -> None:
         it.loop = asyncio.get_running_loop()
         it.loop.set_exception_handler(lambda _, context: it.problems.append(context))
-        async with serve(path, echo, it.traces):
+        async with serve(path, handler, it.traces):
             ready()
             await stop.wait()
 

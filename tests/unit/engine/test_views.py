@@ -42,7 +42,7 @@ def busy() -> Bench:
 
 
 @pytest.mark.parametrize(
-    "what", ["algs", "sessions", "bindings", "pinholes", "counters", "subscribers"]
+    "what", ["algs", "services", "sessions", "bindings", "pinholes", "counters", "subscribers"]
 )
 def test_every_view_can_be_written_as_json(busy: Bench, what: str) -> None:
     shown = busy.show(what)
@@ -124,6 +124,11 @@ def test_G2_an_ALG_is_shown_with_its_counters(busy: Bench) -> None:
     assert row["counters"]["client.rewritten"] == 1
     assert row["counters"]["bytes-held"] > 0
     assert busy.counter("alg.ftp.client.rewritten") == 1
+
+
+def test_a_service_is_shown_with_the_ALG_it_is_bound_to(busy: Bench) -> None:
+    shown = {row["name"]: row for row in busy.show("services")}
+    assert shown["ftp"] == {"name": "ftp", "ports": ["tcp/21"], "alg": "ftp"}
 
 
 def test_the_numbers_of_a_call_are_shown_without_their_flag() -> None:

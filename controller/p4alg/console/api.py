@@ -1,0 +1,317 @@
+"""The HTTP API: what the page uses, and whoever else has a login. See docs/console.md."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.exceptions import HTTPException
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from p4alg.config.errors import UserError
+from p4alg.console.access import Admin, Sender, Somebody, TheConsole, TheDevice, address, too_often
+from p4alg.console.devices import Device
+from p4alg.console.models import (
+    Alg,
+    AlgChange,
+    AlgState,
+    ConfigRequest,
+    Credentials,
+    DeviceState,
+    Failure,
+    Me,
+    Page,
+    Service,
+    Wanted,
+)
+from p4alg.console.state import MAX_CHECKS_WAITING, Console
+from p4alg.console.streams import TOPICS, stream, taken_place
+from p4alg.console.users import User
+
+_FAILURES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Failure} for status in (400, 401, 403, 404, 409, 429, 502, 503)
+}
+router = APIRouter(prefix="/api", responses=_FAILURES)
+
+_DEVICE_SECONDS = 3.0
+"""How long the list of devices waits for one that does not answer."""
+
+View = Annotated[str, Path(pattern="^[a-z][a-z-]{0,31}$")]
+Whose = Annotated[str | None, Query(max_length=64)]
+
+
+# Logging in
+
+
+@router.post("/login", summary="Log in; sets the cookie")
+async def login(given: Credentials, request: Request, answer: Response, console: TheConsole) -> Me:
+    """Check name and password."""
+    where = address(request)
+    if wait := console.wait_to_try(given.name, where):
+        raise too_often(wait)
+    user = await _checked(console, given)
+    if user is None:
+        raise HTTPException(401, "wrong name or password")
+    console.tried_well(given.name, where)
+    console.note(given.name, where, "logged in")
+    cookie, begun = console.logins.begin(given.name, user, console.now())
+    answer.set_cookie(
+        console.cookie, cookie, path="/", secure=console.secure, httponly=True, samesite="strict"
+    )
+    return Me(name=given.name, role=_role(user), csrf=begun.csrf)
+
+
+async def _checked(console: Console, given: Credentials) -> User | None:
+    if console.checks_waiting >= MAX_CHECKS_WAITING:
+        raise too_often(1.0)
+    console.checks_waiting += 1
+    try:
+        async with console.checks:
+            return await asyncio.to_thread(console.users.check, given.name, given.password)
+    finally:
+        console.checks_waiting -= 1
+
+
+def _role(user: User) -> Literal["admin", "read-only"]:
+    return "admin" if user.role == "admin" else "read-only"
+
+
+@router.get("/me", summary="Who is logged in")
+async def me(login: Somebody) -> Me:
+    """The name, the role and the token of this login."""
+    return Me(name=login.name, role=_role(login.user), csrf=login.csrf)
+
+
+@router.post("/logout", status_code=204, summary="Log out")
+async def logout(login: Sender, request: Request, answer: Response, console: TheConsole) -> None:
+    """End this login."""
+    console.logins.end(login)
+    answer.delete_cookie(
+        console.cookie, path="/", secure=console.secure, httponly=True, samesite="strict"
+    )
+    console.note(login.name, address(request), "logged out")
+
+
+# Looking
+
+
+@router.get("/devices", summary="All gateways")
+async def devices(_: Somebody, console: TheConsole) -> list[DeviceState]:
+    """Each device, and whether it answers."""
+    return list(await asyncio.gather(*(_state(device) for device in console.devices.values())))
+
+
+async def _state(device: Device) -> DeviceState:
+    found = DeviceState(name=device.name, socket=str(device.socket), error="")
+    try:
+        async with asyncio.timeout(_DEVICE_SECONDS):
+            algs = await device.ask("show", what="algs")
+    except UserError as error:
+        return found.model_copy(update={"error": str(error)})
+    except TimeoutError:
+        return found.model_copy(
+            update={"error": f"the controller at {device.socket} does not answer"}
+        )
+    organisations = list(dict.fromkeys(alg["organisation"] for alg in algs))
+    on = sum(bool(alg["enabled"]) for alg in algs)
+    return found.model_copy(
+        update={"organisations": organisations, "algs": len(algs), "algs_on": on}
+    )
+
+
+def _of(organisation: str | None) -> dict[str, Any]:
+    return {} if organisation is None else {"organisation": organisation}
+
+
+@router.get("/devices/{device}/algs", summary="All ALGs")
+async def algs(_: Somebody, device: TheDevice, organisation: Whose = None) -> list[Alg]:
+    """The ALGs of all organisations, or of one."""
+    return [Alg(**row) for row in await device.ask("show", what="algs", **_of(organisation))]
+
+
+@router.get("/devices/{device}/services", summary="All services that ALGs can be bound to")
+async def services(_: Somebody, device: TheDevice, organisation: Whose = None) -> list[Service]:
+    """The services of all organisations, or of one."""
+    rows = await device.ask("show", what="services", **_of(organisation))
+    return [Service(**row) for row in rows]
+
+
+@router.get("/devices/{device}/views/{view}", summary="Rows of a view of `p4alg show`")
+async def view(
+    _: Somebody, device: TheDevice, view: View, wanted: Annotated[Wanted, Query()]
+) -> Page:
+    """The rows that fit, a page of them. The newest events come first."""
+    question = {"what": view, "plain": True, **_of(wanted.organisation)}
+    chosen: dict[str, Any] = wanted.selection()
+    end = wanted.offset + wanted.limit
+    if view == "events":
+        rows = list(reversed(await device.ask("show", **question, select=chosen)))
+        return Page(total=len(rows), offset=wanted.offset, rows=rows[wanted.offset : end], note="")
+    if view in ("counters", "switch"):
+        raise HTTPException(404, f"'{view}' has no rows: GET .../{view}")
+    # The controller sends no more rows than are needed for this page and those before it.
+    count = await device.ask("show", **question, select=chosen, count=True)
+    found = await device.ask("show", **question, select={**chosen, "limit": end})
+    note = ""
+    if isinstance(found, dict):
+        count, note, found = count["rows"], found.get("note", ""), found["rows"]
+    return Page(total=count, offset=wanted.offset, rows=found[wanted.offset :], note=note)
+
+
+@router.get("/devices/{device}/counters", summary="Counters by name")
+async def counters(
+    _: Somebody,
+    device: TheDevice,
+    name: Annotated[str | None, Query(min_length=1, max_length=200)] = None,
+    organisation: Whose = None,
+) -> dict[str, Any]:
+    """All counters that are not 0, or those of a name, in which * stands for any text."""
+    select = {} if name is None else {"name": name}
+    found: dict[str, Any] = await device.ask(
+        "show", what="counters", select=select, **_of(organisation)
+    )
+    return found
+
+
+@router.get("/devices/{device}/switch", summary="The switch, and how full its tables are")
+async def switch(_: Somebody, device: TheDevice) -> dict[str, Any]:
+    """As `p4alg show switch --json`."""
+    found: dict[str, Any] = await device.ask("show", what="switch")
+    return found
+
+
+@router.get("/devices/{device}/points", summary="Rates, latencies and table fill of the last hour")
+async def points(_: Somebody, device: TheDevice) -> list[dict[str, Any]]:
+    """A point each five seconds, the oldest first: see docs/console.md."""
+    return list(device.past.points)
+
+
+@router.get("/audit", summary="Who did what by the console, the newest first")
+async def audit(_: Somebody, console: TheConsole) -> list[dict[str, str]]:
+    """The last thousand records."""
+    return list(reversed(console.audit.records))
+
+
+# Watching
+
+
+@router.get(
+    "/devices/{device}/stream",
+    summary="What happens from now on, by server-sent events",
+    response_class=EventSourceResponse,
+    dependencies=[Depends(taken_place)],
+)
+async def watch(
+    login: Somebody,
+    device: TheDevice,
+    console: TheConsole,
+    topic: Annotated[list[Literal["points", "trace", "events"]], Query(max_length=len(TOPICS))],
+) -> AsyncIterator[ServerSentEvent]:
+    """An event each, called as its topic. It ends with the login."""
+    async for event in stream(console, login, device, topic):
+        yield event
+
+
+# Changing
+
+
+@router.put("/devices/{device}/algs/{alg}", summary="Switch an ALG on or off, set its services")
+async def change(
+    login: Admin,
+    request: Request,
+    console: TheConsole,
+    device: TheDevice,
+    alg: Annotated[str, Path(max_length=64)],
+    change: AlgChange,
+    organisation: Whose = None,
+) -> Alg:
+    """What differs is changed; connections that are established are not."""
+    whose = _of(organisation)
+    async with device.changing:
+        rows = await device.call("show", what="algs", **whose)
+        found = [row for row in rows if row["name"] == alg]
+        if not found:
+            known = ", ".join(dict.fromkeys(row["name"] for row in rows))
+            raise HTTPException(404, f"no ALG of that name (known: {known})")
+        if len(found) > 1:
+            known = ", ".join(row["organisation"] for row in found)
+            raise HTTPException(400, f"say whose ALG: ?organisation=NAME (known: {known})")
+        now = AlgState(**found[0])
+        if change.seen is not None and change.seen != now:
+            raise HTTPException(
+                409, f"somebody else has changed '{alg}' in the meantime: look at it again"
+            )
+        for command, more, what in _steps(now, change):
+            note = f"{alg}: {what}"
+            console.note(login.name, address(request), note, device.name, organisation or "")
+            try:
+                (found[0]) = await device.call(command, name=alg, **more, **whose)
+            except UserError as error:
+                console.note(
+                    login.name, address(request), f"{note}: failed", device.name, str(error)
+                )
+                raise
+            finally:
+                device.changed()
+    return Alg(**found[0])
+
+
+def _steps(now: AlgState, wanted: AlgChange) -> list[tuple[str, dict[str, Any], str]]:
+    """The commands that change an ALG, what they need, and what they do in words.
+
+    One that is to be off is off before its services change, and one that is to be on is on after.
+    """
+    steps: list[tuple[str, dict[str, Any], str]] = []
+    if wanted.services != now.services:
+        words = f"services {' '.join(wanted.services) or 'none'}"
+        steps.append(("services", {"services": wanted.services}, words))
+    if wanted.enabled and not now.enabled:
+        steps.append(("enable", {}, "on"))
+    if now.enabled and not wanted.enabled:
+        steps.insert(0, ("disable", {}, "off"))
+    return steps
+
+
+# Configuration
+
+Reading = Literal["show", "schema", "diff", "history", "check"]
+Writing = Literal["set", "unset", "edit", "commit", "discard", "rollback", "reload"]
+
+
+def _config(wanted: ConfigRequest) -> dict[str, Any]:
+    return wanted.model_dump(exclude_unset=True, by_alias=True)
+
+
+@router.get("/devices/{device}/config/{action}", summary="Look at the configuration")
+async def configuration(
+    _: Somebody,
+    device: TheDevice,
+    action: Reading,
+    wanted: Annotated[ConfigRequest, Query()],
+) -> Any:
+    """As `p4alg config ACTION`."""
+    return await device.call("config", action=action, **_config(wanted))
+
+
+@router.post("/devices/{device}/config/{action}", summary="Change the configuration")
+async def reconfigure(
+    login: Admin,
+    request: Request,
+    console: TheConsole,
+    device: TheDevice,
+    action: Writing,
+    wanted: ConfigRequest,
+) -> Any:
+    """As `p4alg config ACTION`."""
+    given = _config(wanted)
+    what = " ".join(["config", action, *([str(wanted.path)] if wanted.path else [])])
+    console.note(login.name, address(request), what, device.name, wanted.why or "")
+    try:
+        return await device.call("config", action=action, **given, who=f"{login.name} (console)")
+    except UserError as error:
+        console.note(login.name, address(request), f"{what}: failed", device.name, str(error))
+        raise
+    finally:
+        device.changed()
