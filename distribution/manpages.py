@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from distribution.commands import Command, arguments, built_on, command, explained
+from distribution.commands import Command, arguments, built_on, command, explained, walk
 from p4alg.cli import parser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,19 +71,22 @@ def _first(top: Command) -> Iterator[str]:
 def _page(one: Command, top: Command) -> Iterator[str]:
     yield from _head(one)
     yield ".SH SYNOPSIS\n"
-    yield from (f"{_synopsis(leaf)}.br\n" for leaf in one.inner[:-1])
-    yield _synopsis(one.inner[-1] if one.inner else one)
-    description = one.parser.description
-    if description and not one.inner:
-        yield f".SH DESCRIPTION\n{roff(description)}\n"
-    if one.inner:
-        yield ".SH ACTIONS\n"
-        for leaf in one.inner:
-            yield f".SS {roff(leaf.name)}\n{roff(leaf.parser.description or leaf.help)}\n"
-            yield from _options(leaf)
-    elif arguments(one):
+    # A command that has actions does something itself only if it has options.
+    runs = not one.inner or bool(arguments(one))
+    actions = [action for action in walk(one) if action is not one]
+    leaves = [action for action in actions if not action.inner]
+    yield ".br\n".join(_synopsis(at) for at in ([one] if runs else []) + leaves)
+    if runs and one.parser.description:
+        yield f".SH DESCRIPTION\n{roff(one.parser.description)}\n"
+    if arguments(one):
         yield ".SH OPTIONS\n"
         yield from _options(one)
+    if actions:
+        yield ".SH ACTIONS\n"
+        for action in actions:
+            text = action.parser.description or action.help
+            yield f".SS {roff(action.name)}\n{roff(text)}\n"
+            yield from _options(action)
     yield ".SH EXIT STATUS\n0: done; 1: failed; 2: wrong usage or configuration. See\n"
     yield f".BR {_name(top)} (1).\n"
     yield from _also([_name(top)])
