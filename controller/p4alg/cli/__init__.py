@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-from p4alg.cli import alg, check, clear, lab, run, shell, show, switch, trace
+from p4alg.cli import alg, check, clear, events, lab, run, shell, show, switch, trace
 from p4alg.config.errors import UserError
 from p4alg.printable import printable
 
-_COMMANDS = (run, switch, check, lab, show, clear, alg, trace, shell)
+_COMMANDS = (run, switch, check, lab, show, clear, events, alg, trace, shell)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -28,6 +28,7 @@ from p4alg.config.switch import Switch
 from p4alg.daemon import metrics, server, store
 from p4alg.daemon.algs import alg_names, describe_algs
 from p4alg.daemon.clearing import Clearing
+from p4alg.daemon.happenings import Happenings, audit
 from p4alg.daemon.metrics import Latency, Snapshot
 from p4alg.daemon.plain import VIEWS, PlainViews
 from p4alg.daemon.protocol import failure, success
@@ -38,7 +39,7 @@ from p4alg.driver.p4runtime.channel import Tls
 from p4alg.driver.p4runtime.connection import connect
 from p4alg.driver.shell import Shell
 from p4alg.driver.target import Target, TargetError, shortcomings
-from p4alg.engine.actions import LogRecord, TraceRecord
+from p4alg.engine.actions import EventRecord, LogRecord, Record, TraceRecord
 from p4alg.engine.faults import describe
 from p4alg.engine.layout import all_entries
 from p4alg.engine.organisations import Organisations
@@ -82,7 +83,9 @@ async def run(config: Config) -> None:
             # would stop everything for a tenth of a second each time.
             gc.collect()
             gc.freeze()
-            async with server.serve(config.control.socket, app.command, app.traces):
+            async with server.serve(
+                config.control.socket, app.command, app.traces, app.happenings.following
+            ):
                 with app.metrics_served():
                     await app.run()
     except TargetError as error:
@@ -121,6 +124,8 @@ class App:
             answered=latency.write.observe,
         )
         self._is_ready = False
+        self.happenings = Happenings()
+        engine.hear()
         self._events: deque[dict[str, object]] = deque(maxlen=MAX_EVENTS)
         self._plain = PlainViews(target, config.settings.timers, engine.known_hosts, time.monotonic)
         self._clearing = Clearing(engine, target, self._plain, self._shell.perform, time.monotonic)
@@ -203,9 +208,11 @@ class App:
             flush=True,
         )
 
-    def record(self, record: LogRecord | TraceRecord) -> None:
-        """Show a log record to the operator, or give a trace record to those who trace."""
-        if isinstance(record, LogRecord):
+    def record(self, record: Record) -> None:
+        """Show a log record to the operator, or give another record to those who follow."""
+        if isinstance(record, EventRecord):
+            self.happenings.record(record, self._organisation_of(record))
+        elif isinstance(record, LogRecord):
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             level = logging.getLevelName(record.level).lower()
             # Most lines quote what a peer sent, so they are made harmless here, once for all.
@@ -219,7 +226,7 @@ class App:
         elif self.traces.wanted:
             self.traces.publish(_trace_row(record, self._organisation_of(record)))
 
-    def _organisation_of(self, record: LogRecord | TraceRecord) -> str:
+    def _organisation_of(self, record: Record) -> str:
         """The organisation that a record is about, empty if it is about none in particular."""
         names = self._engine.names
         return record.organisation or (names[0] if len(names) == 1 else "")
@@ -242,6 +249,8 @@ class App:
                     names = [str(s) for s in services]
                     whose = self._one_organisation(request)
                     return self._set_services(str(request.get("name")), names, whose)
+                case "events":
+                    return success(self.happenings.kept())
                 case "clear":
                     of = self._organisation(request)
                     return success(await self._clearing.clear(request, of))
@@ -337,6 +346,7 @@ class App:
         except KeyError:
             return failure(self._unknown_alg(name), 2)
         self._shell.perform(actions)
+        self._audit(f"{'enabled' if enabled else 'disabled'} ALG {name}", whose)
         return self._saved(name, whose)
 
     def _set_services(self, name: str, services: list[str], whose: str) -> dict[str, Any]:
@@ -351,7 +361,12 @@ class App:
         except ValueError as error:
             return failure(str(error), 2)
         self._shell.perform(actions)
+        self._audit(f"bound ALG {name} to {', '.join(services)}", whose)
         return self._saved(name, whose)
+
+    def _audit(self, text: str, whose: str) -> None:
+        for record in audit(text, whose if len(self._engine.names) > 1 else ""):
+            self.record(record)
 
     def _settings_of(self, whose: str) -> Settings:
         return next(one for one in self._config.organisations if one.name == whose)

@@ -199,6 +199,7 @@ _SELECTED_BY = {
     "subscribers": ("address", "outside", *_ORDER),
     "events": ("level", "limit"),
     "counters": ("name",),
+    "happenings": ("address", "inside", "outside", "remote", "port", "proto", "alg", "kind"),
     "switch": (),
 }
 _ALG_VIEW = ("address", "inside", "outside", "remote", "port", "state", *_ORDER)
