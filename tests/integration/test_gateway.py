@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -147,6 +148,34 @@ def test_G1_off_active_mode_fails_and_no_packet_is_punted_for_it(lab: Lab) -> No
     assert lab.counter("switch.punts.alg") == punts
     lab.client.call("enable", name="ftp")
     assert ftp.fetch("curl", "inside1", lab.outside, OUTSIDE_URL, "PORT", 20.0).intact
+
+
+def test_events_tell_of_a_pinhole_from_its_opening_to_its_session(lab: Lab) -> None:
+    command = [sys.executable, "-m", "p4alg", "events", "--follow", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as follower:
+        try:
+            assert follower.stdout is not None
+            lines = follower.stdout
+
+            def is_told() -> bool:
+                lab.client.call("enable", name="ftp")
+                return bool(select.select([lines], [], [], 0.1)[0])
+
+            wait_until("an event", is_told)
+            assert ftp.fetch("curl", "inside1", lab.outside, OUTSIDE_URL, "PORT", 20.0).intact
+            seen: list[tuple[str, str, str]] = []
+            while ("pinhole", "closed", "used-up") not in seen or seen[-1][0] != "session":
+                row = json.loads(lines.readline())
+                if row["alg"] == "ftp":
+                    seen.append((row["kind"], row["event"], row["reason"]))
+                assert len(seen) < 20, seen
+        finally:
+            follower.kill()
+    wanted = [("session", "opened", ""), ("pinhole", "opened", ""), ("pinhole", "hit", "")]
+    places = [seen.index(event) for event in wanted]
+    assert places == sorted(places)
+    kept = [(row["kind"], row["event"], row["reason"]) for row in lab.client.call("events")]
+    assert set(seen) <= set(kept)
 
 
 def test_F3_bulk_data_never_visits_the_controller(lab: Lab) -> None:

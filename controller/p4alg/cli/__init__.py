@@ -10,7 +10,20 @@ from importlib.metadata import version
 from itertools import chain
 from typing import NoReturn
 
-from p4alg.cli import alg, check, clear, config, console, lab, run, shell, show, switch, trace
+from p4alg.cli import (
+    alg,
+    check,
+    clear,
+    config,
+    console,
+    events,
+    lab,
+    run,
+    shell,
+    show,
+    switch,
+    trace,
+)
 from p4alg.config.errors import UserError
 from p4alg.printable import printable
 
@@ -19,6 +32,7 @@ _GROUPS = {
     "to try one out": (lab,),
     "to look at a gateway that runs, and to steer it": (
         show,
+        events,
         clear,
         alg,
         config,

@@ -28,6 +28,7 @@ from p4alg.daemon import checking, metrics, peer, server
 from p4alg.daemon.algs import alg_names, describe_algs
 from p4alg.daemon.clearing import Clearing
 from p4alg.daemon.configuration import Configuration
+from p4alg.daemon.happenings import Happenings, audit
 from p4alg.daemon.metrics import Latency, Snapshot
 from p4alg.daemon.plain import VIEWS, PlainViews
 from p4alg.daemon.protocol import failure, success
@@ -38,7 +39,7 @@ from p4alg.driver.p4runtime.channel import Tls
 from p4alg.driver.p4runtime.connection import connect
 from p4alg.driver.shell import Shell
 from p4alg.driver.target import Target, TargetError, shortcomings
-from p4alg.engine.actions import LogRecord, TraceRecord
+from p4alg.engine.actions import EventRecord, LogRecord, Record, TraceRecord
 from p4alg.engine.faults import describe
 from p4alg.engine.organisations import Organisations
 from p4alg.engine.settings import Settings, all_zones
@@ -79,7 +80,9 @@ async def run(config: Config) -> None:
             # would stop everything for a tenth of a second each time.
             gc.collect()
             gc.freeze()
-            async with server.serve(config.control.socket, app.command, app.traces):
+            async with server.serve(
+                config.control.socket, app.command, app.traces, app.happenings.following
+            ):
                 with app.metrics_served():
                     await app.run()
     except TargetError as error:
@@ -118,10 +121,15 @@ class App:
             answered=self._latency.write.observe,
         )
         self._is_ready = False
+        self.happenings = Happenings()
+        engine.hear()
         self._events: deque[dict[str, object]] = deque(maxlen=MAX_EVENTS)
         self._plain = PlainViews(target, config.settings.timers, engine.known_hosts, time.monotonic)
         self.configuration = Configuration(
-            config, self._reconfigure, lambda level, text: self.record(LogRecord(level, text))
+            config,
+            self._reconfigure,
+            lambda level, text: self.record(LogRecord(level, text)),
+            self._audit,
         )
         self._reloading: asyncio.Task[None] | None = None
         self._clearing = Clearing(engine, target, self._plain, self._shell.perform, time.monotonic)
@@ -214,9 +222,11 @@ class App:
             flush=True,
         )
 
-    def record(self, record: LogRecord | TraceRecord) -> None:
-        """Show a log record to the operator, or give a trace record to those who trace."""
-        if isinstance(record, LogRecord):
+    def record(self, record: Record) -> None:
+        """Show a log record to the operator, or give another record to those who follow."""
+        if isinstance(record, EventRecord):
+            self.happenings.record(record, self._organisation_of(record))
+        elif isinstance(record, LogRecord):
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             level = logging.getLevelName(record.level).lower()
             # Most lines quote what a peer sent, so they are made harmless here, once for all.
@@ -230,7 +240,7 @@ class App:
         elif self.traces.wanted:
             self.traces.publish(_trace_row(record, self._organisation_of(record)))
 
-    def _organisation_of(self, record: LogRecord | TraceRecord) -> str:
+    def _organisation_of(self, record: Record) -> str:
         """The organisation that a record is about, empty if it is about none in particular."""
         names = self._engine.names
         return record.organisation or (names[0] if len(names) == 1 else "")
@@ -248,6 +258,8 @@ class App:
                     return success(await self.configuration.handle(request, who))
                 case "enable" | "disable" | "services" | "reset" as word:
                     return success(await self._change_alg(word, request))
+                case "events":
+                    return success(self.happenings.kept())
                 case "clear":
                     of = self._organisation(request)
                     return success(await self._clearing.clear(request, of))
@@ -342,6 +354,10 @@ class App:
             {**row, **counted.get((str(row["organisation"]), str(row["address"])), {})}
             for row in rows
         ]
+
+    def _audit(self, text: str) -> None:
+        for record in audit(text):
+            self.record(record)
 
     async def _change_alg(self, word: str, request: dict[str, Any]) -> Any:
         """Change an ALG in the configuration; returns its row of the view of ALGs."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from p4alg.config.errors import UsageError
+from p4alg.daemon.happenings import audit
 from p4alg.daemon.plain import PlainViews
 from p4alg.daemon.selection import Selection, parse
 from p4alg.driver.target import Target, TargetError
-from p4alg.engine.actions import Action, LogRecord
+from p4alg.engine.actions import Action
 from p4alg.engine.organisations import Organisations
 
 PLAIN = ("sessions", "bindings")
@@ -54,8 +54,7 @@ class Clearing:
             told = await self._ended(what, selection, whose, really)
         if really:
             by = " ".join(f"{name}={value}" for name, value in wanted.items()) or "all"
-            text = f"operator: cleared {what}: {told['cleared']} ({by})"
-            self._perform([LogRecord(logging.INFO, text, whose or "")])
+            self._perform(audit(f"cleared {what}: {told['cleared']} ({by})", whose or ""))
         return told
 
     async def _ended(

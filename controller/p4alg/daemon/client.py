@@ -41,9 +41,13 @@ class Client:
 
     def trace(self) -> Iterator[dict[str, Any]]:
         """Yield trace records as they come, until the controller ends."""
+        return self.follow("trace")
+
+    def follow(self, command: str) -> Iterator[dict[str, Any]]:
+        """Yield what a command without reply sends, as it comes, until the controller ends."""
         with self._connect() as link:
             try:
-                link.sendall(encode({"command": "trace"}))
+                link.sendall(encode({"command": command}))
                 for line in link.makefile("rb"):
                     record = decode(line)
                     if record.get("ok") is False:

@@ -48,7 +48,8 @@ class Configuration:
     """The configuration of a controller that was started with the file of `config`.
 
     `apply` is given each configuration that takes effect while the controller runs; it is called
-    last, and raises only if nothing was applied. `record` writes a line of the log.
+    last, and raises only if nothing was applied. `record` writes a line of the log,
+    and `audit` notes what an operator has changed.
     """
 
     def __init__(
@@ -56,11 +57,13 @@ class Configuration:
         config: Config,
         apply: Callable[[Config], None],
         record: Callable[[int, str], None],
+        audit: Callable[[str], None],
     ) -> None:
         self._name = config.file
         self._file = config.file or Path("-")
         self._apply = apply
         self._record = record
+        self._audit = audit
         self._lock = asyncio.Lock()
         self._text = self._running_text = self._previous = config.text
         # Options of the command may have replaced where the switch is. The file is the same.
@@ -365,9 +368,6 @@ class Configuration:
             return
         if not found["effects"]:
             self._record(logging.INFO, "reload: nothing has changed")
-
-    def _audit(self, text: str) -> None:
-        self._record(logging.INFO, f"audit: {text}")
 
     def audit(self) -> list[dict[str, Any]]:
         """The journal, the latest last."""

@@ -1,8 +1,9 @@
 """Requests and replies on the control socket: one JSON object a line.
 
 A request is ``{"command": NAME, ...arguments}``. A reply is ``{"ok": true, "result": ...}`` or
-``{"ok": false, "error": TEXT, "status": EXIT_STATUS}``. The command `trace` has no reply. The
-server sends an object for each control message instead, until the client closes the connection.
+``{"ok": false, "error": TEXT, "status": EXIT_STATUS}``. The commands `trace`
+and `follow` have no reply. The server sends an object for each control message, or for each event,
+instead, until the client closes the connection.
 """
 
 from __future__ import annotations

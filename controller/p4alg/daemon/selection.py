@@ -202,6 +202,7 @@ _SELECTED_BY = {
     "config": (),
     "events": ("level", "limit"),
     "counters": ("name",),
+    "happenings": ("address", "inside", "outside", "remote", "port", "proto", "alg", "kind"),
     "switch": (),
 }
 _ALG_VIEW = ("address", "inside", "outside", "remote", "port", "state", *_ORDER)

@@ -1,4 +1,4 @@
-"""The server of the control socket: it answers commands, and sends traces to those who ask.
+"""The server of the control socket: it answers commands, and sends records to those who follow.
 
 Only root and the user who runs the controller may connect (mode 0600).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,20 @@ MAX_CLIENTS = 32
 _PATIENCE = 2.0
 """Seconds to wait for the request of a client that is refused because there are too many."""
 MAX_TRACED = 1024
-"""The most trace records that wait for a slow client. It is told how many more it missed."""
+"""The most records that wait for a slow client. It is told how many more it missed."""
 
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class Traces:
-    """Gives trace records to every client that asked for them."""
+    """Gives records (traces, or events) to every client that asked for them."""
 
     def __init__(self) -> None:
         self._queues: dict[asyncio.Queue[dict[str, Any]], int] = {}
 
     @property
     def wanted(self) -> bool:
-        """Whether a client has asked for traces."""
+        """Whether a client has asked for them."""
         return bool(self._queues)
 
     def publish(self, record: dict[str, Any]) -> None:
@@ -62,10 +62,16 @@ class Traces:
 
 
 @asynccontextmanager
-async def serve(path: Path, handler: Handler, traces: Traces) -> AsyncIterator[None]:
-    """Serve `path` while in the context. Raises `UserError` if that is not possible."""
+async def serve(
+    path: Path, handler: Handler, traces: Traces, events: Traces | None = None
+) -> AsyncIterator[None]:
+    """Serve `path` while in the context. Raises `UserError` if that is not possible.
+
+    The command `trace` follows `traces`, and `follow` follows `events`, if there are any.
+    """
     claim(path)
     clients = 0
+    streams = {"trace": traces} | ({} if events is None else {"follow": events})
 
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal clients
@@ -78,7 +84,7 @@ async def serve(path: Path, handler: Handler, traces: Traces) -> AsyncIterator[N
                     await reader.readline()
                 writer.write(encode(failure("too many clients: try again later", 1)))
             else:
-                await _converse(reader, writer, handler, traces)
+                await _converse(reader, writer, handler, streams)
             await writer.drain()
         except (
             ConnectionError,
@@ -109,7 +115,10 @@ async def serve(path: Path, handler: Handler, traces: Traces) -> AsyncIterator[N
 
 
 async def _converse(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler, traces: Traces
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    handler: Handler,
+    streams: Mapping[str, Traces],
 ) -> None:
     while line := await reader.readline():
         try:
@@ -117,8 +126,9 @@ async def _converse(
         except ProtocolError as error:
             writer.write(encode(failure(str(error), 1)))
             return
-        if request.get("command") == "trace":
-            await _trace(reader, writer, traces)
+        stream = streams.get(str(request.get("command")))
+        if stream is not None:
+            await _trace(reader, writer, stream)
             return
         tell_sender(of_socket(writer.get_extra_info("socket")))
         for piece in pieces(await handler(request)):

@@ -15,7 +15,16 @@ from typing import Protocol, TypeVar
 
 from p4alg.driver.target import Target, TargetError
 from p4alg.engine import events as ev
-from p4alg.engine.actions import Action, LogRecord, PacketOut, Remind, TraceRecord, Transaction
+from p4alg.engine.actions import (
+    Action,
+    EventRecord,
+    LogRecord,
+    PacketOut,
+    Record,
+    Remind,
+    TraceRecord,
+    Transaction,
+)
 from p4alg.engine.tables import Op, Update
 
 TICK_SECONDS = 1.0
@@ -52,7 +61,7 @@ class Shell:
         core: Core,
         target: Target,
         clock: Callable[[], float],
-        record: Callable[[LogRecord | TraceRecord], None],
+        record: Callable[[Record], None],
         answer_seconds: float = ANSWER_SECONDS,
         *,
         decided: Callable[[float], None] = _unheard,
@@ -93,7 +102,7 @@ class Shell:
     def perform(self, actions: Sequence[Action]) -> None:
         """Queue actions that the engine decided on."""
         for action in actions:
-            if isinstance(action, LogRecord | TraceRecord):
+            if isinstance(action, LogRecord | TraceRecord | EventRecord):
                 self._record(action)
             elif isinstance(action, Remind):
                 loop = asyncio.get_running_loop()

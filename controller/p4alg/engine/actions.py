@@ -85,10 +85,37 @@ class TraceRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class EventRecord:
+    """Something that has happened, as `p4alg events` shows it.
+
+    `kind` is session, pinhole, block, alg or audit, and `event` a word for what happened to it.
+    `reason` says why, if there is a reason to tell. Ends are text as in the views, empty if there
+    is no such end; `text` is what is to be told besides.
+    """
+
+    kind: str
+    event: str
+    reason: str = ""
+    proto: str = ""
+    inside: str = ""
+    outside: str = ""
+    remote: str = ""
+    alg: str = ""
+    label: str = ""
+    text: str = ""
+    organisation: str = ""
+    """As in `LogRecord`."""
+
+
+Record = LogRecord | TraceRecord | EventRecord
+"""What is shown to operators, and changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Remind:
     """Give the engine a `Reminder` after so many seconds."""
 
     seconds: float
 
 
-Action = PacketOut | Transaction | LogRecord | TraceRecord | Remind
+Action = PacketOut | Transaction | Record | Remind

@@ -106,7 +106,7 @@ class Clearing:
         # A session that ends may end others, as the data connections of a control session.
         if flows.get(flow.key) is flow:
             flows.counters.count("nat.sessions.cleared")
-            flows.remove(flow, self._context.now)
+            flows.remove(flow, self._context.now, "cleared")
             self._flow_gone(flow)
 
     def _rows(self, what: str) -> views.Rows:

@@ -16,6 +16,7 @@ from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.counters import Counters
 from p4alg.engine.flows import Flow, Phase, session_entry
+from p4alg.engine.happenings import of_flow
 from p4alg.engine.mappings import Mappings
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.settings import Settings, Timers
@@ -236,12 +237,16 @@ class Flows:
                 self._delete(key, [Update(Op.DELETE, t.Session(key))])
             return None
         self.counters.count("nat.sessions.idle")
-        self.remove(flow, now)
+        self.remove(flow, now, "idle" if flow.phase is not Phase.CLOSING else "closed")
         return flow
 
-    def remove(self, flow: Flow, now: float) -> None:
-        """End a flow: delete its entries, and those of its binding if no other flow uses that."""
+    def remove(self, flow: Flow, now: float, why: str) -> None:
+        """End a flow: delete its entries, and those of its binding if no other flow uses that.
+
+        `why` is a word for operators.
+        """
         self._forget(flow)
+        self.outbox.tell(of_flow(flow, "ended", why))
         updates = [Update(Op.DELETE, t.Session(flow.key))]
         if flow.flags & SessionFlags.CORRECT_SEQUENCE:
             updates.append(Update(Op.DELETE, _no_sequence(flow.key)))
@@ -303,7 +308,10 @@ class _FlowWritten:
             self.flows.counters.count("nat.sessions.failed")
             text = f"the switch refused a flow: {reason}"
             self.flows.outbox.log(logging.WARNING, text)
+            self.flows.outbox.tell(of_flow(self.flow, "failed", reason))
             self.flows.not_written(self.flow, self.needs_binding, now)
+        else:
+            self.flows.outbox.tell(of_flow(self.flow, "opened"))
 
 
 @dataclass(frozen=True, slots=True)

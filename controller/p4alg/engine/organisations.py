@@ -60,6 +60,10 @@ class Organisations:
         for engine in self._engines.values():
             engine.trace_while(is_traced)
 
+    def hear(self) -> None:
+        """Make event records from now on."""
+        self._commons.outbox.is_heard = True
+
     # The life of the controller
 
     def start(self, present: Sequence[t.Entry], now: float) -> Sequence[Action]:

@@ -10,7 +10,15 @@ from dataclasses import replace
 from itertools import count
 from typing import Protocol
 
-from p4alg.engine.actions import Action, LogRecord, PacketOut, Remind, TraceRecord, Transaction
+from p4alg.engine.actions import (
+    Action,
+    EventRecord,
+    LogRecord,
+    PacketOut,
+    Remind,
+    TraceRecord,
+    Transaction,
+)
 from p4alg.engine.settings import Settings
 from p4alg.engine.stamping import stamp_of
 from p4alg.engine.tables import Update
@@ -42,6 +50,8 @@ class Outbox:
         self._actions: list[Action] = []
         self._waiting: TrackedDict[int, Waiter] = TrackedDict(log)
         self._ids = count(1)
+        self.is_heard = False
+        """Whether anybody wants event records. If not, none are kept."""
 
     def of(self, settings: Settings) -> Outbox:
         """The same outbox for an organisation: its entries and records say whose they are."""
@@ -83,6 +93,11 @@ class Outbox:
         """Give a record to everybody who traces control messages."""
         self._actions.append(record)
 
+    def tell(self, record: EventRecord) -> None:
+        """Give a record of what has happened to operators, if they want any."""
+        if self.is_heard:
+            self._actions.append(record)
+
     def waiter(self, transaction_id: int) -> Waiter | None:
         """Take the waiter of a transaction out, and return it. None if nobody waits."""
         waiter: Waiter | None = self._waiting.pop(transaction_id, None)
@@ -111,6 +126,7 @@ class _Stamped(Outbox):
         self._actions = whole._actions
         self._waiting = whole._waiting
         self._ids = whole._ids
+        self._whole = whole
         self._name = settings.name
         self._stamp = stamp_of(settings)
 
@@ -128,3 +144,6 @@ class _Stamped(Outbox):
 
     def trace(self, record: TraceRecord) -> None:
         super().trace(replace(record, organisation=self._name))
+
+    def tell(self, record: EventRecord) -> None:
+        self._whole.tell(replace(record, organisation=self._name))

@@ -20,6 +20,7 @@ from p4alg.alg.contract import Endpoint, PinholeRequest, Refusal
 from p4alg.engine import tables as t
 from p4alg.engine.flow_table import Flows
 from p4alg.engine.flows import Flow, flow_id
+from p4alg.engine.happenings import end, of_pinhole
 from p4alg.engine.pinhole import Owner, Pinhole, Reservation, Stage
 from p4alg.engine.safety import Ends, Safety, ends_of
 from p4alg.engine.settings import Limits
@@ -249,6 +250,7 @@ class Pinholes:
             item.stage = Stage.OPEN
             if isinstance(item, Pinhole):
                 self.counters.count(f"alg.{item.alg}.pinholes.opened")
+                self._outbox.tell(of_pinhole(item, "opened"))
 
     def failed(self, batch: Batch, now: float) -> None:
         """The switch has refused `batch` and has none of its entries."""
@@ -256,6 +258,7 @@ class Pinholes:
         for item in batch.items:
             if isinstance(item, Pinhole):
                 self.counters.count(f"alg.{item.alg}.pinholes.refused.tables")
+                self._outbox.tell(of_pinhole(item, "refused", "tables"))
             bindings.update(dict.fromkeys(self._drop(item)))
         for binding in bindings:
             if binding in batch.written:
@@ -326,9 +329,12 @@ class Pinholes:
             self._came_through[pinhole.pinhole_id] = TrackedSet(self._log)
         self._came_through[pinhole.pinhole_id].add(flow.key)
         self.counters.count(f"alg.{pinhole.alg}.pinholes.used")
+        by = end(flow.key.proto, flow.key.remote_addr, flow.key.remote_id)
+        self._outbox.tell(of_pinhole(pinhole, "hit", by=by))
         pinhole.flows_left -= 1
         if pinhole.flows_left > 0:
             return []
+        self._outbox.tell(of_pinhole(pinhole, "closed", "used-up"))
         # The binding stays, since the flow is counted in it.
         self._forget(pinhole)
         return [Update(Op.DELETE, pinhole.entry)]
@@ -360,7 +366,7 @@ class Pinholes:
         for key in list(self._came_through.pop(number, ())):
             flow = self._flows.get(key)
             if flow is not None:
-                self._flows.remove(flow, now)
+                self._flows.remove(flow, now, "by-alg")
         pinhole = self._by_id.get(number)
         if pinhole is not None:
             self.shut(pinhole, now)
@@ -428,6 +434,8 @@ class Pinholes:
 
     def _close(self, pinhole: Pinhole, why: str, now: float) -> None:
         self.counters.count(f"alg.{pinhole.alg}.pinholes.{why}")
+        reason = "withdrawn" if why == "closed" else why
+        self._outbox.tell(of_pinhole(pinhole, "closed", reason))
         self._forget(pinhole)
         updates = self._mappings.release_if_unused(pinhole.binding, now)
         self._outbox.transact([Update(Op.DELETE, pinhole.entry), *updates])

@@ -21,6 +21,7 @@ from p4alg.alg.contract import format_addr
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.counters import Counters
+from p4alg.engine.happenings import of_block
 from p4alg.engine.layout import own_outside, static_hosts
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.settings import Settings
@@ -229,6 +230,7 @@ class Subscribers:
         for number, change in list(self.blocks.changes.items()):
             del self.blocks.changes[number]
             self._outbox.log(logging.INFO, _line(change))
+            self._outbox.tell(of_block(change))
 
     def _end(self, present: Presence, now: float) -> None:
         numbered = present.numbered

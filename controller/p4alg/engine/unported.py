@@ -141,7 +141,7 @@ class Unported:
         ):
             flow = self._flows.get(key)
             if flow is not None:
-                self._flows.remove(flow, now)
+                self._flows.remove(flow, now, "by-alg")
 
     def _check(self, packet: ProtocolPacket, steps: Sequence[Any]) -> None:
         """Check what an ALG decided about a packet; `StepError` if it may not be done.

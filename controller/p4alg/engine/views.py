@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from p4alg.alg.contract import Endpoint, format_addr
+from p4alg.alg.contract import format_addr
 from p4alg.alg.descriptor import View
 from p4alg.engine.control.table import ControlSessions
 from p4alg.engine.counters import Counters
 from p4alg.engine.flow_table import Flows
-from p4alg.engine.flows import number_of
+from p4alg.engine.happenings import end, remote_of
 from p4alg.engine.pinhole import Stage
 from p4alg.engine.pinholes import Pinholes
 from p4alg.engine.plain import Known, Owner
@@ -70,17 +70,13 @@ def _services(context: Context) -> Rows:
     ]
 
 
-def _end(proto: int, addr: int, identifier: int) -> str:
-    return str(Endpoint(addr, number_of(proto, identifier)))
-
-
 def _sessions(context: Context) -> Rows:
     return [
         {
             "proto": proto_name(flow.key.proto),
-            "inside": _end(flow.key.proto, flow.key.inside_addr, flow.key.inside_id),
-            "outside": _end(flow.key.proto, flow.binding.outside_addr, flow.binding.outside_id),
-            "remote": _end(flow.key.proto, flow.key.remote_addr, flow.key.remote_id),
+            "inside": end(flow.key.proto, flow.key.inside_addr, flow.key.inside_id),
+            "outside": end(flow.key.proto, flow.binding.outside_addr, flow.binding.outside_id),
+            "remote": end(flow.key.proto, flow.key.remote_addr, flow.key.remote_id),
             "state": flow.phase.value,
             "alg": flow.alg,
             "label": flow.label,
@@ -98,8 +94,8 @@ def _bindings(context: Context) -> Rows:
     rows: Rows = [
         {
             "proto": proto_name(binding.proto),
-            "inside": _end(binding.proto, binding.inside_addr, binding.inside_id),
-            "outside": _end(binding.proto, binding.outside_addr, binding.outside_id),
+            "inside": end(binding.proto, binding.inside_addr, binding.inside_id),
+            "outside": end(binding.proto, binding.outside_addr, binding.outside_id),
             "kind": binding.kind.value,
             "sessions": binding.sessions,
             "age": _seconds(context.now - binding.created),
@@ -129,16 +125,13 @@ def _pinholes(context: Context) -> Rows:
     rows: Rows = []
     for pinhole in context.pinholes.all():
         entry = pinhole.entry
-        remote = "*" if entry.remote_addr is None else format_addr(entry.remote_addr)
-        known = entry.remote_id is not None
-        port = str(number_of(entry.proto, entry.remote_id or 0)) if known else "*"
         rows.append(
             {
                 "id": pinhole.pinhole_id,
                 "proto": proto_name(entry.proto),
-                "inside": _end(entry.proto, entry.inside_addr, entry.inside_id or 0),
+                "inside": end(entry.proto, entry.inside_addr, entry.inside_id or 0),
                 "outside": str(pinhole.visible),
-                "remote": f"{remote}:{port}",
+                "remote": remote_of(pinhole),
                 "alg": pinhole.alg,
                 "label": pinhole.label,
                 "control": "" if pinhole.owner is None else str(pinhole.owner),

@@ -50,12 +50,15 @@ class Served:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.traces = Traces()
+        self.traces, self.events = Traces(), Traces()
         self.loop: asyncio.AbstractEventLoop
         self.problems: list[dict[str, Any]] = []
 
     def publish(self, record: dict[str, Any]) -> None:
         self.loop.call_soon_threadsafe(self.traces.publish, record)
+
+    def publish_event(self, record: dict[str, Any]) -> None:
+        self.loop.call_soon_threadsafe(self.events.publish, record)
 
     def connect(self) -> socket.socket:
         link = socket.socket(socket.AF_UNIX)
@@ -72,7 +75,7 @@ def served(path: Path, handler: Handler = echo) -> Iterator[Served]:
     async def body(ready: Callable[[], None], stop: asyncio.Event) -> None:
         it.loop = asyncio.get_running_loop()
         it.loop.set_exception_handler(lambda _, context: it.problems.append(context))
-        async with serve(path, handler, it.traces):
+        async with serve(path, echo, it.traces, it.events):
             ready()
             await stop.wait()
 
@@ -101,7 +104,7 @@ def controller(folder: Path, configuration: Path = EXAMPLE) -> Iterator[Path]:
             async with connect(grpc, whole.switch.device_id, shipped()) as target:
                 app = App(whole, Organisations(whole.organisations, random.Random(1)), target)
                 app.configuration.begin("the test")
-                async with serve(path, app.command, app.traces):
+                async with serve(path, app.command, app.traces, app.happenings.following):
                     ready()
                     await stop.wait()
         finally:

@@ -98,7 +98,7 @@ def test_plain_flows_are_cleared_in_the_switch_and_the_log_says_so(what: str) ->
         assert told == {"cleared": 1, "kept": kept, "in_switch": 1}
         assert bench.logged == []
         assert await bench.clear(what, **wanted) == told
-        assert bench.logged == [f"operator: cleared {what}: 1 (inside=10.0.0.11)"]
+        assert bench.logged == [f"audit: cleared {what}: 1 (inside=10.0.0.11)"]
         assert (await bench.clear(what, all=True))["cleared"] == 0
 
     def started(bench: Bench) -> Awaitable[None]:

@@ -37,7 +37,10 @@ class Desk:
     def begin(self) -> None:
         """Start anew with what is in the file."""
         self.made = Configuration(
-            loader.read(self.file), self.apply, lambda _level, text: self.logged.append(text)
+            loader.read(self.file),
+            self.apply,
+            lambda _level, text: self.logged.append(text),
+            lambda text: self.logged.append(f"audit: {text}"),
         )
         self.made.begin("root")
 
@@ -302,7 +305,7 @@ def test_a_wrong_request_is_a_usage_error(
 
 def test_without_a_file_there_is_nothing_to_change(desk: Desk) -> None:
     config = loader.from_item(parse(EXAMPLE.read_text(), "x"))
-    bare = Configuration(config, desk.apply, lambda _level, _text: None)
+    bare = Configuration(config, desk.apply, lambda _level, _text: None, lambda _text: None)
     bare.begin("root")
     with pytest.raises(UserError, match="started without a configuration file"):
         asyncio.run(bare.handle({"action": "show"}, ANNA))

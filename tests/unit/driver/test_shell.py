@@ -10,7 +10,7 @@ import pytest
 from p4alg.driver.shell import Shell
 from p4alg.driver.target import TargetError
 from p4alg.engine import events as ev
-from p4alg.engine.actions import Action, LogRecord, PacketOut, TraceRecord, Transaction
+from p4alg.engine.actions import Action, LogRecord, PacketOut, Record, Transaction
 from p4alg.engine.tables import Local, Op, Update
 from tests.unit.driver.memory import MemoryTarget
 
@@ -33,7 +33,7 @@ class Bench:
     def __init__(self, target: MemoryTarget, answer_seconds: float = 5.0) -> None:
         self.target = target
         self.core = Recorder()
-        self.log: list[LogRecord | TraceRecord] = []
+        self.log: list[Record] = []
         self.shell = Shell(self.core, target, lambda: 0.0, self.log.append, answer_seconds)
 
     def seen(self) -> list[tuple[str, int | bytes]]:
@@ -220,8 +220,8 @@ def test_rule_10_what_escapes_the_engine_costs_one_event() -> None:
                 raise RuntimeError("no")
             return super().handle(event, now)
 
-    async def body() -> tuple[Recorder, list[LogRecord | TraceRecord]]:
-        core, log = Broken(), list[LogRecord | TraceRecord]()
+    async def body() -> tuple[Recorder, list[Record]]:
+        core, log = Broken(), list[Record]()
         shell = Shell(core, MemoryTarget(), lambda: 0.0, log.append)
         shell.submit(ev.PinholeIdle(5))
         shell.submit(ev.Tick())

@@ -11,6 +11,7 @@ from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.clearing import Cleared, Wanted
 from p4alg.engine.flow_table import Flows
+from p4alg.engine.flows import Flow
 from p4alg.engine.organisations import Organisations
 from tests.unit.engine.dialogue import PORT, greeted
 from tests.unit.engine.harness import INSIDE, INSIDE2, REMOTE, UDP, Bench, datagram, segment
@@ -133,11 +134,11 @@ def test_a_fault_in_the_middle_leaves_everything_as_it_was(monkeypatch: pytest.M
     before, rows = dict(made.entries), sessions(made)
     remove, calls = Flows.remove, list[object]()
 
-    def failing(self: Flows, flow: object, now: float) -> None:
+    def failing(self: Flows, flow: Flow, now: float, why: str) -> None:
         calls.append(flow)
         if len(calls) == 3:
             raise ZeroDivisionError
-        remove(self, flow, now)  # type: ignore[arg-type]
+        remove(self, flow, now, why)
 
     monkeypatch.setattr(Flows, "remove", failing)
     with pytest.raises(ZeroDivisionError):

@@ -289,7 +289,7 @@ def test_a_flow_is_counted_for_its_host_until_it_is_gone() -> None:
     assert flow.key in parts.flows
     assert parts.flows.get(flow.key) is flow
     assert parts.flows.get(None) is None
-    parts.flows.remove(flow, NOW)
+    parts.flows.remove(flow, NOW, "idle")
     assert (parts.flows.count_of(INSIDE), len(parts.flows)) == (0, 0)
 
 
@@ -316,7 +316,7 @@ def test_what_was_written_before_a_flow_was_refused_goes_if_nobody_needs_it() ->
     second = parts.flows.prepare(first.key._replace(remote_id=9), Side.INSIDE, NOW)
     assert not isinstance(second, Refused)
     parts.flows.commit(second, ())
-    parts.flows.remove(first, NOW)
+    parts.flows.remove(first, NOW, "idle")
     parts.flows.not_written(second, False, NOW)
     gone = {type(u.entry) for u in updates(parts.answer()) if u.op is t.Op.DELETE}
     assert {t.MapOut, t.MapIn} <= gone

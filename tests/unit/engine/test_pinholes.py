@@ -378,7 +378,7 @@ def test_the_end_of_a_pinhole_takes_its_flows_with_it() -> None:
     desk.written()
     flow = desk.flows.get(gone)
     assert flow is not None
-    desk.flows.remove(flow, NOW)
+    desk.flows.remove(flow, NOW, "idle")
     desk.pinholes.flow_gone(flow)
     desk.written()
     desk.pinholes.end(hole.pinhole_id, NOW)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
-from p4alg.engine.actions import TraceRecord
+from p4alg.engine.actions import EventRecord, TraceRecord
 from p4alg.engine.control.guard import FAULT
 from p4alg.engine.control.session import ControlSession
 from p4alg.engine.counters import Counters
 from p4alg.engine.expectations import Expectations
+from p4alg.engine.happenings import of_flow
 from p4alg.engine.log_rate import LogRate
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.pinholes import Pinholes
@@ -45,6 +47,7 @@ class Reports:
             self.count(session, f"{direction}.refused.{seen.reason}")
             text = f"{session}: refused: {seen.summary or seen.verdict} ({seen.reason})"
             self._log(session, logging.WARNING, text, now)
+            self._outbox.tell(_refusal(session, seen.reason, seen.summary))
         self._trace(session, seen, now)
 
     def noticed(self, session: ControlSession, notice: Noticed, now: float) -> None:
@@ -67,6 +70,7 @@ class Reports:
     def tables_refused(self, session: ControlSession, reason: str, now: float) -> None:
         """Report that the switch has refused the entries that a message needs."""
         self.count(session, "refused.tables")
+        self._outbox.tell(_refusal(session, "tables", reason))
         self._log(session, logging.WARNING, f"{session}: the switch refused: {reason}", now)
 
     def _log(self, session: ControlSession, level: int, text: str, now: float) -> None:
@@ -106,3 +110,8 @@ class Reports:
         """A pinhole or expected flow in one line; empty for an endpoint that is only reserved."""
         found = self._pinholes.get(number) or self._expectations.get(number)
         return "" if found is None else str(found)
+
+
+def _refusal(session: ControlSession, reason: str, text: str) -> EventRecord:
+    """A message of a control session that was refused."""
+    return replace(of_flow(session.flow, "refused", reason), kind="alg", text=text)

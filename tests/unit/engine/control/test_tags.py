@@ -119,7 +119,7 @@ def test_K1_tags_go_with_the_last_flow_of_their_host() -> None:
     desk.written()
     desk.tags.flow_gone(session.flow)
     assert desk.written() == []
-    desk.flows.remove(session.flow, NOW)
+    desk.flows.remove(session.flow, NOW, "idle")
     desk.answer()
     desk.tags.flow_gone(session.flow)
     assert desk.written() == [(Op.DELETE, 1)]
