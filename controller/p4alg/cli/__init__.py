@@ -10,12 +10,25 @@ from importlib.metadata import version
 from itertools import chain
 from typing import NoReturn
 
-from p4alg.cli import alg, check, clear, config, console, lab, run, shell, show, switch, trace
+from p4alg.cli import (
+    alg,
+    check,
+    clear,
+    config,
+    console,
+    doctor,
+    lab,
+    run,
+    shell,
+    show,
+    switch,
+    trace,
+)
 from p4alg.config.errors import UserError
 from p4alg.printable import printable
 
 _GROUPS = {
-    "to run a gateway": (run, switch, check),
+    "to run a gateway": (run, switch, check, doctor),
     "to try one out": (lab,),
     "to look at a gateway that runs, and to steer it": (
         show,
