@@ -105,6 +105,8 @@ class Socket:
     state: str
     """``absent``, ``answers``, ``stale`` (nobody serves it), ``silent``, ``denied``, ``file``."""
     mode: int = 0o600
+    start: str = "p4alg run -c CONFIG"
+    """The command that starts the controller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class Link:
     address: str
     error: str = ""
     """Why it cannot be used; empty if it can."""
+    start: str = ""
+    """The command that starts it, where that is known."""
     program: str = "same"
     """Against ours: ``same``, ``older`` (another version of it), ``other``, ``none``."""
 

@@ -81,12 +81,12 @@ def of_file(path: Path, ports: tuple[Wire, ...] | None) -> Gateway:
     switch = config.switch if config else Switch()
     control = config.control if config else Control(loader.default_socket(), Path("/"))
     gateway = _with_config(Gateway(interfaces=_interfaces(ports)), path, config, error)
-    return replace(
-        gateway,
-        link=_link(switch),
-        socket=_socket(control.socket),
-        space=_space(control.state) if config else None,
-    )
+    link, found = _link(switch), _socket(control.socket)
+    if service_wires(path) is not None:
+        link = replace(link, start="systemctl start p4alg-switch")
+        found = replace(found, start="systemctl start p4alg")
+    space = _space(control.state) if config else None
+    return replace(gateway, link=link, socket=found, space=space)
 
 
 def of_lab(lab: State) -> Iterator[Gateway]:
@@ -107,8 +107,11 @@ def of_lab(lab: State) -> Iterator[Gateway]:
                 gateway = _with_config(gateway, path, config, error)
                 if config is not None:
                     switch = replace(switch, program=config.switch.program)
-        control = _socket(sockets[name]) if name in sockets else None
-        yield replace(gateway, link=_link(switch), socket=control)
+        control = None
+        if name in sockets:
+            control = replace(_socket(sockets[name]), start=f"p4alg lab restart {controller}")
+        link = replace(_link(switch), start=f"p4alg lab restart {name}")
+        yield replace(gateway, link=link, socket=control)
 
 
 def of_ports(ports: tuple[Wire, ...]) -> Gateway:

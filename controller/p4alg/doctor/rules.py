@@ -182,7 +182,8 @@ def _ports(zones: frozenset[int], switch: set[int]) -> Iterator[Finding]:
 
 def _link(link: Link) -> Iterator[Finding]:
     if link.error:
-        yield _fail("switch", *_parted(link.error, "start it, or correct switch.grpc"))
+        text, advice = _parted(link.error, "start it, or correct switch.grpc")
+        yield _fail("switch", text, link.start or advice)
         return
     yield _ok("switch", f"answers at {link.address}")
     if link.program == "other":
@@ -211,9 +212,9 @@ def _socket(found: Socket) -> Finding:
                          f"chmod 600 {path}")  # fmt: skip
         return _ok("control", f"a controller answers at {path}")
     findings = {
-        "absent": _warn("control", f"no controller at {path}", "start one: p4alg run -c CONFIG"),
+        "absent": _warn("control", f"no controller at {path}", found.start),
         "stale": _warn("control", f"{path} is left of a controller that is gone",
-                       "start one, which replaces it: p4alg run -c CONFIG"),
+                       found.start),
         "silent": _fail("control", f"the controller at {path} does not answer",
                         "see its log, and restart it"),
         "denied": _warn("control", f"no permission to use {path}", "use sudo"),

@@ -164,6 +164,10 @@ def with_interface(**changes: object) -> Gateway:
             replace(GATEWAY, link=Link("h:1", error="h:1: no answer in 5 s")),
             *("fail", "switch", "no answer", "switch.grpc"),
         ),
+        (
+            replace(GATEWAY, link=Link("h:1", error="h:1: gone", start="p4alg lab restart s1")),
+            *("fail", "switch", "h:1: gone", "p4alg lab restart s1"),
+        ),
         (replace(GATEWAY, link=Link("h:1", program="other")), "fail", "program", "not", "restart"),
         (replace(GATEWAY, link=Link("h:1", program="older")), "warn", "program", "another", "push"),
         (replace(GATEWAY, link=Link("h:1", program="none")), "warn", "program", "none", "start"),
