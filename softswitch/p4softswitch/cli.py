@@ -14,14 +14,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from p4softswitch.errors import SwitchError
+from p4softswitch.errors import CompilerError, SwitchError
 from p4softswitch.executor.compiler import translate
 from p4softswitch.io.spec import InterfaceSpec, PortSpec, parse_port
+from p4softswitch.native.compiler import Compiler, describe
+from p4softswitch.native.library import runtime
 from p4softswitch.p4rt.codes import RpcError
 from p4softswitch.p4rt.listening import DEFAULT_ADDRESS, UNIX, Tls, problem
 from p4softswitch.p4rt.proto import p4r, text_format
 from p4softswitch.program.bmv2_json import load_program
 from p4softswitch.server import Server, Settings
+
+__all__ = ["Compiler", "CompilerError", "add_arguments", "compiler", "main", "run"]
 
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -87,6 +91,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="warning",
         help="what to tell on stderr (default: %(default)s)",
     )
+
+
+def compiler() -> Compiler:
+    """The C compiler that was used, after it has compiled the runtime unless that is in its cache.
+
+    Raises `CompilerError` if there is none, or if it cannot compile.
+    """
+    runtime()
+    return describe()
 
 
 class UsageError(Exception):

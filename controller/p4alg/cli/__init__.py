@@ -16,6 +16,7 @@ from p4alg.cli import (
     clear,
     config,
     console,
+    doctor,
     events,
     lab,
     run,
@@ -28,7 +29,7 @@ from p4alg.config.errors import UserError
 from p4alg.printable import printable
 
 _GROUPS = {
-    "to run a gateway": (run, switch, check),
+    "to run a gateway": (run, switch, check, doctor),
     "to try one out": (lab,),
     "to look at a gateway that runs, and to steer it": (
         show,

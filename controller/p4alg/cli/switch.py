@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from p4alg.doctor.facts import Compiler
 from p4softswitch import cli as softswitch
 
 
@@ -17,3 +18,12 @@ def register(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     return softswitch.run(args)
+
+
+def compiler() -> Compiler:
+    """Try the C compiler of the switch. It takes some seconds the first time."""
+    try:
+        found = softswitch.compiler()
+    except softswitch.CompilerError as error:
+        return Compiler(error=str(error))
+    return Compiler(found.version, cache=str(found.cache), kept=found.kept)

@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -41,6 +42,23 @@ have 50 KB each."""
 _WORK = "build-"
 
 
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """A C compiler, and where what it has compiled is kept."""
+
+    version: str
+    """As it tells it: name and version."""
+    cache: Path
+    kept: bool
+    """Whether that folder stays when this process ends."""
+
+
+def describe() -> Compiler:
+    """The compiler that `build` uses, and its cache. Raises `CompilerError` if there is none."""
+    _, version = _compiler()
+    return Compiler(version.splitlines()[0], *_folder())
+
+
 def build(name: str, sources: dict[str, str], main: str) -> Path:
     """The shared object of `main`, one of `sources` (file name to text), compiled if need be.
 
@@ -51,7 +69,7 @@ def build(name: str, sources: dict[str, str], main: str) -> Path:
     key = hashlib.sha256("\0".join([*command, version]).encode())
     for file, text in sorted(sources.items()):
         key.update(f"\0{file}\0".encode() + text.encode())
-    folder = _folder()
+    folder, _ = _folder()
     target = folder / f"{name}-{key.hexdigest()[:32]}.so"
     if _is_ours(target):
         with suppress(OSError):
@@ -126,8 +144,8 @@ def _run(command: list[str], folder: str | None) -> str:
 
 
 @cache
-def _folder() -> Path:
-    """The cache; a temporary folder of this process where there can be none."""
+def _folder() -> tuple[Path, bool]:
+    """The cache, and whether it stays: it is a folder of this process where there can be none."""
     given = os.environ.get("P4ALG_CACHE")
     base = os.environ.get("XDG_CACHE_HOME")
     try:
@@ -141,12 +159,12 @@ def _folder() -> Path:
                 " make it yours with mode 0700 or name another with P4ALG_CACHE"
             )
         if os.access(path, os.W_OK | os.X_OK):
-            return path
+            return path, True
     except (OSError, RuntimeError):
         pass
     temporary = tempfile.mkdtemp(prefix="p4alg-")
     atexit.register(shutil.rmtree, temporary, ignore_errors=True)
-    return Path(temporary)
+    return Path(temporary), False
 
 
 def _is_ours(path: Path) -> bool:
