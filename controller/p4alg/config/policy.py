@@ -11,7 +11,7 @@ from p4alg.engine.tables import PolicyAction
 from p4alg.protocols import NUMBERS, PORTED, TCP, UDP
 
 MAX_RULES = 500
-_NAMED = ("icmp", *PORTED)
+NAMED = ("icmp", *PORTED)
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
@@ -55,5 +55,5 @@ def _rule(item: Item) -> Rule:
 
 def _protocol(item: Item) -> int:
     if isinstance(item.value, str):
-        return NUMBERS[item.choice(_NAMED)]
+        return NUMBERS[item.choice(NAMED)]
     return item.integer(0, 255)

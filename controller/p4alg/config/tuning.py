@@ -37,14 +37,23 @@ _OF_SWITCH = ("flows_per_second", "punts_per_source")
 """What the switch has one meter for, whatever the organisation."""
 
 
+def timer_bounds(name: str) -> tuple[float, float]:
+    """The least and the most of a timer, in seconds."""
+    return (0.0 if name == "port_rest" else 1.0), _LONGEST
+
+
+def limit_bounds(name: str) -> tuple[float, float]:
+    """The least and the most of a limit."""
+    return 1, _LIFETIMES.get(name) or _CEILINGS[name]
+
+
 def read_timers(item: Item | None) -> Timers:
     """The timers, in seconds."""
     names = [field.name for field in fields(Timers)]
     keys = item.mapping(optional=names) if item else {}
-    low = {"port_rest": 0.0}
     return replace(
         Timers(),
-        **{name: entry.number(low.get(name, 1.0), _LONGEST) for name, entry in keys.items()},
+        **{name: entry.number(*timer_bounds(name)) for name, entry in keys.items()},
     )
 
 

@@ -21,6 +21,7 @@ from p4alg.config import editing
 from p4alg.config.difference import Effect, difference
 from p4alg.config.errors import ConfigError, UsageError, UserError
 from p4alg.config.loader import Config, read_text
+from p4alg.config.schema import schema
 from p4alg.config.source import load_text
 from p4alg.daemon.checking import check
 from p4alg.daemon.peer import Peer
@@ -109,6 +110,8 @@ class Configuration:
         match request.get("action"):
             case "show":
                 return self._show()
+            case "schema":
+                return schema()
             case "candidate":
                 return {"text": self._candidate_text()}
             case "check":
