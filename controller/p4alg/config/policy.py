@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
+from p4alg.config.errors import gather
 from p4alg.config.source import Item
 from p4alg.config.zones import SIDES, prefix
 from p4alg.engine.settings import Rule
@@ -20,7 +22,7 @@ def read_rules(item: Item | None) -> tuple[Rule, ...]:
     entries = item.sequence() if item else []
     if item and len(entries) > MAX_RULES:
         raise item.error(f"more than {MAX_RULES} rules")
-    return tuple(_rule(entry) for entry in entries)
+    return tuple(gather(partial(_rule, entry) for entry in entries))
 
 
 def read_ports(item: Item) -> tuple[int, int]:

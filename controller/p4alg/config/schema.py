@@ -1,8 +1,8 @@
 """The JSON Schema (2020-12) of the configuration file, made of the code that reads it.
 
 For editors and forms. Bounds and words come from the readers and from the descriptors of the ALGs,
-so that the schema knows the options of every ALG that is installed. It says what a value may be; what
-contradicts something else (a pool in a zone, a port of two ALGs) only the loader can tell.
+so that the schema knows the options of every ALG that is installed. It says what a value may be;
+what contradicts something else (a pool in a zone, a port of two ALGs) only the loader can tell.
 """
 
 from __future__ import annotations

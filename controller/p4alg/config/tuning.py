@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from functools import partial
 
 from p4alg import p4constants
+from p4alg.config.errors import gather
 from p4alg.config.source import Item
 from p4alg.engine.settings import Limits, Timers
 
@@ -51,10 +53,8 @@ def read_timers(item: Item | None) -> Timers:
     """The timers, in seconds."""
     names = [field.name for field in fields(Timers)]
     keys = item.mapping(optional=names) if item else {}
-    return replace(
-        Timers(),
-        **{name: entry.number(*timer_bounds(name)) for name, entry in keys.items()},
-    )
+    values = gather(partial(entry.number, *timer_bounds(name)) for name, entry in keys.items())
+    return replace(Timers(), **dict(zip(keys, values, strict=True)))
 
 
 def part_of(limits: Limits, share: float) -> Limits:

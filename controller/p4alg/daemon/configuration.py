@@ -85,7 +85,7 @@ class Configuration:
             changes = self._changes_since(kept[-1].revision) if kept else ()
             self._revision = self._revisions.add(_revision(who, _FIRST, changes), self._text)
         except UserError as error:
-            self._record(logging.WARNING, f"the configuration is not kept: {error}")
+            self._record(logging.WARNING, f"the configuration is not kept: {_in_one_line(error)}")
 
     def _changes_since(self, revision: int) -> Sequence[Effect]:
         try:
@@ -364,7 +364,7 @@ class Configuration:
         try:
             found = await self.handle({"action": "reload", "why": "SIGHUP"}, peer)
         except UserError as error:
-            self._record(logging.ERROR, f"the configuration is as before: {error}")
+            self._record(logging.ERROR, f"the configuration is as before: {_in_one_line(error)}")
             return
         if not found["effects"]:
             self._record(logging.INFO, "reload: nothing has changed")
@@ -375,6 +375,10 @@ class Configuration:
     def audit(self) -> list[dict[str, Any]]:
         """The journal, the latest last."""
         return [asdict(revision) for revision in self._kept()]
+
+
+def _in_one_line(error: UserError) -> str:
+    return "; ".join(error.lines) if isinstance(error, ConfigError) else str(error)
 
 
 def _audited(who: str, revision: Revision) -> str:
