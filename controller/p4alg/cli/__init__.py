@@ -25,7 +25,7 @@ from p4alg.cli import (
     switch,
     trace,
 )
-from p4alg.config.errors import UserError
+from p4alg.config.errors import ConfigError, UserError
 from p4alg.printable import printable
 
 _GROUPS = {
@@ -116,7 +116,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else 0
     except UserError as exc:
-        print(f"p4alg: {_one_line(exc)}", file=sys.stderr)
+        for line in exc.lines if isinstance(exc, ConfigError) else (str(exc),):
+            print(f"p4alg: {_one_line(line)}", file=sys.stderr)
         return exc.status
     except KeyboardInterrupt:
         return 130

@@ -1,4 +1,4 @@
-"""`p4alg check`: read a configuration and report the first error in it."""
+"""`p4alg check`: read a configuration and report all errors in it."""
 
 from __future__ import annotations
 

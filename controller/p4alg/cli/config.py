@@ -17,6 +17,7 @@ from p4alg.cli.connection import add_socket, client
 from p4alg.cli.show import config_lines
 from p4alg.cli.table import render
 from p4alg.config.errors import UsageError, UserError
+from p4alg.config.schema import schema
 from p4alg.config.source import load_text
 from p4alg.daemon.configuration import RESTART_WORD
 from p4alg.printable import printable
@@ -36,6 +37,9 @@ def register(commands: Any) -> None:
     _add(actions, "show", "the configuration that holds", _show).add_argument(
         "--text", action="store_true", help="only the text"
     )
+    actions.add_parser(
+        "schema", help="the JSON Schema of the configuration; needs no controller"
+    ).set_defaults(handler=_schema)
     change = _add(actions, "set", "set a value in the candidate", _set)
     change.add_argument("path", metavar="PATH", help="such as algs.ftp.enabled, or policy.+")
     change.add_argument("value", metavar="VALUE", help="in YAML, such as false or [21, 2121]")
@@ -97,6 +101,11 @@ def _show(args: argparse.Namespace) -> int:
     lines = found["text"].splitlines() if args.text else config_lines(found)
     for line in lines:
         print(line)
+    return 0
+
+
+def _schema(_args: argparse.Namespace) -> int:
+    print(json.dumps(schema(), indent=2))
     return 0
 
 

@@ -5,19 +5,31 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from p4alg.alg import registry
+from p4alg.config.errors import Gathering, gather
 from p4alg.config.nat import Nat, read_common_nat, read_nat
 from p4alg.config.organisations import OutsideAddresses, check_zones, read_names, read_shares
 from p4alg.config.policy import read_ports, read_rules
-from p4alg.config.services import Algs, read_algs, read_services
+from p4alg.config.services import Algs, Services, read_algs, read_services
 from p4alg.config.source import Item, load_text, parse
 from p4alg.config.switch import Switch, is_host_port, read_switch
 from p4alg.config.tuning import part_of, read_limits, read_timers
 from p4alg.config.zones import read_routes, read_zones
-from p4alg.engine.settings import Limits, RefuseMode, Rule, Settings, Zone
-from p4alg.engine.tables import PolicyAction, Side
+from p4alg.engine.settings import (
+    AlgSettings,
+    BlockSettings,
+    Limits,
+    RefuseMode,
+    Rule,
+    Settings,
+    StaticRoute,
+    Timers,
+    Zone,
+)
+from p4alg.engine.tables import FilterMode, PolicyAction, Side
 
 SOCKET_VARIABLE = "P4ALG_SOCKET"
 STATE_VARIABLE = "P4ALG_STATE"
@@ -73,44 +85,78 @@ def from_item(root: Item, algs: Algs | None = None) -> Config:
     """Check a configuration that was read already."""
     known = registry.algs() if algs is None else algs
     has_organisations = "organisations" in root.entries()
-    top = root.mapping(
-        required=("zones",) if has_organisations else ("zones", "nat"),
-        optional=(
-            *("switch", "control", "routes", "policy", "timers", "limits"),
-            *("services", "algs", "refuse", "denied_ports", "organisations", "nat"),
-        ),
+    of = Gathering()
+    sections = (
+        *("switch", "control", "routes", "policy", "timers", "limits"),
+        *("services", "algs", "refuse", "denied_ports", "organisations", "nat"),
     )
-    names = read_names(top.get("organisations"))
-    zones = read_zones(top["zones"], names)
+    required = ("zones",) if has_organisations else ("zones", "nat")
+    top = of.attempt(lambda: root.mapping(required, sections), root.entries())
+    switch = of.attempt(lambda: read_switch(top.get("switch")), Switch())
+    control = of.attempt(lambda: _control(top.get("control")), Control(Path(), Path()))
+    zones: tuple[Zone, ...] = ()
+    names: dict[str, int] = {}
+    if "zones" in top:
+        names, zones = of.attempt(lambda: _names_and_zones(top), (names, zones))
     if has_organisations:
-        settings = _Several(top, names, zones, known).read()
+        settings = _Several(top, names, zones, known).read(of)
     else:
-        settings = (_only(top, zones, known),)
-    return Config(read_switch(top.get("switch")), _control(top.get("control")), settings)
+        settings = (_only(top, zones, known, of),)
+    of.done()
+    return Config(switch, control, settings)
 
 
-def _only(top: dict[str, Item], zones: tuple[Zone, ...], known: Algs) -> Settings:
-    """The settings of the only organisation, whose sections are those at the top."""
-    routes = read_routes(top.get("routes"), zones)
-    nat = read_nat(top["nat"], zones, routes)
-    services = read_services(top.get("services"), known)
-    limits = read_limits(top.get("limits"))
-    _check_hosts(nat, limits, top.get("limits", top["nat"]))
+def _names_and_zones(top: dict[str, Item]) -> tuple[dict[str, int], tuple[Zone, ...]]:
+    names = read_names(top.get("organisations"))
+    return names, read_zones(top["zones"], names)
+
+
+_Network = tuple[tuple[StaticRoute, ...], Nat]
+_NO_NETWORK: _Network = ((), Nat((), FilterMode.ADDRESS_AND_PORT, BlockSettings(), (), (), ()))
+
+
+_Programs = tuple[Services, tuple[AlgSettings, ...]]
+_NO_PROGRAMS: _Programs = ({}, ())
+_NO_RULES: tuple[Rule, ...] = ()
+
+
+def _only(top: dict[str, Item], zones: tuple[Zone, ...], known: Algs, of: Gathering) -> Settings:
+    """The settings of the only organisation, whose sections are those at the top.
+
+    What is wrong in a section is kept in `of`, and the others are read all the same. One that
+    stands on another is not read if that is wrong.
+    """
+    limits = of.attempt(lambda: read_limits(top.get("limits")), Limits())
+
+    def network() -> _Network:
+        routes = read_routes(top.get("routes"), zones)
+        nat = read_nat(top["nat"], zones, routes)
+        _check_hosts(nat, limits, top.get("limits", top["nat"]))
+        return routes, nat
+
+    def programs() -> _Programs:
+        services = read_services(top.get("services"), known)
+        return services, read_algs(top.get("algs"), services, known)
+
+    is_known = zones and "nat" in top
+    routes, nat = of.attempt(network, _NO_NETWORK) if is_known else _NO_NETWORK
+    services, algs = of.attempt(programs, _NO_PROGRAMS)
+    rules = of.attempt(lambda: read_rules(top.get("policy")), _NO_RULES)
     return Settings(
         zones=zones,
         pools=nat.pools,
         routes=routes,
         forwards=nat.forwards,
         address_forwards=nat.address_forwards,
-        rules=(*read_rules(top.get("policy")), *nat.exemptions),
+        rules=(*rules, *nat.exemptions),
         filter_mode=nat.filter_mode,
         blocks=nat.blocks,
-        timers=read_timers(top.get("timers")),
+        timers=of.attempt(lambda: read_timers(top.get("timers")), Timers()),
         limits=limits,
         services=services,
-        algs=read_algs(top.get("algs"), services, known),
-        refuse=_refuse(top.get("refuse")),
-        denied_ports=_denied(top.get("denied_ports")),
+        algs=algs,
+        refuse=of.attempt(lambda: _refuse(top.get("refuse")), RefuseMode.RESET),
+        denied_ports=of.attempt(lambda: _denied(top.get("denied_ports")), frozenset()),
     )
 
 
@@ -129,37 +175,73 @@ class _Several:
         self._names = names
         self._zones = zones
         self._known = known
-        check_zones(self._section, names, zones)
         self._outside = tuple(zone for zone in zones if zone.side is Side.OUTSIDE)
-        self._shares = read_shares(self._section)
-        self._nat = read_common_nat(top.get("nat"))
-        self._routes = read_routes(top.get("routes"), self._outside)
-        self._services = read_services(top.get("services"), known)
-        self._limits = read_limits(top.get("limits"))
-        self._timers = read_timers(top.get("timers"))
         self._addresses = OutsideAddresses([])
+        self._common: dict[str, Item] = {}
+        self._routes: tuple[StaticRoute, ...] = ()
+        self._services: Services = {}
+        self._limits, self._timers, self._shares = Limits(), Timers(), dict.fromkeys(names, 1.0)
 
-    def read(self) -> tuple[Settings, ...]:
-        """All of them. The one with number 0 comes first."""
-        found = [self._read(name, item) for name, item in self._section.entries().items()]
+    def read(self, of: Gathering) -> tuple[Settings, ...]:
+        """All of them. The one with number 0 comes first.
+
+        What is wrong is kept in `of`; if it concerns all, none is read.
+        """
+        top, section = self._top, self._section
+        ours, found = Gathering(), list[Settings]()
+        self._common = ours.attempt(lambda: read_common_nat(top.get("nat")), self._common)
+        common = top.get("services")
+        self._services = ours.attempt(lambda: read_services(common, self._known), self._services)
+        self._limits = ours.attempt(lambda: read_limits(top.get("limits")), self._limits)
+        self._timers = ours.attempt(lambda: read_timers(top.get("timers")), self._timers)
+        if self._zones:
+            ours.attempt(lambda: check_zones(section, self._names, self._zones), None)
+            self._shares = ours.attempt(lambda: read_shares(section), self._shares)
+            self._routes = ours.attempt(
+                lambda: read_routes(top.get("routes"), self._outside), self._routes
+            )
+        of.attempt(ours.done, None)
+        if ours.failed or not self._zones:
+            return ()
+        entries = section.entries().items()
+        reads = [partial(self._read, name, item) for name, item in entries]
+        found = of.attempt(lambda: gather(reads), found)
         return tuple(sorted(found, key=lambda settings: settings.organisation))
 
     def _read(self, name: str, item: Item) -> Settings:
+        of = Gathering()
         optional = ("share", "routes", "limits", "services", "algs", *_REPLACED)
-        keys = item.mapping(required=("nat",), optional=optional)
+        keys = of.attempt(lambda: item.mapping(("nat",), optional), item.entries())
         number, top = self._names[name], self._top
-        keys |= {key: top[key] for key in _REPLACED if key in top and key not in keys}
+        keys = {**{key: top[key] for key in _REPLACED if key in top}, **keys}
         inside = [z for z in self._zones if z.side is Side.INSIDE and z.organisation == number]
         zones = tuple(zone for zone in self._zones if zone in inside or zone in self._outside)
-        routes = read_routes(keys.get("routes"), zones, self._routes)
-        nat = read_nat(keys["nat"], zones, routes, self._zones, self._nat)
-        self._addresses.claim(name, nat.claims)
-        rules = read_rules(keys.get("policy"))
-        if number:
-            _check_exempt(keys, rules)
-        services = read_services(keys.get("services"), self._known, self._services)
-        limits = read_limits(keys.get("limits"), part_of(self._limits, self._shares[name]))
-        _check_hosts(nat, limits, keys.get("limits", keys["nat"]))
+        part = part_of(self._limits, self._shares[name])
+        limits = of.attempt(lambda: read_limits(keys.get("limits"), part), part)
+
+        def network() -> _Network:
+            routes = read_routes(keys.get("routes"), zones, self._routes)
+            nat = read_nat(keys["nat"], zones, routes, self._zones, self._common)
+            self._addresses.claim(name, nat.claims)
+            _check_hosts(nat, limits, keys.get("limits", keys["nat"]))
+            return routes, nat
+
+        def programs() -> _Programs:
+            services = read_services(keys.get("services"), self._known, self._services)
+            return services, read_algs(keys.get("algs"), services, self._known, top.get("algs"))
+
+        def policy() -> tuple[Rule, ...]:
+            rules = read_rules(keys.get("policy"))
+            if number and "nat" in keys:
+                _check_exempt(keys, rules)
+            return rules
+
+        routes, nat = of.attempt(network, _NO_NETWORK) if "nat" in keys else _NO_NETWORK
+        services, algs = of.attempt(programs, _NO_PROGRAMS)
+        rules = of.attempt(policy, _NO_RULES)
+        refuse = of.attempt(lambda: _refuse(keys.get("refuse")), RefuseMode.RESET)
+        denied = of.attempt(lambda: _denied(keys.get("denied_ports")), frozenset[int]())
+        of.done()
         return Settings(
             zones=zones,
             pools=nat.pools,
@@ -172,9 +254,9 @@ class _Several:
             timers=self._timers,
             limits=limits,
             services=services,
-            algs=read_algs(keys.get("algs"), services, self._known, top.get("algs")),
-            refuse=_refuse(keys.get("refuse")),
-            denied_ports=_denied(keys.get("denied_ports")),
+            algs=algs,
+            refuse=refuse,
+            denied_ports=denied,
             name=name,
             organisation=number,
             share=self._shares[name],
@@ -229,7 +311,7 @@ def _refuse(item: Item | None) -> RefuseMode:
 
 def _denied(item: Item | None) -> frozenset[int]:
     denied: set[int] = set()
-    for entry in item.sequence() if item else ():
-        first, last = read_ports(entry)
+    entries = item.sequence() if item else []
+    for first, last in gather(partial(read_ports, entry) for entry in entries):
         denied.update(range(first, last + 1))
     return frozenset(denied)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import AddressValueError, IPv4Address
 from itertools import combinations
 
 from p4alg.config.blocks import read_blocks, read_common_blocks
+from p4alg.config.errors import gather
 from p4alg.config.source import Item
 from p4alg.config.zones import network_of, prefix, zone_of
 from p4alg.engine.settings import (
@@ -82,8 +84,7 @@ def read_nat(
     entries = keys["static"].sequence() if "static" in keys else []
     if len(entries) > MAX_STATIC:
         raise keys["static"].error(f"more than {MAX_STATIC} static mappings")
-    for entry in entries:
-        reader.read(entry)
+    gather(partial(reader.read, entry) for entry in entries)
     mode = keys["filter"].choice(FILTERS) if "filter" in keys else next(iter(FILTERS))
     exempt = keys["exempt"].sequence() if "exempt" in keys else []
     if len(exempt) > MAX_EXEMPT:

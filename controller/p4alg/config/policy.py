@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
+from p4alg.config.errors import gather
 from p4alg.config.source import Item
 from p4alg.config.zones import SIDES, prefix
 from p4alg.engine.settings import Rule
@@ -11,7 +13,7 @@ from p4alg.engine.tables import PolicyAction
 from p4alg.protocols import NUMBERS, PORTED, TCP, UDP
 
 MAX_RULES = 500
-_NAMED = ("icmp", *PORTED)
+NAMED = ("icmp", *PORTED)
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
@@ -20,7 +22,7 @@ def read_rules(item: Item | None) -> tuple[Rule, ...]:
     entries = item.sequence() if item else []
     if item and len(entries) > MAX_RULES:
         raise item.error(f"more than {MAX_RULES} rules")
-    return tuple(_rule(entry) for entry in entries)
+    return tuple(gather(partial(_rule, entry) for entry in entries))
 
 
 def read_ports(item: Item) -> tuple[int, int]:
@@ -55,5 +57,5 @@ def _rule(item: Item) -> Rule:
 
 def _protocol(item: Item) -> int:
     if isinstance(item.value, str):
-        return NUMBERS[item.choice(_NAMED)]
+        return NUMBERS[item.choice(NAMED)]
     return item.integer(0, 255)

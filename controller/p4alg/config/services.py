@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 
 from p4alg.alg.descriptor import RESERVED_OPTIONS, Alg, Option, Value
+from p4alg.config.errors import gather
 from p4alg.config.source import Item
 from p4alg.engine.settings import AlgSettings, PortSpan
 from p4alg.protocols import NUMBERS
@@ -66,7 +68,9 @@ def read_algs(
     entries = common.mapping(optional=algs) if common else {}
     entries |= section.mapping(optional=algs) if section else {}
     reader, where = _Claims(services), section or common
-    return tuple(reader.read(alg, where, entries.get(name)) for name, alg in algs.items())
+    return tuple(
+        gather(partial(reader.read, alg, where, entries.get(name)) for name, alg in algs.items())
+    )
 
 
 class _Claims:

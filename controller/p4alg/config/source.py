@@ -42,14 +42,17 @@ class Item:
         self, required: Iterable[str] = (), optional: Iterable[str] = ()
     ) -> dict[str, Item]:
         """The values of a mapping by key. A missing or an unknown key is an error."""
-        known = [*required, *optional]
+        required = list(required)
+        known = sorted({*required, *optional})
         found = self.entries()
-        for key, item in found.items():
-            if key not in known:
-                raise item.error(f"unknown key '{key}' (known: {', '.join(sorted(known))})")
-        for key in required:
-            if key not in found:
-                raise self.error(f"'{key}' is missing")
+        wrong = [
+            item.error(f"unknown key '{key}' (known: {', '.join(known)})")
+            for key, item in found.items()
+            if key not in known
+        ]
+        wrong += [self.error(f"'{key}' is missing") for key in required if key not in found]
+        if wrong:
+            raise ConfigError.joined(wrong)
         return found
 
     def entries(self) -> dict[str, Item]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from functools import partial
 
 from p4alg import p4constants
+from p4alg.config.errors import gather
 from p4alg.config.source import Item
 from p4alg.engine.settings import Limits, Timers
 
@@ -37,15 +39,22 @@ _OF_SWITCH = ("flows_per_second", "punts_per_source")
 """What the switch has one meter for, whatever the organisation."""
 
 
+def timer_bounds(name: str) -> tuple[float, float]:
+    """The least and the most of a timer, in seconds."""
+    return (0.0 if name == "port_rest" else 1.0), _LONGEST
+
+
+def limit_bounds(name: str) -> tuple[float, float]:
+    """The least and the most of a limit."""
+    return 1, _LIFETIMES.get(name) or _CEILINGS[name]
+
+
 def read_timers(item: Item | None) -> Timers:
     """The timers, in seconds."""
     names = [field.name for field in fields(Timers)]
     keys = item.mapping(optional=names) if item else {}
-    low = {"port_rest": 0.0}
-    return replace(
-        Timers(),
-        **{name: entry.number(low.get(name, 1.0), _LONGEST) for name, entry in keys.items()},
-    )
+    values = gather(partial(entry.number, *timer_bounds(name)) for name, entry in keys.items())
+    return replace(Timers(), **dict(zip(keys, values, strict=True)))
 
 
 def part_of(limits: Limits, share: float) -> Limits:

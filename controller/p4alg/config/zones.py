@@ -13,7 +13,7 @@ from p4alg.p4constants import CPU_PORT
 
 MAX_ZONES = 255
 """The switch has their numbers in 8 bits."""
-_MAX_PORT = CPU_PORT - 1
+MAX_PORT = CPU_PORT - 1
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 SIDES = {"inside": Side.INSIDE, "outside": Side.OUTSIDE}
 
@@ -129,7 +129,7 @@ def _zone(name: str, number: int, item: Item, names: Mapping[str, int]) -> Zone:
     keys = item.mapping(
         required=("side", "ports", "address", "mac"), optional=("vlan", "mtu", "organisation")
     )
-    ports = [entry.integer(1, _MAX_PORT) for entry in keys["ports"].sequence()]
+    ports = [entry.integer(1, MAX_PORT) for entry in keys["ports"].sequence()]
     if not ports or len(set(ports)) < len(ports):
         raise keys["ports"].error("a zone has at least one port, and each port once")
     address = keys["address"].interface()

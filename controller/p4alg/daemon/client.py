@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from p4alg.config.errors import UsageError, UserError
+from p4alg.config.errors import ConfigError, UsageError, UserError
 from p4alg.daemon.protocol import MAX_REQUEST, ProtocolError, decode, encode
 
 _TIMEOUT = 20.0
@@ -76,4 +76,6 @@ class Client:
 def _refusal(reply: dict[str, Any]) -> UserError:
     """The error to raise for a reply that refuses."""
     error = str(reply.get("error", "the controller gave no reason"))
+    if "\n" in error:
+        return ConfigError.joined([ConfigError(line) for line in error.splitlines()])
     return UsageError(error) if reply.get("status") == 2 else UserError(error)

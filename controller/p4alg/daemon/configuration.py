@@ -21,6 +21,7 @@ from p4alg.config import editing
 from p4alg.config.difference import Effect, difference
 from p4alg.config.errors import ConfigError, UsageError, UserError
 from p4alg.config.loader import Config, read_text
+from p4alg.config.schema import schema
 from p4alg.config.source import load_text
 from p4alg.daemon.checking import check
 from p4alg.daemon.peer import Peer
@@ -87,7 +88,7 @@ class Configuration:
             changes = self._changes_since(kept[-1].revision) if kept else ()
             self._revision = self._revisions.add(_revision(who, _FIRST, changes), self._text)
         except UserError as error:
-            self._record(logging.WARNING, f"the configuration is not kept: {error}")
+            self._record(logging.WARNING, f"the configuration is not kept: {_in_one_line(error)}")
 
     def _changes_since(self, revision: int) -> Sequence[Effect]:
         try:
@@ -112,6 +113,8 @@ class Configuration:
         match request.get("action"):
             case "show":
                 return self._show()
+            case "schema":
+                return schema()
             case "candidate":
                 return {"text": self._candidate_text()}
             case "check":
@@ -364,7 +367,7 @@ class Configuration:
         try:
             found = await self.handle({"action": "reload", "why": "SIGHUP"}, peer)
         except UserError as error:
-            self._record(logging.ERROR, f"the configuration is as before: {error}")
+            self._record(logging.ERROR, f"the configuration is as before: {_in_one_line(error)}")
             return
         if not found["effects"]:
             self._record(logging.INFO, "reload: nothing has changed")
@@ -372,6 +375,10 @@ class Configuration:
     def audit(self) -> list[dict[str, Any]]:
         """The journal, the latest last."""
         return [asdict(revision) for revision in self._kept()]
+
+
+def _in_one_line(error: UserError) -> str:
+    return "; ".join(error.lines) if isinstance(error, ConfigError) else str(error)
 
 
 def _audited(who: str, revision: Revision) -> str:

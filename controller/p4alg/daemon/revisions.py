@@ -44,6 +44,11 @@ class Revisions:
     def all(self) -> list[Revision]:
         """Every revision that is kept, the oldest first; none if there is no directory yet."""
         path = self._folder / JOURNAL
+        if self._folder.is_file():
+            raise UserError(
+                f"{self._folder} is a file: give control.state a directory, or remove the file "
+                "(an earlier p4alg kept what 'p4alg alg' changed there, which is not read any more)"
+            )
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:

@@ -24,7 +24,10 @@ def test_check_names_file_line_and_reason(
     bad = tmp_path / "bad.yaml"
     bad.write_text("zones: {}\nnat: {pools: []}\nwhat: 1\n", encoding="utf-8")
     assert main(["check", str(bad)]) == 2
-    assert capsys.readouterr().err.startswith(f"p4alg: {bad}:3:7: unknown key 'what'")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == f"p4alg: {bad}:1:8: no zone is inside"
+    assert lines[1].startswith(f"p4alg: {bad}:3:7: unknown key 'what'")
+    assert len(lines) == 2
 
 
 def test_check_counts_what_does_not_fit_into_the_tables(

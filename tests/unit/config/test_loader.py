@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from p4alg.alg.registry import algs
 from p4alg.artifacts import PROGRAMS, shipped
 from p4alg.config import loader, switch
+from p4alg.config.editing import set_value
 from p4alg.config.errors import ConfigError
+from p4alg.config.loader import from_item, read_text
 from p4alg.config.source import parse
 from p4alg.engine.settings import (
     AddressForward,
@@ -232,3 +234,42 @@ def test_each_variant_of_the_program_has_its_place() -> None:
     assert set(switch.PROGRAMS) == set(PROGRAMS)
     for name in switch.PROGRAMS:
         shipped(name).verify()
+
+
+def test_every_contradiction_is_told_at_once_in_the_order_of_the_file() -> None:
+    text = """\
+zones:
+  inside: {side: inside, ports: [1, 2], address: 10.0.0.1/24, mac: "02:00:00:01:00:01"}
+  outside: {side: outside, ports: [3], address: 198.51.100.1/24, mac: "02:00:00:01:00:02"}
+nat:
+  pools: [203.0.113.0/28]
+  static:
+    - {protocol: tcp, outside: "203.0.113.5:21", inside: "10.9.0.11:21"}
+    - {protocol: udp, outside: "203.0.113.5:69", inside: "10.0.0.11:x"}
+policy:
+  - {action: allow}
+  - {action: deny, ports: 5}
+timers: {udp: 0, icmp: x}
+services: {web: [tcp/0]}
+refuse: drop
+what: 1
+"""
+    with pytest.raises(ConfigError) as caught:
+        from_item(parse(text, "c.yaml"))
+    places = [(problem.line, problem.column) for problem in caught.value.problems]
+    assert places == [
+        *((7, 58), (8, 58), (10, 14), (11, 27)),
+        *((12, 15), (12, 24), (13, 18), (14, 9), (15, 7)),
+    ]
+    assert str(caught.value).splitlines() == list(caught.value.lines)
+    assert caught.value.lines[-1].startswith("c.yaml:15:7: unknown key 'what'")
+
+
+def test_contradictions_of_several_organisations_are_told_at_once() -> None:
+    text = (Path(__file__).parents[3] / "topologies" / "tenants.config.yaml").read_text()
+    broken = set_value(text, "organisations.red.refuse", "drop")
+    broken = set_value(broken, "organisations.red.limits", {"sessions": 0})
+    broken = set_value(broken, "organisations.blue.denied_ports", [0])
+    with pytest.raises(ConfigError) as caught:
+        read_text(broken, Path("c.yaml"))
+    assert len(caught.value.problems) == 3
