@@ -39,6 +39,7 @@ def schema(algs: Algs | None = None) -> Schema:
         "limits": _limits(),
     }
     top = {
+        "profile": {**_choice(services.PROFILES), "default": services.PROFILES[0]},
         "switch": _switch(),
         "control": _object({key: _TEXT for key in ("socket", "state", "metrics")}),
         "zones": _named(_zone(), maximum=zones.MAX_ZONES, at_least=2),

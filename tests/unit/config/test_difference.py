@@ -85,6 +85,13 @@ def test_options_of_an_ALG_with_common_state_change_with_its_being_on() -> None:
     assert not [one for one in found if "restart" in one]
 
 
+def test_a_profile_switches_ALGs_like_a_hand_does() -> None:
+    found = effects(ONE, ("profile", "rfc"))
+    off = [one.split(": off;")[0] for one in found if ": off;" in one]
+    assert off == ["ALG sip", "ALG tftp", "ALG pptp", "ALG ike"]
+    assert len(found) == len(off)
+
+
 def test_the_same_settings_in_other_words_are_no_change() -> None:
     assert effects(ONE, ("algs.sip.enabled", True), ("timers", {"udp": 300})) == []
 
