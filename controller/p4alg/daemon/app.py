@@ -211,6 +211,7 @@ class App:
         organisations = config.organisations
         self._shell.perform(self._engine.reconfigure(organisations, time.monotonic()))
         self._config = replace(self._config, organisations=organisations)
+        self._plain.timers = config.settings.timers
 
     def _announce(self) -> None:
         for line in shortcomings(self._target.capabilities):

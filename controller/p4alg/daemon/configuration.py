@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ RESTART_WORD = "--at-restart"
 """By what an operator accepts that a commit waits for the next start of the controller."""
 _FIRST = "found at the start"
 _ROOT = 0
+_LONGEST_WHO = 64
 
 Request = dict[str, Any]
 
@@ -104,8 +106,9 @@ class Configuration:
         if self._name is None:
             raise UserError("this controller was started without a configuration file")
         who = peer.name
-        if peer.uid == _ROOT and isinstance(request.get("who"), str) and request["who"]:
-            who = request["who"][:64]
+        # Root, and whoever runs the controller, could change everything without us too.
+        if peer.uid in (_ROOT, os.geteuid()) and isinstance(request.get("who"), str):
+            who = request["who"][:_LONGEST_WHO] or who
         async with self._lock:
             return await self._carry_out(request, who)
 

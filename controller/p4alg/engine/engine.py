@@ -320,6 +320,7 @@ class Engine:
         self._switching.configure(settings)
         self._safety.configure(limits, settings.denied_ports)
         self._sessions.configure(settings)
+        self._flows.timers = settings.timers
         for part in (self._flows, self._pinholes, self._expectations, self._granting):
             part.limits = limits
         bindings = self._flows.mappings.bindings

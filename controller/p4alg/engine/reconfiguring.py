@@ -47,7 +47,7 @@ def reconfigure(
     after = {settings.organisation: settings for settings in organisations}
     present = _wanted(parts, commons)
     try:
-        commons.organisations = tuple(organisations)
+        commons.configure(organisations)
         for part in parts:
             part.configure(after[part.settings.organisation])
         updates = reconcile(_wanted(parts, commons), present)
@@ -57,7 +57,7 @@ def reconfigure(
     except Exception:
         commons.log.roll_back()
         commons.outbox.roll_back()
-        commons.organisations = common
+        commons.configure(common)
         for part, old in zip(parts, before, strict=True):
             part.configure(old)
         raise

@@ -42,6 +42,8 @@ RULE = {"action": "deny", "protocol": "tcp", "ports": 25}
         ("nat.exempt.+", "192.0.2.0/24", "policy and exempt: 0 -> 2 rules, for every packet"),
         ("denied_ports", ["1-3"], "denied_ports: 0 -> 3 ports, for what is announced"),
         ("refuse", "pass", "refuse: reset -> pass, for new control sessions"),
+        ("timers.udp", 200, "timers.udp: 300 -> 200 s, from the next packet on"),
+        ("timers.neighbour", 20, "timers.neighbour: 60 -> 20 s"),
         ("limits.sessions", 50000, "limits.sessions: 200000 -> 50000"),
         (
             "algs.rtsp.follow_source",
@@ -66,6 +68,12 @@ def test_what_can_be_changed_while_everything_goes_on(
         ("zones.inside.mtu", 1400, "zones: changed"),
         ("nat.pools.+", "192.0.2.0/28", "nat.pools: changed"),
         ("nat.blocks", {"size": 1024}, "nat.blocks: changed"),
+        (
+            "timers.tcp_established",
+            9000,
+            "timers.tcp_established: 7440 -> 9000 s, from the next packet on",
+        ),
+        ("timers.port_rest", 9, "timers.port_rest: 120 -> 9 s, from the next packet on"),
         ("limits.punts_per_source", 9, "limits.punts_per_source: 250 -> 9"),
         # The calls that SIP knows of are kept with the options.
         (

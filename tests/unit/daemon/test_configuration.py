@@ -145,7 +145,7 @@ def test_a_commit_on_what_holds_no_more_is_refused(desk: Desk) -> None:
     assert [alg.enabled for alg in desk.applied[-1].settings.algs][:2] == [False, False]
 
 
-def test_only_root_may_speak_for_others(desk: Desk) -> None:
+def test_only_who_runs_the_controller_and_root_may_speak_for_others(desk: Desk) -> None:
     desk.ask(Peer(0, "root"), who="carla", **OFF)
     assert desk.ask(action="show")["candidate"]["who"] == "carla"
     with pytest.raises(UserError, match="carla is changing"):
