@@ -127,6 +127,7 @@ class App:
         self._plain = PlainViews(target, config.settings.timers, engine.known_hosts, time.monotonic)
         self.configuration = Configuration(
             config,
+            lambda new: engine.objection(new.organisations),
             self._reconfigure,
             lambda level, text: self.record(LogRecord(level, text)),
             self._audit,

@@ -50,6 +50,7 @@ class Candidate:
 class Configuration:
     """The configuration of a controller that was started with the file of `config`.
 
+    `objection` says why a configuration cannot take effect just now, empty if it can.
     `apply` is given each configuration that takes effect while the controller runs; it is called
     last, and raises only if nothing was applied. `record` writes a line of the log,
     and `audit` notes what an operator has changed.
@@ -58,12 +59,14 @@ class Configuration:
     def __init__(
         self,
         config: Config,
+        objection: Callable[[Config], str],
         apply: Callable[[Config], None],
         record: Callable[[int, str], None],
         audit: Callable[[str], None],
     ) -> None:
         self._name = config.file
         self._file = config.file or Path("-")
+        self._objection = objection
         self._apply = apply
         self._record = record
         self._audit = audit
@@ -298,6 +301,9 @@ class Configuration:
                 f"{', '.join(dict.fromkeys(waiting))}: this needs a restart of the controller: "
                 f"give {RESTART_WORD} to keep all of it for the next start"
             )
+        objection = "" if waiting else self._objection(new)
+        if objection:
+            raise UserError(f"that cannot be changed now: {objection}")
         await self._keep(text, who, why, effects, None if is_on_disk else self._file)
         if not waiting:
             await self._take_effect(new, text if running is None else running, who)

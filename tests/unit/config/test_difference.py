@@ -42,6 +42,16 @@ RULE = {"action": "deny", "protocol": "tcp", "ports": 25}
         ("nat.exempt.+", "192.0.2.0/24", "policy and exempt: 0 -> 2 rules, for every packet"),
         ("denied_ports", ["1-3"], "denied_ports: 0 -> 3 ports, for what is announced"),
         ("refuse", "pass", "refuse: reset -> pass, for new control sessions"),
+        (
+            "nat.static.+",
+            {"protocol": "tcp", "outside": "203.0.113.5:80", "inside": "10.0.0.11:80"},
+            "nat.static: tcp 203.0.113.5:80 -> 10.0.0.11:80 added",
+        ),
+        (
+            "nat.static",
+            [{"protocol": "tcp", "outside": "203.0.113.5:21", "inside": "10.0.0.11:21"}],
+            "nat.static: udp 203.0.113.5:69 -> 10.0.0.11:69 taken away",
+        ),
         ("timers.udp", 200, "timers.udp: 300 -> 200 s, from the next packet on"),
         ("timers.neighbour", 20, "timers.neighbour: 60 -> 20 s"),
         ("limits.sessions", 50000, "limits.sessions: 200000 -> 50000"),
@@ -72,6 +82,16 @@ def test_what_can_be_changed_while_everything_goes_on(
             "timers.tcp_established",
             9000,
             "timers.tcp_established: 7440 -> 9000 s, from the next packet on",
+        ),
+        (
+            "nat.static.+",
+            {"protocol": "tcp", "outside": "192.0.2.5:80", "inside": "10.0.0.11:80"},
+            "nat.static: tcp 192.0.2.5:80 -> 10.0.0.11:80 added",
+        ),
+        (
+            "nat.static.+",
+            {"outside": "192.0.2.5", "inside": "10.0.0.12"},
+            "nat.static: changed",
         ),
         ("timers.port_rest", 9, "timers.port_rest: 120 -> 9 s, from the next packet on"),
         ("limits.punts_per_source", 9, "limits.punts_per_source: 250 -> 9"),
