@@ -142,7 +142,7 @@ def test_a_static_mapping_is_there_as_soon_as_it_is_committed(lab: Lab) -> None:
             lab.config("rollback", revision=first)
         except UserError as error:
             refused.append(str(error))
-        return lab.config("show")["revision"] == first + 2
+        return bool(lab.config("show")["revision"] == first + 2)
 
     refused: list[str] = []
     wait_until("the mapping to be free", back)
