@@ -126,6 +126,32 @@ def test_a_rule_holds_as_soon_as_it_is_committed_and_no_longer_when_it_is_taken_
     assert lab.fetched()
 
 
+def test_a_static_mapping_is_there_as_soon_as_it_is_committed(lab: Lab) -> None:
+    first = lab.config("show")["revision"]
+    server = ftp.serve("inside2", SIZE)
+    url, inside = "ftp://203.0.113.6", "10.0.0.12"
+    mapping = {"protocol": "tcp", "outside": "203.0.113.6:21", "inside": f"{inside}:21"}
+    with lab.transfer():
+        lab.commit("a server", {"action": "set", "path": "nat.static.+", "value": mapping})
+        for mode in ("PORT", "PASV"):
+            assert ftp.fetch("curl", "outside1", server, url, mode, 20.0).intact
+
+    def back() -> bool:
+        lab.client.call("clear", what="sessions", select={"inside": inside})
+        try:
+            lab.config("rollback", revision=first)
+        except UserError as error:
+            refused.append(str(error))
+        return bool(lab.config("show")["revision"] == first + 2)
+
+    refused: list[str] = []
+    wait_until("the mapping to be free", back)
+    wanted = "21 is in use: end its sessions by 'p4alg clear' first"
+    assert [text for text in refused if not text.endswith(wanted)] == []
+    assert not ftp.fetch("curl", "outside1", server, url, "PASV", 5.0).intact
+    assert lab.fetched()
+
+
 def test_G1_an_ALG_is_off_by_a_commit_and_on_again_after_SIGHUP(lab: Lab) -> None:
     lab.commit("off", {"action": "set", "path": "algs.ftp.enabled", "value": False})
     assert not lab.fetched()

@@ -117,6 +117,9 @@ class Alg:
     alg_id: int = 0
     is_on: bool = True
     """Whether it is on where the configuration says nothing."""
+    is_on_by_rfc: bool = False
+    """The same in the profile `rfc`: RFC 5382 REQ-6 wants no ALG but FTP to be on by default, and
+    RFC 4787 REQ-10 none for a protocol on UDP."""
     options: tuple[Option, ...] = ()
     share: Callable[[Context], object] = _no_shared
     """Makes what all control sessions have in common; a `SharedState` if it has timers."""

@@ -11,19 +11,23 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from p4alg.config.loader import Config
-from p4alg.engine.settings import AlgSettings, Limits, Settings
+from p4alg.engine.layout import own_outside
+from p4alg.engine.settings import AlgSettings, Limits, Settings, Timers
+from p4alg.engine.statics import shown
 
 _OF_SWITCH = ("flows_per_second", "punts_per_source")
 """Limits that are meters of the switch, which are set when the controller connects to it."""
+_LISTED = 20
+"""The most static mappings that are listed one by one."""
+_LONG = ("tcp_established", "tcp_transitory", "udp", "udp_dns", "icmp")
+"""The timers of plain flows, the longest of which is also how long hosts keep their blocks."""
 _KEYS = {
     "zones": "zones",
     "pools": "nat.pools",
     "routes": "routes",
-    "forwards": "nat.static",
     "address_forwards": "nat.static",
     "filter_mode": "nat.filter",
     "blocks": "nat.blocks",
-    "timers": "timers",
     "share": "share",
 }
 """The fields of settings that need a restart, with their keys in the file."""
@@ -76,6 +80,8 @@ def _of_one(old: Settings, new: Settings) -> Iterator[Effect]:
     )
     for key in keys:
         yield Effect(f"{key}: changed", needs_restart=True)
+    yield from _statics(old, new)
+    yield from _timers(old.timers, new.timers)
     yield from _limits(old.limits, new.limits)
     if old.rules != new.rules:
         counts = f"{len(old.rules)} -> {len(new.rules)} rules"
@@ -90,6 +96,30 @@ def _of_one(old: Settings, new: Settings) -> Iterator[Effect]:
     before = {alg.name: alg for alg in old.algs}
     for alg in new.algs:
         yield from _alg(before.get(alg.name), alg)
+
+
+def _statics(old: Settings, new: Settings) -> Iterator[Effect]:
+    """Mappings of endpoints, of which the outside address is ours with or without them."""
+    gone = [forward for forward in old.forwards if forward not in new.forwards]
+    added = [forward for forward in new.forwards if forward not in old.forwards]
+    waits = {*own_outside(old)} != {*own_outside(new)} or bool(new.blocks.inside)
+    for forwards, word in ((gone, "taken away"), (added, "added")):
+        if len(forwards) > _LISTED:
+            yield Effect(f"nat.static: {len(forwards)} mappings {word}", waits)
+        else:
+            for forward in forwards:
+                yield Effect(f"nat.static: {shown(forward)} {word}", waits)
+
+
+def _timers(old: Timers, new: Timers) -> Iterator[Effect]:
+    # Blocks, and the numbers of hosts, rest for as long as any flow may live: the entries of all
+    # hosts have that time. A change of it would have to wait for that time itself.
+    is_long = old.longest != new.longest
+    for name in (field.name for field in fields(Timers)):
+        was, now = getattr(old, name), getattr(new, name)
+        if was != now:
+            waits = name == "port_rest" or (is_long and name in _LONG)
+            yield Effect(f"timers.{name}: {was:g} -> {now:g} s, from the next packet on", waits)
 
 
 def _limits(old: Limits, new: Limits) -> Iterator[Effect]:

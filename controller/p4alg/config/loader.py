@@ -13,7 +13,7 @@ from p4alg.config.errors import Gathering, gather
 from p4alg.config.nat import Nat, read_common_nat, read_nat
 from p4alg.config.organisations import OutsideAddresses, check_zones, read_names, read_shares
 from p4alg.config.policy import read_ports, read_rules
-from p4alg.config.services import Algs, Services, read_algs, read_services
+from p4alg.config.services import Algs, Services, read_algs, read_profile, read_services
 from p4alg.config.source import Item, load_text, parse
 from p4alg.config.switch import Switch, is_host_port, read_switch
 from p4alg.config.tuning import part_of, read_limits, read_timers
@@ -83,15 +83,16 @@ def read_text(text: str, path: Path, algs: Algs | None = None) -> Config:
 
 def from_item(root: Item, algs: Algs | None = None) -> Config:
     """Check a configuration that was read already."""
-    known = registry.algs() if algs is None else algs
+    installed = registry.algs() if algs is None else algs
     has_organisations = "organisations" in root.entries()
     of = Gathering()
     sections = (
-        *("switch", "control", "routes", "policy", "timers", "limits"),
+        *("profile", "switch", "control", "routes", "policy", "timers", "limits"),
         *("services", "algs", "refuse", "denied_ports", "organisations", "nat"),
     )
     required = ("zones",) if has_organisations else ("zones", "nat")
     top = of.attempt(lambda: root.mapping(required, sections), root.entries())
+    known = of.attempt(lambda: read_profile(top.get("profile"), installed), installed)
     switch = of.attempt(lambda: read_switch(top.get("switch")), Switch())
     control = of.attempt(lambda: _control(top.get("control")), Control(Path(), Path()))
     zones: tuple[Zone, ...] = ()

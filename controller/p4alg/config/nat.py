@@ -32,7 +32,7 @@ FILTERS = {
 """Filtering behaviours of RFC 4787 section 5, strictest (the default) first."""
 MAX_STATIC = 4096
 MAX_EXEMPT = 256
-_ENDPOINT = re.compile(r"([0-9.]+):([0-9]{1,5})")
+_ENDPOINT = re.compile(r"([0-9.]+):([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,7 @@ class _Statics:
         self._routes = routes
         self._pools = pools
         self.forwards: dict[tuple[int, int, int], PortForward] = {}
+        self._insides: set[tuple[int, int, int]] = set()
         self.pairs: dict[int, AddressForward] = {}
         self.claims: list[tuple[Item, Prefix]] = []
 
@@ -153,11 +154,16 @@ class _Statics:
         outside, inside = keys["outside"], keys["inside"]
         if "protocol" in keys:
             proto = NUMBERS[keys["protocol"].choice(PORTED)]
-            self._forward(item, proto, _endpoint(outside), _endpoint(inside))
+            (forward_addr, there), (inside_addr, here) = _endpoint(outside), _endpoint(inside)
+            if len(there) != len(here):
+                raise item.error(f"{len(there)} ports outside and {len(here)} inside: map as many")
+            if len(self.forwards) + len(there) > MAX_STATIC:
+                raise item.error(f"more than {MAX_STATIC} static mappings, each port counted")
+            for port, inside_port in zip(there, here, strict=True):
+                self._forward(item, proto, (forward_addr, port), (inside_addr, inside_port))
         else:
-            self._pair(item, int(outside.address()), int(inside.address()))
-        forward_addr = _endpoint(outside)[0] if "protocol" in keys else int(outside.address())
-        inside_addr = _endpoint(inside)[0] if "protocol" in keys else int(inside.address())
+            forward_addr, inside_addr = int(outside.address()), int(inside.address())
+            self._pair(item, forward_addr, inside_addr)
         self._reachable(inside, inside_addr)
         self._outside(outside, forward_addr)
         self.claims.append((item, Prefix(forward_addr, 32)))
@@ -168,13 +174,11 @@ class _Statics:
         key = (proto, *outside)
         if key in self.forwards:
             raise item.error(f"{IPv4Address(outside[0])}:{outside[1]} is mapped already")
-        if any(
-            (f.proto, f.inside_addr, f.inside_port) == (proto, *inside)
-            for f in self.forwards.values()
-        ):
+        if (proto, *inside) in self._insides:
             raise item.error(f"{IPv4Address(inside[0])}:{inside[1]} is mapped already")
         if outside[0] in {pair.outside_addr for pair in self.pairs.values()}:
             raise item.error(f"{IPv4Address(outside[0])} is mapped as a whole already")
+        self._insides.add((proto, *inside))
         self.forwards[key] = PortForward(proto, *inside, *outside)
 
     def _pair(self, item: Item, outside: int, inside: int) -> None:
@@ -206,11 +210,13 @@ class _Statics:
             raise item.error(f"{IPv4Address(addr)} is in inside zone '{zone.name}'")
 
 
-def _endpoint(item: Item) -> tuple[int, int]:
+def _endpoint(item: Item) -> tuple[int, range]:
+    """An address and a port, or several that follow each other."""
     found = _ENDPOINT.fullmatch(item.text())
     try:
-        if found is None or not 1 <= int(found[2]) <= 65535:
+        if found is None or not 1 <= int(found[2]) <= int(found[3] or found[2]) <= 65535:
             raise AddressValueError
-        return int(IPv4Address(found[1])), int(found[2])
+        ports = range(int(found[2]), int(found[3] or found[2]) + 1)
+        return int(IPv4Address(found[1])), ports
     except AddressValueError:
-        raise item.error(f"'{item.value}' is not ADDRESS:PORT") from None
+        raise item.error(f"'{item.value}' is not ADDRESS:PORT or ADDRESS:FIRST-LAST") from None

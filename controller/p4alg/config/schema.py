@@ -39,6 +39,7 @@ def schema(algs: Algs | None = None) -> Schema:
         "limits": _limits(),
     }
     top = {
+        "profile": {**_choice(services.PROFILES), "default": services.PROFILES[0]},
         "switch": _switch(),
         "control": _object({key: _TEXT for key in ("socket", "state", "metrics")}),
         "zones": _named(_zone(), maximum=zones.MAX_ZONES, at_least=2),
@@ -150,7 +151,7 @@ def _routes() -> Schema:
 
 
 def _nat() -> Schema:
-    endpoint = {"type": "string", "pattern": f"^{_ADDRESS}:[0-9]{{1,5}}$"}
+    endpoint = {"type": "string", "pattern": f"^{_ADDRESS}:[0-9]{{1,5}}(-[0-9]{{1,5}})?$"}
     one = {"protocol": _choice(PORTED), "outside": endpoint, "inside": endpoint}
     whole = {"outside": _ref("address"), "inside": _ref("address")}
     static = {"anyOf": [_object(one, tuple(one)), _object(whole, tuple(whole))]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from p4alg.alg.descriptor import RESERVED_OPTIONS, Alg, Option, Value
@@ -15,8 +16,18 @@ from p4alg.protocols import NUMBERS
 MAX_SERVICES = 64
 _RANGE = re.compile(r"(tcp|udp)/([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
+PROFILES = ("default", "rfc")
+"""Which ALGs are on where nothing is said of them: as we see fit, or as the RFCs want it."""
+
 Services = dict[str, tuple[PortSpan, ...]]
 Algs = Mapping[str, Alg]
+
+
+def read_profile(item: Item | None, algs: Algs) -> Algs:
+    """The ALGs, each on or off by default as the profile has it."""
+    if item is None or item.choice(PROFILES) == PROFILES[0]:
+        return algs
+    return {name: replace(alg, is_on=alg.is_on_by_rfc) for name, alg in algs.items()}
 
 
 def predefined(algs: Algs) -> Services:

@@ -127,6 +127,7 @@ class App:
         self._plain = PlainViews(target, config.settings.timers, engine.known_hosts, time.monotonic)
         self.configuration = Configuration(
             config,
+            lambda new: engine.objection(new.organisations),
             self._reconfigure,
             lambda level, text: self.record(LogRecord(level, text)),
             self._audit,
@@ -211,6 +212,7 @@ class App:
         organisations = config.organisations
         self._shell.perform(self._engine.reconfigure(organisations, time.monotonic()))
         self._config = replace(self._config, organisations=organisations)
+        self._plain.timers = config.settings.timers
 
     def _announce(self) -> None:
         for line in shortcomings(self._target.capabilities):

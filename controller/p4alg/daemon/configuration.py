@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ RESTART_WORD = "--at-restart"
 """By what an operator accepts that a commit waits for the next start of the controller."""
 _FIRST = "found at the start"
 _ROOT = 0
+_LONGEST_WHO = 64
 
 Request = dict[str, Any]
 
@@ -48,6 +50,7 @@ class Candidate:
 class Configuration:
     """The configuration of a controller that was started with the file of `config`.
 
+    `objection` says why a configuration cannot take effect just now, empty if it can.
     `apply` is given each configuration that takes effect while the controller runs; it is called
     last, and raises only if nothing was applied. `record` writes a line of the log,
     and `audit` notes what an operator has changed.
@@ -56,12 +59,14 @@ class Configuration:
     def __init__(
         self,
         config: Config,
+        objection: Callable[[Config], str],
         apply: Callable[[Config], None],
         record: Callable[[int, str], None],
         audit: Callable[[str], None],
     ) -> None:
         self._name = config.file
         self._file = config.file or Path("-")
+        self._objection = objection
         self._apply = apply
         self._record = record
         self._audit = audit
@@ -104,8 +109,9 @@ class Configuration:
         if self._name is None:
             raise UserError("this controller was started without a configuration file")
         who = peer.name
-        if peer.uid == _ROOT and isinstance(request.get("who"), str) and request["who"]:
-            who = request["who"][:64]
+        # Root, and whoever runs the controller, could change everything without us too.
+        if peer.uid in (_ROOT, os.geteuid()) and isinstance(request.get("who"), str):
+            who = request["who"][:_LONGEST_WHO] or who
         async with self._lock:
             return await self._carry_out(request, who)
 
@@ -295,6 +301,9 @@ class Configuration:
                 f"{', '.join(dict.fromkeys(waiting))}: this needs a restart of the controller: "
                 f"give {RESTART_WORD} to keep all of it for the next start"
             )
+        objection = "" if waiting else self._objection(new)
+        if objection:
+            raise UserError(f"that cannot be changed now: {objection}")
         await self._keep(text, who, why, effects, None if is_on_disk else self._file)
         if not waiting:
             await self._take_effect(new, text if running is None else running, who)

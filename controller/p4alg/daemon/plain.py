@@ -39,7 +39,8 @@ class PlainViews:
         self, target: Target, timers: Timers, known: Callable[[], Known], clock: Callable[[], float]
     ) -> None:
         self._target = target
-        self._timers = timers
+        self.timers = timers
+        """Those of the switch; may be changed."""
         self._known = known
         self._clock = clock
         self._switch_clock = SwitchClock()
@@ -153,7 +154,7 @@ class PlainViews:
         self._last = None
 
     async def _read_all(self) -> PlainFlows:
-        flows = PlainFlows(self._timers, self._switch_clock)
+        flows = PlainFlows(self.timers, self._switch_clock)
         read = self._target.read_registers
         # Cells first: most are empty, and have no state that anybody needs.
         async for part in read(cells.SESSION_CELL.name):

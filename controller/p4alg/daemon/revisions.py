@@ -138,7 +138,9 @@ def _write(path: Path, part: Path, text: str) -> None:
             known = path.stat()
             os.fchmod(out.fileno(), known.st_mode & 0o7777)
             if (known.st_uid, known.st_gid) != (os.geteuid(), os.getegid()):
-                os.fchown(out.fileno(), known.st_uid, known.st_gid)
+                # Only root may give a file away. Whoever else may write here owns it then.
+                with suppress(PermissionError):
+                    os.fchown(out.fileno(), known.st_uid, known.st_gid)
         out.write(text)
         out.flush()
         os.fsync(out.fileno())

@@ -39,6 +39,11 @@ class Commons:
         )
         self.neighbours = Neighbours(self.organisations, self.outbox, self.counters, self.log)
 
+    def configure(self, organisations: Sequence[Settings]) -> None:
+        """Have these settings from now on; the organisations are the same."""
+        self.organisations = tuple(organisations)
+        self.neighbours.refresh = organisations[0].timers.neighbour
+
     def is_shared(self) -> bool:
         """Whether organisations are configured, so that there may be several."""
         return not self.organisations[0].is_only

@@ -47,6 +47,7 @@ from p4alg.engine.reconfiguring import reconfigure
 from p4alg.engine.safety import Safety
 from p4alg.engine.settings import AlgSettings, Settings
 from p4alg.engine.starting import start
+from p4alg.engine.statics import Statics
 from p4alg.engine.strangers import Strangers
 from p4alg.engine.subscribers import NO_BLOCK, Subscribers
 from p4alg.engine.switching import AlgSwitching
@@ -121,6 +122,7 @@ class Engine:
         subscribers = Subscribers(settings, bindings.blocks, outbox, counters, log)
         self._subscribers = subscribers
         mappings = Mappings(settings, bindings, subscribers, outbox)
+        self._statics = Statics(mappings, outbox)
         flows = self._flows = Flows(settings, mappings, outbox, counters, log)
         safety = self._safety = Safety(limits, settings.denied_ports, settings.zones)
         pinholes = self._pinholes = Pinholes(limits, safety, flows, log, rng.randrange(*_FIRST_IDS))
@@ -320,11 +322,20 @@ class Engine:
         self._switching.configure(settings)
         self._safety.configure(limits, settings.denied_ports)
         self._sessions.configure(settings)
+        self._flows.timers = settings.timers
         for part in (self._flows, self._pinholes, self._expectations, self._granting):
             part.limits = limits
         bindings = self._flows.mappings.bindings
         bindings.set_limits(limits.bindings, limits.bindings_per_subscriber)
         bindings.blocks.limit = limits.subscribers
+
+    def objection(self, settings: Settings) -> str:
+        """Why it cannot have other settings just now; empty if it can."""
+        return self._statics.objection(self.settings, settings)
+
+    def prepare(self, before: Settings, now: float) -> None:
+        """See `reconfiguring.Part`."""
+        self._statics.change(before, self.settings, now)
 
     def wanted(self) -> list[t.Entry]:
         """See `reconfiguring.Part`."""

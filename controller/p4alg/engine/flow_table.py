@@ -43,7 +43,8 @@ class Flows:
     ) -> None:
         self.limits = settings.limits
         """They may be changed, for the flows that begin from now on."""
-        self._timers = settings.timers
+        self.timers = settings.timers
+        """They may be changed as well."""
         self._filters_by_address = settings.filter_mode is t.FilterMode.ADDRESS
         self._log = log
         self._leaving: TrackedSet[FlowKey] = TrackedSet(log)
@@ -104,7 +105,7 @@ class Flows:
             opened_by,
             now,
             Phase.OPENING if key.proto == TCP else Phase.ACTIVE,
-            _first_timeout(self._timers, key, opened_by),
+            _first_timeout(self.timers, key, opened_by),
             flags=SessionFlags.NOTIFY_ESTABLISHED if key.proto == TCP else SessionFlags.NONE,
         )
         self.keep(flow)
@@ -170,7 +171,7 @@ class Flows:
         flow.flags &= ~SessionFlags.NOTIFY_ESTABLISHED
         if flow.phase is Phase.OPENING:
             flow.phase = Phase.ESTABLISHED
-            flow.idle_timeout = self._timers.tcp_established
+            flow.idle_timeout = self.timers.tcp_established
             changed = True
         if changed:
             self.modify(flow)
@@ -192,7 +193,7 @@ class Flows:
         if flow.phase is not Phase.CLOSING:
             flow.phase = Phase.CLOSING
             flow.flags &= ~SessionFlags.NOTIFY_ESTABLISHED
-            flow.idle_timeout = self._timers.tcp_transitory
+            flow.idle_timeout = self.timers.tcp_transitory
             self.modify(flow)
 
     def reopen(self, flow: Flow) -> list[Update]:
@@ -203,7 +204,7 @@ class Flows:
         flow.phase = Phase.OPENING
         flow.finished = 0
         flow.flags = SessionFlags.NOTIFY_ESTABLISHED
-        flow.idle_timeout = _first_timeout(self._timers, flow.key, flow.opened_by)
+        flow.idle_timeout = _first_timeout(self.timers, flow.key, flow.opened_by)
         return [Update(Op.MODIFY, session_entry(flow)), *updates]
 
     def watch(self, flow: Flow, side: Side, below: int) -> bool:

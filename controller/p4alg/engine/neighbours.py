@@ -81,7 +81,8 @@ class Neighbours:
         log: UndoLog,
     ) -> None:
         """`outbox` must be that of all organisations: routes name theirs."""
-        self._refresh = organisations[0].timers.neighbour
+        self.refresh = organisations[0].timers.neighbour
+        """Seconds after which a neighbour is asked for; may be changed."""
         self._outbox = outbox
         self._counters = counters
         zones = all_zones(organisations)
@@ -168,7 +169,7 @@ class Neighbours:
             else:
                 self._ask(place[1], question)
         for neighbour in list(self._known.values()):
-            if now - neighbour.confirmed < self._refresh:
+            if now - neighbour.confirmed < self.refresh:
                 continue
             if neighbour.tries >= TRIES:
                 self._remove(neighbour)
@@ -224,7 +225,7 @@ class Neighbours:
         expected = self._routers.get(place)
         if hop.next_hop != expected if expected else hop.next_hop <= len(self._routers):
             return False
-        stale, realms = now - self._refresh, (route.organisation,)
+        stale, realms = now - self.refresh, (route.organisation,)
         self._keep(Neighbour(route.addr, zone, hop.port, hop.dst_mac, hop.next_hop, stale, realms))
         self._next_id = max(self._next_id, hop.next_hop + 1)
         return True

@@ -228,6 +228,11 @@ class Organisations:
         """The settings that the ALGs of an organisation have now. Raises KeyError."""
         return self._by_name[organisation].algs
 
+    def objection(self, organisations: Sequence[Settings]) -> str:
+        """Why they cannot have other settings just now, in one line; empty if they can."""
+        found = (self._engines[one.organisation].objection(one) for one in organisations)
+        return next(filter(None, found), "")
+
     def reconfigure(self, organisations: Sequence[Settings], now: float) -> Sequence[Action]:
         """Change the settings of all while everything goes on; see `Engine`.
 

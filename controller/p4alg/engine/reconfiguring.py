@@ -27,6 +27,10 @@ class Part(Protocol):
         """Have these settings from now on. Entries and sessions stay as they are."""
         ...
 
+    def prepare(self, before: Settings, now: float) -> None:
+        """Change what the entries of the settings are made of besides the settings."""
+        ...
+
     def wanted(self) -> list[t.Entry]:
         """The entries that follow from the settings alone, unstamped."""
         ...
@@ -47,9 +51,11 @@ def reconfigure(
     after = {settings.organisation: settings for settings in organisations}
     present = _wanted(parts, commons)
     try:
-        commons.organisations = tuple(organisations)
+        commons.configure(organisations)
         for part in parts:
             part.configure(after[part.settings.organisation])
+        for part, old in zip(parts, before, strict=True):
+            part.prepare(old, now)
         updates = reconcile(_wanted(parts, commons), present)
         commons.outbox.write_all(updates, SetUpWritten(commons.outbox, commons.counters))
         for part, old in zip(parts, before, strict=True):
@@ -57,7 +63,7 @@ def reconfigure(
     except Exception:
         commons.log.roll_back()
         commons.outbox.roll_back()
-        commons.organisations = common
+        commons.configure(common)
         for part, old in zip(parts, before, strict=True):
             part.configure(old)
         raise

@@ -280,6 +280,13 @@ class Subscribers:
         for numbered in self.blocks:
             self.blocks.forget_if_bare(numbered, now)
 
+    def fix(self, inside_addr: int, now: float) -> list[t.Entry]:
+        """Give a host a number for good; the entry that the switch does not have of it yet."""
+        known = self.blocks.get(inside_addr)
+        had_one = known is not None and (known.own is not None or known.is_fixed)
+        numbered = self.blocks.fix(inside_addr, now)
+        return [] if had_one or numbered is None else [_without_block(numbered)]
+
     def fix_static(self, now: float) -> list[t.Entry]:
         """Give the hosts of static mappings their numbers; the entries of those without a block."""
         found: list[t.Entry] = []

@@ -237,6 +237,15 @@ class Blocks:
         self._reserved_indices.add(block.nth)
         self._unfree.add(outside_addr)
 
+    def unreserve(self, block: Block) -> None:
+        """Let a block be given out again, as no static mapping uses its ports any more.
+
+        Not for a layout with computed blocks, in which every host would get another one.
+        """
+        if block in self._reserved:
+            self._reserved.discard(block)
+            self._unfree.add(block.outside_addr, -1)
+
     def fix(self, inside_addr: int, now: float) -> Subscriber | None:
         """Keep a number for this host for good: static mappings lead to it. None as in `number`."""
         found = self.number(inside_addr, now)

@@ -42,6 +42,18 @@ RULE = {"action": "deny", "protocol": "tcp", "ports": 25}
         ("nat.exempt.+", "192.0.2.0/24", "policy and exempt: 0 -> 2 rules, for every packet"),
         ("denied_ports", ["1-3"], "denied_ports: 0 -> 3 ports, for what is announced"),
         ("refuse", "pass", "refuse: reset -> pass, for new control sessions"),
+        (
+            "nat.static.+",
+            {"protocol": "tcp", "outside": "203.0.113.5:80", "inside": "10.0.0.11:80"},
+            "nat.static: tcp 203.0.113.5:80 -> 10.0.0.11:80 added",
+        ),
+        (
+            "nat.static",
+            [{"protocol": "tcp", "outside": "203.0.113.5:21", "inside": "10.0.0.11:21"}],
+            "nat.static: udp 203.0.113.5:69 -> 10.0.0.11:69 taken away",
+        ),
+        ("timers.udp", 200, "timers.udp: 300 -> 200 s, from the next packet on"),
+        ("timers.neighbour", 20, "timers.neighbour: 60 -> 20 s"),
         ("limits.sessions", 50000, "limits.sessions: 200000 -> 50000"),
         (
             "algs.rtsp.follow_source",
@@ -66,6 +78,22 @@ def test_what_can_be_changed_while_everything_goes_on(
         ("zones.inside.mtu", 1400, "zones: changed"),
         ("nat.pools.+", "192.0.2.0/28", "nat.pools: changed"),
         ("nat.blocks", {"size": 1024}, "nat.blocks: changed"),
+        (
+            "timers.tcp_established",
+            9000,
+            "timers.tcp_established: 7440 -> 9000 s, from the next packet on",
+        ),
+        (
+            "nat.static.+",
+            {"protocol": "tcp", "outside": "192.0.2.5:80", "inside": "10.0.0.11:80"},
+            "nat.static: tcp 192.0.2.5:80 -> 10.0.0.11:80 added",
+        ),
+        (
+            "nat.static.+",
+            {"outside": "192.0.2.5", "inside": "10.0.0.12"},
+            "nat.static: changed",
+        ),
+        ("timers.port_rest", 9, "timers.port_rest: 120 -> 9 s, from the next packet on"),
         ("limits.punts_per_source", 9, "limits.punts_per_source: 250 -> 9"),
         # The calls that SIP knows of are kept with the options.
         (
@@ -83,6 +111,13 @@ def test_options_of_an_ALG_with_common_state_change_with_its_being_on() -> None:
     found = effects(ONE, ("algs.sip", {"enabled": False, "candidates": "rewrite"}))
     assert len(found) == 2
     assert not [one for one in found if "restart" in one]
+
+
+def test_a_profile_switches_ALGs_like_a_hand_does() -> None:
+    found = effects(ONE, ("profile", "rfc"))
+    off = [one.split(": off;")[0] for one in found if ": off;" in one]
+    assert off == ["ALG sip", "ALG tftp", "ALG pptp", "ALG ike"]
+    assert len(found) == len(off)
 
 
 def test_the_same_settings_in_other_words_are_no_change() -> None:

@@ -25,6 +25,8 @@ ROUTES = (
 POOL = Prefix(0xCB007100, 28)
 HEAD = "pools: [203.0.113.0/28]\n"
 
+ENDPOINT = "ADDRESS:PORT or ADDRESS:FIRST-LAST"
+
 
 def read(item: Item) -> Nat:
     return read_nat(item, ZONES, ROUTES)
@@ -116,9 +118,18 @@ def test_a_wrong_section_is_refused(text: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("entries", "reason"),
     [
-        ([forward("203.0.113.5", "10.0.0.11:21")], "3: '203.0.113.5' is not ADDRESS:PORT"),
-        ([forward("203.0.113.5:0", "10.0.0.11:21")], "3: '203.0.113.5:0' is not ADDRESS:PORT"),
-        ([forward("203.0.113.256:1", "10.0.0.11:1")], "3: '203.0.113.256:1' is not ADDRESS:PORT"),
+        (
+            [forward("203.0.113.5", "10.0.0.11:21")],
+            f"3: '203.0.113.5' is not {ENDPOINT}",
+        ),
+        (
+            [forward("203.0.113.5:0", "10.0.0.11:21")],
+            f"3: '203.0.113.5:0' is not {ENDPOINT}",
+        ),
+        (
+            [forward("203.0.113.256:1", "10.0.0.11:1")],
+            f"3: '203.0.113.256:1' is not {ENDPOINT}",
+        ),
         ([forward("203.0.113.5:1", "10.0.0.11:1", "icmp")], "3: 'icmp' is not one of tcp, udp"),
         ([forward("10.0.0.5:21", "10.0.0.11:21")], "3: 10.0.0.5 is in inside zone 'inside'"),
         (
@@ -141,6 +152,26 @@ def test_a_wrong_section_is_refused(text: str, reason: str) -> None:
         (
             [whole("192.0.2.9", "10.0.0.11"), forward("192.0.2.9:21", "10.0.0.12:21")],
             "4: 192.0.2.9 is mapped as a whole already",
+        ),
+        (
+            [forward("203.0.113.5:9-8", "10.0.0.11:8-9")],
+            f"3: '203.0.113.5:9-8' is not {ENDPOINT}",
+        ),
+        (
+            [forward("203.0.113.5:8-9", "10.0.0.11:8-10")],
+            "3: 2 ports outside and 3 inside: map as many",
+        ),
+        (
+            [forward("203.0.113.5:8-9", "10.0.0.11:8-9"), forward("203.0.113.6:1", "10.0.0.11:9")],
+            "4: 10.0.0.11:9 is mapped already",
+        ),
+        (
+            [forward("203.0.113.5:8-9", "10.0.0.11:8-9"), forward("203.0.113.5:9", "10.0.0.12:9")],
+            "4: 203.0.113.5:9 is mapped already",
+        ),
+        (
+            [forward("203.0.113.5:1-5000", "10.0.0.11:1-5000")],
+            f"3: more than {MAX_STATIC} static mappings, each port counted",
         ),
         (
             [forward("192.0.2.9:21", "10.0.0.12:21"), whole("192.0.2.9", "10.0.0.11")],
@@ -172,3 +203,13 @@ def test_mappings_and_exemptions_are_bounded() -> None:
     assert refusal(read, many) == f"2: more than {MAX_STATIC} static mappings"
     many = HEAD + "exempt: [" + "1, " * (MAX_EXEMPT + 1) + "]\n"
     assert refusal(read, many) == f"2: more than {MAX_EXEMPT} prefixes"
+
+
+def test_ports_that_follow_each_other_are_mapped_one_to_one() -> None:
+    found = read(section(static(forward("203.0.113.5:6000-6002", "10.0.0.11:7000-7002"))))
+    assert [(f.outside_port, f.inside_port) for f in found.forwards] == [
+        (6000, 7000),
+        (6001, 7001),
+        (6002, 7002),
+    ]
+    assert len({f.proto for f in found.forwards}) == 1

@@ -87,7 +87,7 @@ def test_the_loader_takes_a_default_and_both_bounds_and_nothing_beyond(
     low, high = value.get("minimum"), value.get("maximum")
     good = [value["default"]] + [bound for bound in (low, high) if bound is not None]
     bad = [[], *([low - 1] if low is not None else []), *([high + 1] if high is not None else [])]
-    if path == ("algs", path[1], "services"):
+    if path[0] == "algs" and path[-1] == "services":
         bad = [1]
     for one in good:
         text = set_value(EXAMPLE, list(path), one)

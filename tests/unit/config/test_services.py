@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from p4alg.alg import registry
 from p4alg.alg.descriptor import Alg, Option
-from p4alg.config.services import MAX_SERVICES, Services, predefined, read_algs, read_services
+from p4alg.config.services import (
+    MAX_SERVICES,
+    Services,
+    predefined,
+    read_algs,
+    read_profile,
+    read_services,
+)
 from p4alg.config.source import Item
 from p4alg.engine.settings import AlgSettings, PortSpan
 from p4alg.protocols import TCP, UDP
@@ -133,3 +141,15 @@ def test_an_ALG_of_somebody_elses_is_read_like_our_own() -> None:
 def test_services_that_share_no_port_may_be_chosen_side_by_side() -> None:
     made = algs(section("toy: {services: [more, toy]}\nother: {services: [other]}"))
     assert (made["toy"].services, made["other"].services) == (("more", "toy"), ("other",))
+
+
+def test_the_profile_says_which_ALGs_are_on_where_nothing_is_said_of_them() -> None:
+    """RFC 5382 REQ-6: no ALG but FTP is on by default."""
+    known = registry.algs()
+    rfc = read_profile(section("rfc"), known)
+    assert {name for name, alg in rfc.items() if alg.is_on} == {"ftp"}
+    assert read_profile(section("default"), known) == read_profile(None, known) == known
+    wrong = refusal(lambda item: read_profile(item, known), "x")
+    assert wrong == "1: 'x' is not one of default, rfc"
+    chosen = read_algs(section("sip: {enabled: true}"), read_services(None, rfc), rfc)
+    assert [alg.name for alg in chosen if alg.enabled] == ["ftp", "sip"]

@@ -32,12 +32,14 @@ class Desk:
         self.applied: list[Config] = []
         self.logged: list[str] = []
         self.fault: Exception | None = None
+        self.objection = ""
         self.begin()
 
     def begin(self) -> None:
         """Start anew with what is in the file."""
         self.made = Configuration(
             loader.read(self.file),
+            lambda _config: self.objection,
             self.apply,
             lambda _level, text: self.logged.append(text),
             lambda text: self.logged.append(f"audit: {text}"),
@@ -145,7 +147,7 @@ def test_a_commit_on_what_holds_no_more_is_refused(desk: Desk) -> None:
     assert [alg.enabled for alg in desk.applied[-1].settings.algs][:2] == [False, False]
 
 
-def test_only_root_may_speak_for_others(desk: Desk) -> None:
+def test_only_who_runs_the_controller_and_root_may_speak_for_others(desk: Desk) -> None:
     desk.ask(Peer(0, "root"), who="carla", **OFF)
     assert desk.ask(action="show")["candidate"]["who"] == "carla"
     with pytest.raises(UserError, match="carla is changing"):
@@ -234,6 +236,16 @@ def test_a_change_that_cannot_be_applied_is_taken_back_everywhere(desk: Desk) ->
     assert desk.revisions()[-1] == (3, "anna", "revision 2 could not be applied")
 
 
+def test_what_cannot_be_changed_now_is_not_committed(desk: Desk) -> None:
+    desk.ask(**OFF)
+    desk.objection = "it is in use"
+    with pytest.raises(UserError, match="that cannot be changed now: it is in use"):
+        desk.ask(action="commit")
+    assert (desk.applied, len(desk.revisions())) == ([], 1)
+    desk.objection = ""
+    assert desk.ask(action="commit")["revision"] == 2
+
+
 # Restart, rollback
 
 
@@ -305,7 +317,9 @@ def test_a_wrong_request_is_a_usage_error(
 
 def test_without_a_file_there_is_nothing_to_change(desk: Desk) -> None:
     config = loader.from_item(parse(EXAMPLE.read_text(), "x"))
-    bare = Configuration(config, desk.apply, lambda _level, _text: None, lambda _text: None)
+    bare = Configuration(
+        config, lambda _: "", desk.apply, lambda _level, _text: None, lambda _text: None
+    )
     bare.begin("root")
     with pytest.raises(UserError, match="started without a configuration file"):
         asyncio.run(bare.handle({"action": "show"}, ANNA))

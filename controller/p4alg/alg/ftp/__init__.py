@@ -20,5 +20,6 @@ ALG = Alg(
     services=((TCP, 21),),
     make=_make,
     alg_id=1,
+    is_on_by_rfc=True,
     secrets=re.compile(rb"^(?:PASS|ACCT|ADAT|SITE +PSWD) +([^\r\n]+)", re.I | re.M),
 )
