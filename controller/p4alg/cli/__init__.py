@@ -23,6 +23,7 @@ from p4alg.cli import (
     shell,
     show,
     switch,
+    top,
     trace,
 )
 from p4alg.config.errors import ConfigError, UserError
@@ -33,6 +34,7 @@ _GROUPS = {
     "to try one out": (lab,),
     "to look at a gateway that runs, and to steer it": (
         show,
+        top,
         events,
         clear,
         alg,

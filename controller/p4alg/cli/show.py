@@ -103,7 +103,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--watch",
         nargs="?",
-        type=_period,
+        type=period,
         const=WATCH_SECONDS,
         metavar="SECONDS",
         help=f"again and again, until Ctrl-C (every {WATCH_SECONDS:g} s)",
@@ -129,7 +129,8 @@ def selection(args: argparse.Namespace) -> dict[str, object]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _period(text: str) -> float:
+def period(text: str) -> float:
+    """Seconds between two looks, as an option brings them."""
     try:
         seconds = float(text)
     except ValueError:
