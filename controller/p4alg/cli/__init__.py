@@ -19,6 +19,7 @@ from p4alg.cli import (
     doctor,
     events,
     lab,
+    packet_trace,
     run,
     shell,
     show,
@@ -40,6 +41,7 @@ _GROUPS = {
         alg,
         config,
         trace,
+        packet_trace,
         shell,
         console,
     ),
@@ -70,7 +72,7 @@ class _Grouped(argparse.RawDescriptionHelpFormatter):
             lines.append(f"  {heading}:\n")
             self._indent()
             for module in modules:
-                name = module.__name__.rpartition(".")[2]
+                name = module.__name__.rpartition(".")[2].replace("_", "-")
                 lines.append(super()._format_action(rows[name]))
             self._dedent()
         return "".join(lines)

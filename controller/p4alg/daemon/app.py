@@ -97,9 +97,11 @@ def _tls(switch: Switch) -> Tls | None:
 def _where(switch: Switch) -> dict[str, Any]:
     """Where another client finds the switch, and the files that it needs for that."""
     found: dict[str, Any] = {"grpc": switch.grpc, "device_id": switch.device_id}
+    found["program"] = switch.program
     if switch.tls is not None:
         files = {"ca": switch.tls.ca, "cert": switch.tls.cert, "key": switch.tls.key}
         found["tls"] = {use: str(file) for use, file in files.items() if file is not None}
+        found["tls_name"] = switch.tls.name
     return found
 
 
@@ -268,7 +270,10 @@ class App:
                 case "latency":
                     return success(self._latency.told())
                 case "where":
-                    return success(_where(self._config.switch))
+                    found = _where(self._config.switch)
+                    if request.get("clock"):
+                        found["ticks"] = await self._plain.ticks()
+                    return success(found)
                 case other:
                     return failure(f"no command '{other}'", 2)
         except UserError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from p4alg.daemon.selection import EVERYTHING, Selection
@@ -71,6 +72,12 @@ class PlainViews:
             rows = await self._with(flows, known, what, rows, selection)
         found = selection.cut([row for row in rows if selection.fits(row)])
         return {"plain_flows": flows is not None, "rows": found} | ({"note": note} if note else {})
+
+    async def ticks(self) -> int:
+        """What time it is in the switch, at least, in ticks of its clock; 0 if nothing tells it."""
+        with suppress(TargetError):
+            await self._read()
+        return self._switch_clock.ticks(self._clock())
 
     async def clear(
         self, what: str, selection: Selection, organisation: str | None, *, really: bool

@@ -21,6 +21,7 @@ from p4softswitch.executor.exprgen import (
     literal,
 )
 from p4softswitch.executor.layout import Layout, comment, identifier
+from p4softswitch.executor.reports import Reports, Told
 from p4softswitch.program import model as m
 from p4softswitch.state.arrays import word_widths
 
@@ -57,10 +58,14 @@ class Objects:
 class ActionGen:
     """Generates statements; objects outside the packet are reached through `objects`."""
 
-    def __init__(self, layout: Layout, objects: Objects, calculations: CalcGen) -> None:
+    def __init__(
+        self, layout: Layout, objects: Objects, calculations: CalcGen, reports: Reports
+    ) -> None:
         self.layout = layout
         self.objects = objects
         self.calculations = calculations
+        self.reports = reports
+        self._where = ""  # the place of the primitive that is being generated
         used: set[str] = set()
         self.names = {
             a.id: identifier(f"action_{a.name}", used) for a in layout.program.actions.values()
@@ -129,6 +134,7 @@ class ActionGen:
         handler: Callable[..., list[str]] | None = getattr(self, f"_op_{call.op}", None)
         if handler is None:
             raise ProgramError(f"primitive '{call.op}' is not supported{_at(call)}")
+        self._where = call.where
         try:
             lines = _guarded(call, lambda: handler(gen, *call.args))
         except TypeError as exc:
@@ -160,13 +166,28 @@ class ActionGen:
     def _store(self, gen: ExprGen, dst: m.Expr, code: Code) -> list[str]:
         f, store = self._target_of(gen, dst)
         text = convert(code, carrier(f.width))
-        return store(gen.cut(text, (code.low, code.high), f.width, f.signed))
+        lines = store(gen.cut(text, (code.low, code.high), f.width, f.signed))
+        return lines + self._told(gen, dst)
+
+    def _told(self, gen: ExprGen, dst: m.Expr) -> list[str]:
+        """Statements that report the value of a field; elements of stacks are not reported."""
+        if not self.reports.wanted or not isinstance(dst, m.FieldRef):
+            return []
+        width = self.layout.field(dst).width
+        words = gen.words(gen.fitted(dst, width), width)
+        name = f"{dst.header}.{dst.field}"
+        return self.reports.tell(Told.ASSIGN, name, self._where, (width,), words)
+
+    def _told_cell(self, told: Told, array: m.RegisterArray, cells: list[str]) -> list[str]:
+        """Statements that report the cell `at` of a register, whose words are given."""
+        widths, words = (64, array.width), ["at", *cells[::-1]]
+        return self.reports.tell(told, array.name, self._where, widths, words)
 
     def _op_assign(self, gen: ExprGen, dst: m.Expr, src: m.Expr) -> list[str]:
         f, store = self._target_of(gen, dst)
         if f.varbit:
             return self._op_assign_VL(gen, dst, src)
-        return store(gen.fitted(src, f.width, f.signed))
+        return store(gen.fitted(src, f.width, f.signed)) + self._told(gen, dst)
 
     _op_modify_field = _op_assign
     _op_set = _op_assign
@@ -373,7 +394,8 @@ class ActionGen:
         else:
             text = f"P4_U128({cells[0]}, {cells[1]})"
         value = Code(text, kind, 0, (1 << array.width) - 1)
-        return _at_cell(gen, index, array.size, self._store(gen, dst, value))
+        told = self._told_cell(Told.READ, array, cells)
+        return _at_cell(gen, index, array.size, told + self._store(gen, dst, value))
 
     def _op_register_write(
         self, gen: ExprGen, register: m.Expr, index: m.Expr, value: m.Expr
@@ -386,6 +408,7 @@ class ActionGen:
         words = gen.words("cell", array.width)[::-1]
         for cell, word, bits in zip(cells, words, word_widths(array.width), strict=True):
             lines.append(f"{cell} = (u{_size(bits)}){word};")
+        lines += self._told_cell(Told.WRITE, array, cells)
         return _at_cell(gen, index, array.size, lines)
 
     def _op_modify_field_rng_uniform(

@@ -15,6 +15,7 @@ from p4softswitch.executor.controlgen import ControlGen
 from p4softswitch.executor.exprgen import ExprGen, carrier, kind_of
 from p4softswitch.executor.layout import Layout
 from p4softswitch.executor.parsegen import ParseGen
+from p4softswitch.executor.reports import Point, Reports
 from p4softswitch.executor.wiregen import WireGen
 from p4softswitch.program import model as m
 from p4softswitch.state.arrays import word_widths
@@ -27,15 +28,20 @@ class Translation:
     """The C source of a program.
 
     `objects` are kind and name of what it reaches through the switch, in order: tables, counters,
-    meters, registers (once for each word of a cell) and digests.
+    meters, registers (once for each word of a cell) and digests. `points` are the places that
+    report, by their number.
     """
 
     source: str
     objects: tuple[tuple[str, str | int], ...]
+    points: tuple[Point, ...] = ()
 
 
-def translate(program: m.Program) -> Translation:
-    """The C source of a program; `ProgramError` if it has what is not supported."""
+def translate(program: m.Program, reports: bool = False) -> Translation:
+    """The C source of a program; `ProgramError` if it has what is not supported.
+
+    With `reports` the code tells the way of each packet, and is slower by that.
+    """
     layout = Layout(program)
     for name in _NEEDED:
         if not layout.has_standard(name):
@@ -43,7 +49,8 @@ def translate(program: m.Program) -> Translation:
     objects = _objects(program)
     wire = WireGen(layout)
     calculations = CalcGen(layout, wire)
-    actions = ActionGen(layout, objects, calculations)
+    told = Reports(reports)
+    actions = ActionGen(layout, objects, calculations, told)
     parser = ParseGen(layout, actions, wire)
     body = [*layout.source(), *calculations.source()]
     for action in program.actions.values():
@@ -52,7 +59,9 @@ def translate(program: m.Program) -> Translation:
     for pipeline in (program.ingress, program.egress):
         body += ControlGen(layout, actions, pipeline).source()
     body += _checksums(program, layout, calculations)
-    body += _deparser(program, layout, wire, actions)
+    # The deparser has reserved its output by then, so nothing may be put out before it is done.
+    silent = ActionGen(layout, objects, calculations, Reports(False))
+    body += _deparser(program, layout, wire, silent)
     body += _samples(program, layout, objects)
     body += _keepers(program, layout)
     numbers = ", ".join([*objects.names, "P4_OBJECTS"])
@@ -70,6 +79,7 @@ def translate(program: m.Program) -> Translation:
         "",
     ]
     tail = [
+        *told.head(),
         '#include "v1model.h"',
         "",
         "__attribute__((constructor)) static void p4_prepare(void) { p4_crc_tables(); }",
@@ -77,7 +87,8 @@ def translate(program: m.Program) -> Translation:
         "const struct p4_program p4_program = {P4_ABI, P4_OBJECTS, p4_run};",
     ]
     order = tuple(key for key, names in objects.known.items() for _ in names)
-    return Translation("\n".join([*head, *body, *tail]) + "\n", order)
+    source = "\n".join([*head, *body, *tail]) + "\n"
+    return Translation(source, order, tuple(told.points))
 
 
 def _objects(program: m.Program) -> Objects:
@@ -164,7 +175,8 @@ def _samples(program: m.Program, layout: Layout, objects: Objects) -> list[str]:
             f"    case {digest.id}: {{",
             f"        if (!*(const u64 *){enabled}) break;",
             f"        const u64 sample[] = {{{', '.join(words) or '0'}}};",
-            f"        p4_emit_sample(p->c.worker, {digest.id}, sample, {len(words)}, p->c.now);",
+            f"        p4_emit_words(p->c.worker, P4_DIGEST, {digest.id}, sample, {len(words)},",
+            "                      p->c.now);",
             "        break;",
             "    }",
         ]

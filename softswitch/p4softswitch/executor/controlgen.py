@@ -9,6 +9,7 @@ from __future__ import annotations
 from p4softswitch.executor.actiongen import ActionGen
 from p4softswitch.executor.exprgen import ExprGen
 from p4softswitch.executor.layout import Layout, comment, identifier
+from p4softswitch.executor.reports import Told
 from p4softswitch.program import model as m
 from p4softswitch.state.entry import KeyLayout
 
@@ -70,11 +71,18 @@ class ControlGen:
     def _node(self, node: str) -> list[str]:
         if node in self.pipeline.conditionals:
             c = self.pipeline.conditionals[node]
-            return [
+            head, condition = (
                 f"/* if {comment(c.where or c.name)} */",
-                f"if ({self.gen.condition(c.expression)}) {self._go(c.true_next)}",
-                self._go(c.false_next),
-            ]
+                self.gen.condition(c.expression),
+            )
+            told = self.actions.reports.tell(Told.CONDITION, c.name, c.where, (1,), ["yes"])
+            if not told:
+                branch = [f"if ({condition}) {self._go(c.true_next)}"]
+            else:
+                decide = f"const int yes = !!({condition});"
+                inner = [decide, *told, f"if (yes) {self._go(c.true_next)}"]
+                branch = ["{", *(f"    {line}" for line in inner), "}"]
+            return [head, *branch, self._go(c.false_next)]
         table = self.pipeline.tables[node]
         lines = [f"/* table {comment(table.name)} {comment(table.where)} */"]
         if not table.keys and table.const_default and not table.next_by_hit:
@@ -124,8 +132,19 @@ class ControlGen:
         lines += hit
         if on_hit and table.keys:
             lines += ["if (e) {", *(f"    {line}" for line in on_hit), "}"]
-        lines += ["if (!e) e = t->fallback;", *self._dispatch(table)]
+        told = self._told(table)
+        if told:
+            lines.append("const int found = e != NULL;")
+        lines += ["if (!e) e = t->fallback;", *told, *self._dispatch(table)]
         return ["{", *(f"    {line}" for line in lines), "}"]
+
+    def _told(self, table: m.Table) -> list[str]:
+        """Statements that report the look-up, whose entry is `e`."""
+        width = KeyLayout(table.keys).width
+        count = (width + 63) // 64
+        words = [*(f"key[{i}]" for i in range(count)), "found", "e->handle", "e->action"]
+        widths = (*([width] if width else []), 1, 32, 32)
+        return self.actions.reports.tell(Told.TABLE, table.name, table.where, widths, words)
 
     def _actions(self, table: m.Table) -> list[int]:
         return list(dict.fromkeys([*table.action_ids, table.default_action]))

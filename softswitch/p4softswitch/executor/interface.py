@@ -32,6 +32,8 @@ class Options:
     max_passes: int = 256
     max_copies: int = 4096
     seed: int | None = None
+    reports: bool = False
+    """Whether packets are to be reported on: see `V1ModelExecutor.follow`."""
 
 
 class StateView(Protocol):

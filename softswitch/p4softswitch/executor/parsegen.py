@@ -10,6 +10,7 @@ from p4softswitch.errors import ProgramError
 from p4softswitch.executor.actiongen import ActionGen
 from p4softswitch.executor.exprgen import S128, U64, WIDE, ExprGen, carrier, convert, literal
 from p4softswitch.executor.layout import Layout, comment, identifier
+from p4softswitch.executor.reports import Told
 from p4softswitch.executor.wiregen import WireGen
 from p4softswitch.program import model as m
 
@@ -49,11 +50,13 @@ class ParseGen:
         ]
         for name in self._reachable():
             lines += [f"    {line}" for line in self._state(self.parser.states[name])]
+        told = self.actions.reports.tell(Told.PARSED, "", "", (32,), ["p->c.parser_error"])
         return [
             *lines,
             "    goto done; /* silences a compiler that sees no way here */",
             "done:",
             "    p->c.payload = (struct p4_bytes){d + o, len - o};",
+            *(f"    {line}" for line in told),
             "}",
             "",
         ]
@@ -84,6 +87,7 @@ class ParseGen:
         return [
             f"{self.names[state.name]}: P4_UNUSED;",
             f"/* parser state {comment(state.name)} */",
+            *self.actions.reports.tell(Told.STATE, state.name, "", (), ()),
             f"if (steps++ == {MAX_STEPS})",
             *self._fail("ParserTimeout"),
             *lines,

@@ -29,8 +29,9 @@ class V1ModelExecutor:
     def __init__(self, program: Program, options: Options | None = None) -> None:
         self.program = program
         self.options = o = options or Options()
-        translation = translate(program)
+        translation = translate(program, o.reports)
         self.source = translation.source
+        self.points = translation.points
         sources = {n: t for n, t in runtime_sources().items() if n.endswith(".h")}
         # The first time both have to be compiled, which two cores can do at once.
         with ThreadPoolExecutor(1) as aside:
@@ -67,6 +68,14 @@ class V1ModelExecutor:
         )
         return self._outputs(count) if count else []
 
+    def follow(self, port: int, frame: bytes, now: int) -> list[RawOutput]:
+        """Run one frame, as `process` does. Returns all that it puts out, in order: frames, samples
+        of digests, and with `Options.reports` the reports of `points`."""
+        count = self._native.p4_process(
+            self.code, self.pointer, self._worker, port, frame, len(frame), now
+        )
+        return self._raw_outputs(count)
+
     def process_batch(self, port: int, frames: Sequence[bytes], now: int) -> list[Output]:
         """Run frames one after the other; see `interface.Executor`."""
         offsets = (ctypes.c_uint64 * (len(frames) + 1))()
@@ -100,17 +109,21 @@ class V1ModelExecutor:
         for kind, port, data, now in self._raw_outputs(count):
             if kind == native.FRAME:
                 frames.append((port, data))
-            else:
+            elif kind == native.DIGEST:
                 self.add_sample(port, data, now)
         return frames
 
     def add_sample(self, digest: int, data: bytes, now: int) -> None:
         """Take a sample of a digest as native code writes it."""
+        self.state.digests[digest].add(self.sample(digest, data), now)
+
+    def sample(self, digest: int, data: bytes) -> tuple[int, ...]:
+        """The values of a sample of a digest as native code writes it."""
         values, at = [], 0
         for count in self._samples[digest]:
             values.append(native.number(data[at : at + 8 * count]))
             at += 8 * count
-        self.state.digests[digest].add(tuple(values), now)
+        return tuple(values)
 
 
 def _sink(library: Any, pointer: int) -> Any:

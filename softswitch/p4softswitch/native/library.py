@@ -18,7 +18,7 @@ from p4softswitch.native.compiler import build, runtime_sources
 NONE = 0xFFFFFFFF
 EXISTS, FULL, NO_MEMORY = -1, -2, -3
 EXACT, LPM, TERNARY = range(3)
-FRAME, DIGEST = range(2)
+FRAME, DIGEST, REPORT = range(3)
 _ABI = 1
 
 

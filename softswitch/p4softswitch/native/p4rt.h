@@ -484,12 +484,13 @@ P4_INLINE u64 p4_random_between(struct p4_switch *s, u64 low, u64 high) {
     return span ? low + (u64)(((u128)value * span) >> 64) : value;
 }
 
-/* What comes out: a frame for a port, or a sample of a digest. */
-enum { P4_FRAME, P4_DIGEST };
+/* What comes out: a frame for a port, a sample of a digest, or a report of a packet's way, which only
+ * a program that was translated for it gives. */
+enum { P4_FRAME, P4_DIGEST, P4_REPORT };
 
 struct p4_output {
     u32 kind;
-    u32 port; /* or the number of the digest */
+    u32 port; /* or the number of the digest, or of the point that reports */
     u32 length;
     u32 unused;
     u64 offset; /* into the bytes of the worker */
@@ -548,14 +549,14 @@ P4_INLINE void p4_emit(struct p4_worker *w, u32 kind, u32 port, u32 length, u64 
     w->used += length;
 }
 
-/* Note a sample of a digest. */
-static P4_UNUSED void p4_emit_sample(struct p4_worker *w, u32 digest, const u64 *words, u32 count,
-                                     u64 now) {
+/* Note words: a sample of a digest, or a report. */
+static P4_UNUSED void p4_emit_words(struct p4_worker *w, u32 kind, u32 number, const u64 *words,
+                                    u32 count, u64 now) {
     u8 *out = p4_reserve(w, count * sizeof *words);
     if (!out)
         return;
     memcpy(out, words, count * sizeof *words);
-    p4_emit(w, P4_DIGEST, digest, (u32)(count * sizeof *words), now);
+    p4_emit(w, kind, number, (u32)(count * sizeof *words), now);
 }
 
 /* `size` bytes that are used until the next call; NULL if there is no memory. */

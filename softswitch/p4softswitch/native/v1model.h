@@ -15,6 +15,13 @@
 enum { P4_NORMAL, P4_INGRESS_CLONE, P4_EGRESS_CLONE, P4_COALESCED, P4_RECIRCULATED, P4_REPLICATED,
        P4_RESUBMITTED };
 
+/* What a program that reports tells of the architecture, see executor/reports.py; others tell nothing. */
+enum { P4_AT_INGRESS, P4_AT_EGRESS, P4_AT_INGRESS_DROP, P4_AT_EGRESS_DROP, P4_AT_CLONE,
+       P4_AT_RESUBMIT, P4_AT_RECIRCULATE, P4_AT_MULTICAST };
+#ifndef P4_AT
+#define P4_AT(p, what, value) ((void)0)
+#endif
+
 #define P4_MAX_DEPTH 64u           /* of copies that make copies */
 #define P4_MAX_BUFFERED (16u << 20) /* bytes that may go round at once */
 #define P4_MAX_FRAME 131072u       /* bytes of a packet that goes round */
@@ -85,6 +92,7 @@ static void p4_copy_to(struct p4_switch *s, struct p4_packet *p, struct p4_copy 
 
 static const struct p4_copies *p4_session(struct p4_switch *s, struct p4_packet *p) {
     const struct p4_copies *copies = s->sessions[p->c.clone & (P4_SESSIONS - 1)];
+    P4_AT(p, P4_AT_CLONE, p->c.clone & (P4_SESSIONS - 1));
     p->c.clone = 0;
     return copies && copies->count ? copies : NULL;
 }
@@ -165,11 +173,13 @@ static void p4_run_egress(struct p4_switch *s, struct p4_packet *p, u32 port,
     p->m.std.egress_port = port;
     p->m.std.egress_spec = (s->drop_port + 1) & 0x1FF;
     p->m.std.packet_length = (u32)p->c.length;
+    P4_AT(p, P4_AT_EGRESS, port);
     p4_egress(s, p);
     if (p->c.clone)
         p4_clone_at_egress(s, p, waiting);
     if (p->m.std.egress_spec == s->drop_port) {
         s->dropped_egress++;
+        P4_AT(p, P4_AT_EGRESS_DROP, 0);
         return;
     }
     struct p4_bytes cut_off = {NULL, 0};
@@ -180,6 +190,7 @@ static void p4_run_egress(struct p4_switch *s, struct p4_packet *p, u32 port,
         p->c.payload.length = limit;
     }
     if (p->c.recirculate) {
+        P4_AT(p, P4_AT_RECIRCULATE, 0);
         p4_recirculate(s, p, cut_off, waiting);
         return;
     }
@@ -192,6 +203,7 @@ static void p4_run_egress(struct p4_switch *s, struct p4_packet *p, u32 port,
 
 /* One pass through ingress; packets that go back to ingress are added to `waiting`. */
 static void p4_run_ingress(struct p4_switch *s, struct p4_packet *p, struct p4_packet **waiting) {
+    P4_AT(p, P4_AT_INGRESS, p->m.std.ingress_port);
     p4_parse(s, p, p->c.frame.data, p->c.frame.length);
     p4_verify_checksums(s, p);
     if (p->c.parser_error != P4_NO_ERROR)
@@ -205,6 +217,7 @@ static void p4_run_ingress(struct p4_switch *s, struct p4_packet *p, struct p4_p
     if (p->c.digest)
         p4_sample(s, p);
     if (p->c.resubmit) {
+        P4_AT(p, P4_AT_RESUBMIT, 0);
         struct p4_packet *q = p4_fresh(p, received_length);
         if (q) {
             p4_keep(q, p, p->c.resubmit);
@@ -215,6 +228,7 @@ static void p4_run_ingress(struct p4_switch *s, struct p4_packet *p, struct p4_p
         return;
     }
     if (p->m.std.mcast_grp) {
+        P4_AT(p, P4_AT_MULTICAST, p->m.std.mcast_grp);
         const struct p4_copies *copies = s->groups[p->m.std.mcast_grp & (P4_GROUPS - 1)];
         p->m.std.instance_type = P4_REPLICATED;
         for (u32 i = 0; copies && i < copies->count; i++)
@@ -223,6 +237,7 @@ static void p4_run_ingress(struct p4_switch *s, struct p4_packet *p, struct p4_p
     }
     if (p->m.std.egress_spec == s->drop_port) {
         s->dropped_ingress++;
+        P4_AT(p, P4_AT_INGRESS_DROP, 0);
         return;
     }
     p->m.std.instance_type = P4_NORMAL;
