@@ -221,7 +221,6 @@ def test_an_empty_gateway_says_so_in_every_view(url: str) -> None:
             ("calls", "No calls at the moment."),
             ("pinholes", "No pinholes at the moment."),
             ("events", "Nothing has been logged."),
-            ("config", "it has no revisions"),
         ):
             page.go(view, "empty")
             page.shows(text)

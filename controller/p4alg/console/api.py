@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.exceptions import HTTPException
@@ -243,40 +243,66 @@ async def change(
             raise HTTPException(
                 409, f"somebody else has changed '{alg}' in the meantime: look at it again"
             )
-        for command, more, what in _steps(now, change):
-            note = f"{alg}: {what}"
-            console.note(login.name, address(request), note, device.name, organisation or "")
-            try:
-                (found[0]) = await device.call(command, name=alg, **more, **whose)
-            except UserError as error:
-                console.note(
-                    login.name, address(request), f"{note}: failed", device.name, str(error)
-                )
-                raise
-            finally:
-                device.changed()
+        what = _in_words(alg, now, change)
+        if what:
+            await _carry_out(
+                console,
+                _Author(login.name, address(request)),
+                device,
+                what,
+                organisation or "",
+                {
+                    "command": "alg",
+                    "name": alg,
+                    "enabled": change.enabled,
+                    "services": change.services,
+                    **whose,
+                },
+            )
+        # Nobody has changed it since, as others wait for us.
+        found = await device.call("show", what="algs", select={"alg": alg}, **whose)
     return Alg(**found[0])
 
 
-def _steps(now: AlgState, wanted: AlgChange) -> list[tuple[str, dict[str, Any], str]]:
-    """The commands that change an ALG, what they need, and what they do in words.
-
-    One that is to be off is off before its services change, and one that is to be on is on after.
-    """
-    steps: list[tuple[str, dict[str, Any], str]] = []
+def _in_words(alg: str, now: AlgState, wanted: AlgChange) -> str:
+    """What a change does, for the record; empty if it does nothing."""
+    words = []
+    if wanted.enabled != now.enabled:
+        words.append("on" if wanted.enabled else "off")
     if wanted.services != now.services:
-        words = f"services {' '.join(wanted.services) or 'none'}"
-        steps.append(("services", {"services": wanted.services}, words))
-    if wanted.enabled and not now.enabled:
-        steps.append(("enable", {}, "on"))
-    if now.enabled and not wanted.enabled:
-        steps.insert(0, ("disable", {}, "off"))
-    return steps
+        words.append(f"services {' '.join(wanted.services) or 'none'}")
+    return f"{alg}: {', '.join(words)}" if words else ""
+
+
+class _Author(NamedTuple):
+    """Who asks for a change, and from where."""
+
+    name: str
+    address: str
+
+
+async def _carry_out(
+    console: Console,
+    who: _Author,
+    device: Device,
+    what: str,
+    why: str,
+    request: dict[str, Any],
+) -> Any:
+    """Have a controller change something, and record that."""
+    console.note(*who, what, device.name, why)
+    try:
+        return await device.call(**request, who=f"{who.name} (console)")
+    except UserError as error:
+        console.note(*who, f"{what}: failed", device.name, str(error))
+        raise
+    finally:
+        device.changed()
 
 
 # Configuration
 
-Reading = Literal["show", "schema", "diff", "history", "check"]
+Reading = Literal["show", "candidate", "diff", "history", "check"]
 Writing = Literal["set", "unset", "edit", "commit", "discard", "rollback", "reload"]
 
 
@@ -305,13 +331,7 @@ async def reconfigure(
     wanted: ConfigRequest,
 ) -> Any:
     """As `p4alg config ACTION`."""
-    given = _config(wanted)
-    what = " ".join(["config", action, *([str(wanted.path)] if wanted.path else [])])
-    console.note(login.name, address(request), what, device.name, wanted.why or "")
-    try:
-        return await device.call("config", action=action, **given, who=f"{login.name} (console)")
-    except UserError as error:
-        console.note(login.name, address(request), f"{what}: failed", device.name, str(error))
-        raise
-    finally:
-        device.changed()
+    what = " ".join(["config", action, *([wanted.path] if wanted.path else [])])
+    author = _Author(login.name, address(request))
+    asked = {"command": "config", "action": action, **_config(wanted)}
+    return await _carry_out(console, author, device, what, wanted.why or "", asked)

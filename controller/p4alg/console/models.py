@@ -132,5 +132,9 @@ class ConfigRequest(BaseModel):
     why: Annotated[str, StringConstraints(max_length=500)] | None = None
     base: int | None = None
     revision: int | None = None
+    at_restart: bool | None = Field(
+        None, description="Keep what needs a restart of the controller for its next start."
+    )
+    force: bool | None = Field(None, description="Discard what is somebody else's too.")
     to: int | None = None
     from_: int | None = Field(None, alias="from")

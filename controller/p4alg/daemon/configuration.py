@@ -30,7 +30,6 @@ from p4alg.daemon.revisions import MAX_WHY, Revision, Revisions
 RESTART_WORD = "--at-restart"
 """By what an operator accepts that a commit waits for the next start of the controller."""
 _FIRST = "found at the start"
-_ROOT = 0
 
 Request = dict[str, Any]
 
@@ -103,9 +102,7 @@ class Configuration:
         """Carry out a request of the control socket. Raises `UserError`."""
         if self._name is None:
             raise UserError("this controller was started without a configuration file")
-        who = peer.name
-        if peer.uid == _ROOT and isinstance(request.get("who"), str) and request["who"]:
-            who = request["who"][:64]
+        who = peer.asking_for(request.get("who")).name
         async with self._lock:
             return await self._carry_out(request, who)
 

@@ -95,11 +95,13 @@ def test_an_ALG_is_switched_and_bound_and_the_change_is_recorded(
     assert (row["enabled"], row["services"]) == (False, ["ftp-alt"])
     # What was shown a moment ago is not shown any more.
     assert admin.get(f"{GATEWAY}/algs").json[0]["enabled"] is False
-    last = admin.get("/api/audit").json[:2]
-    assert [one["what"] for one in last] == ["ftp: services ftp-alt", "ftp: off"]
-    assert {(one["who"], one["device"], one["address"]) for one in last} == {
-        (ADMIN[0], "gateway", "127.0.0.1")
-    }
+    last = admin.get("/api/audit").json[0]
+    assert last["what"] == "ftp: off, services ftp-alt"
+    assert (last["who"], last["device"], last["address"]) == (ADMIN[0], "gateway", "127.0.0.1")
+    # It is one commit of the configuration, by who asked for it.
+    commit = admin.get(f"{GATEWAY}/config/history").json[-1]
+    assert (commit["who"], commit["why"]) == ("ada (console)", "alg ftp changed")
+    assert len(commit["changes"]) == 2
     assert change(admin, True, ["ftp", "ftp-alt"]).json["enabled"] is True
 
 
