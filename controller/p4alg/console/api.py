@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.exceptions import HTTPException
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from p4alg.config.errors import UserError
-from p4alg.console.access import Admin, Sender, Somebody, TheConsole, TheDevice, address, too_often
+from p4alg.console.access import (
+    Admin,
+    Sender,
+    Somebody,
+    TheConsole,
+    TheDevice,
+    address,
+    must_be_admin,
+    too_often,
+)
 from p4alg.console.devices import Device
 from p4alg.console.models import (
     Alg,
     AlgChange,
     AlgState,
+    Call,
     ConfigRequest,
     Credentials,
     DeviceState,
@@ -29,6 +39,7 @@ from p4alg.console.models import (
 from p4alg.console.state import MAX_CHECKS_WAITING, Console
 from p4alg.console.streams import TOPICS, stream, taken_place
 from p4alg.console.users import User
+from p4alg.engine.settings import DEFAULT_ORGANISATION
 
 _FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": Failure} for status in (400, 401, 403, 404, 409, 429, 502, 503)
@@ -238,30 +249,20 @@ async def change(
         if len(found) > 1:
             known = ", ".join(row["organisation"] for row in found)
             raise HTTPException(400, f"say whose ALG: ?organisation=NAME (known: {known})")
-        now = AlgState(**found[0])
+        (row,) = found
+        now = AlgState(**row)
         if change.seen is not None and change.seen != now:
             raise HTTPException(
                 409, f"somebody else has changed '{alg}' in the meantime: look at it again"
             )
-        what = _in_words(alg, now, change)
+        of = "" if row["organisation"] == DEFAULT_ORGANISATION else f" of {row['organisation']}"
+        what = _in_words(f"{alg}{of}", now, change)
         if what:
-            await _carry_out(
-                console,
-                _Author(login.name, address(request)),
-                device,
-                what,
-                organisation or "",
-                {
-                    "command": "alg",
-                    "name": alg,
-                    "enabled": change.enabled,
-                    "services": change.services,
-                    **whose,
-                },
-            )
-        # Nobody has changed it since, as others wait for us.
-        found = await device.call("show", what="algs", select={"alg": alg}, **whose)
-    return Alg(**found[0])
+            wanted = {"enabled": change.enabled, "services": change.services}
+            asked = {"command": "alg", "name": alg, **wanted, **whose}
+            author = _Author(login.name, address(request))
+            row = await _carry_out(console, author, device, what, "", asked)
+    return Alg(**row)
 
 
 def _in_words(alg: str, now: AlgState, wanted: AlgChange) -> str:
@@ -292,7 +293,7 @@ async def _carry_out(
     """Have a controller change something, and record that."""
     console.note(*who, what, device.name, why)
     try:
-        return await device.call(**request, who=f"{who.name} (console)")
+        return await device.call(**{**request, "who": f"{who.name} (console)"})
     except UserError as error:
         console.note(*who, f"{what}: failed", device.name, str(error))
         raise
@@ -335,3 +336,31 @@ async def reconfigure(
     author = _Author(login.name, address(request))
     asked = {"command": "config", "action": action, **_config(wanted)}
     return await _carry_out(console, author, device, what, wanted.why or "", asked)
+
+
+# Whatever the command line asks
+
+
+@router.post("/devices/{device}/call", summary="Any request of `p4alg` with --gateway")
+async def call(
+    login: Sender, request: Request, console: TheConsole, device: TheDevice, asked: Call
+) -> dict[str, Any]:
+    """The result of a request, as docs/command-line.md has it. Changes need the role admin."""
+    given = asked.model_dump()
+    words = [asked.command, *([str(given["action"])] if asked.command == "config" else [])]
+    match words:
+        case ["show" | "where" | "latency"]:
+            return {"result": await device.call(**given)}
+        case ["config", action] if action in get_args(Reading):
+            return {"result": await device.call(**given)}
+        case ["alg" | "enable" | "disable" | "services" | "reset" | "clear"]:
+            words += [str(given[key]) for key in ("name", "what") if key in given]
+        case ["config", action] if action in get_args(Writing):
+            words += [str(given["path"])] if "path" in given else []
+        case _:
+            raise HTTPException(400, f"the console has no command '{' '.join(words)}'")
+    must_be_admin(login)
+    author = _Author(login.name, address(request))
+    why = str(given.get("why") or "")
+    what = " ".join(words)
+    return {"result": await _carry_out(console, author, device, what, why, given)}

@@ -27,7 +27,7 @@ export function config(context) {
   const discard = h("button", { type: "button", onclick: () => act(drop) }, "Discard");
   const history = new Table([
     { title: "Revision", number: true, cell: (row) => String(row.revision) },
-    { title: "When (UTC)", cell: (row) => String(row.when ?? "").replace("T", " ").slice(0, 19) },
+    { title: "When (UTC)", time: true, cell: (row) => String(row.when ?? "").replace("T", " ").slice(0, 19) },
     { title: "Who", cell: (row) => row.who ?? "" },
     { title: "Why", wide: true, cell: (row) => row.why ?? "" },
     { title: "What", wide: true, cell: (row) => (row.changes ?? []).join("; ") },

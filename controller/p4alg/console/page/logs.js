@@ -12,7 +12,7 @@ export function events(context) {
     [["", "all"], ["info", "info"], ["warning", "warning"], ["error", "error"]].map(([value, text]) => h("option", { value }, text)));
   const whose = context.several ? [{ title: "Organisation", cell: (row) => row.organisation }] : [];
   const table = new Table([
-    { title: "Time (UTC)", cell: (row) => row.time.replace("T", " ").slice(0, 23) },
+    { title: "Time (UTC)", time: true, cell: (row) => row.time.replace("T", " ").slice(0, 23) },
     { title: "Level", cell: mark },
     ...whose,
     { title: "Event", wide: true, cell: (row) => row.text },
@@ -50,7 +50,7 @@ export function events(context) {
 
 export function audit(context) {
   const table = new Table([
-    { title: "Time (UTC)", cell: (row) => row.time.replace("T", " ").slice(0, 19) },
+    { title: "Time (UTC)", time: true, cell: (row) => row.time.replace("T", " ").slice(0, 19) },
     { title: "Who", cell: (row) => row.who },
     { title: "From", cell: (row) => row.address },
     { title: "Gateway", cell: (row) => row.device || "–" },
