@@ -27,6 +27,7 @@ VIEWS = (
     "subscribers",
     "trace",
     "events",
+    "log",
     "audit",
     "config",
 )
@@ -120,6 +121,14 @@ def test_an_active_transfer_fails_with_FTP_off_in_the_dialog_and_works_with_it_o
         page.go("audit")
         page.shows("ftp: off")
         page.shows("ftp: on")
+        page.go("events")
+        page.shows("ftp PORT")
+        seen = len(page.rows())
+        assert active_transfer(server).intact
+        # They come by themselves.
+        wait_for("new events", lambda: len(page.rows()) > seen, 5.0)
+        page.go("log")
+        page.shows("ada (console) committed revision")
 
 
 def test_a_service_is_moved_between_the_lists_and_new_connections_go_by_it(

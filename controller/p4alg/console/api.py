@@ -193,6 +193,19 @@ async def switch(_: Somebody, device: TheDevice) -> dict[str, Any]:
     return found
 
 
+@router.get("/devices/{device}/events", summary="What has happened, the newest first")
+async def events(
+    _: Somebody,
+    device: TheDevice,
+    organisation: Whose = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> list[dict[str, Any]]:
+    """As `p4alg events --json`."""
+    rows = await device.ask("events")
+    mine = [row for row in rows if organisation in (None, row["organisation"])]
+    return list(reversed(mine))[:limit]
+
+
 @router.get("/devices/{device}/points", summary="Rates, latencies and table fill of the last hour")
 async def points(_: Somebody, device: TheDevice) -> list[dict[str, Any]]:
     """A point each five seconds, the oldest first: see docs/console.md."""
@@ -349,7 +362,7 @@ async def call(
     given = asked.model_dump()
     words = [asked.command, *([str(given["action"])] if asked.command == "config" else [])]
     match words:
-        case ["show" | "where" | "latency"]:
+        case ["show" | "where" | "latency" | "events"]:
             return {"result": await device.call(**given)}
         case ["config", action] if action in get_args(Reading):
             return {"result": await device.call(**given)}

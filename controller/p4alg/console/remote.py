@@ -22,6 +22,8 @@ from urllib.parse import urlsplit
 from p4alg.config.errors import UsageError, UserError
 
 _NAME = re.compile(r"[a-z0-9-]{1,32}")
+_TOPICS = {"trace": "trace", "follow": "events"}
+"""The topics of streams by the commands of a control socket."""
 _TIMEOUT = 25.0
 """Seconds. A controller may take twenty to answer."""
 
@@ -79,7 +81,11 @@ class Remote:
 
     def trace(self) -> Iterator[dict[str, Any]]:
         """Yield trace records as they come, until the login is over."""
-        with _send(self._login, f"{self._path}/stream?topic=trace") as answer:
+        return self.follow("trace")
+
+    def follow(self, command: str) -> Iterator[dict[str, Any]]:
+        """Yield what a command without reply sends, as it comes, until the login is over."""
+        with _send(self._login, f"{self._path}/stream?topic={_TOPICS[command]}") as answer:
             try:
                 for line in answer:
                     if line.startswith(b"data: "):

@@ -43,7 +43,7 @@ async def stream(
     sources = {
         "points": device.points.follow,
         "events": device.events.follow,
-        "trace": device.traced,
+        "trace": device.traces.follow,
     }
 
     async def feed(topic: str) -> None:

@@ -227,7 +227,7 @@ def test_the_controller_has_one_reader_of_traces_however_many_look_on(
         one, two = it.browser(), it.browser(LOOKER)
         with one.stream(path) as first, two.stream(path) as second:
             wait_until("a reader", lambda: peer.traces.wanted)
-            wait_until("both", lambda: len(it.console.devices["a"]._traces._queues) == 2)
+            wait_until("both", lambda: it.console.devices["a"].traces.count == 2)
             peer.publish({"n": 1})
             assert next(first) == next(second) == ("trace", {"n": 1})
             assert len(peer.traces._queues) == 1

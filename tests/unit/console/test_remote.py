@@ -142,10 +142,10 @@ def test_traces_come_from_afar(
         capsys.readouterr()
 
         def tell() -> None:
-            followers = it.console.devices["a"]._traces._queues
-            wait_until("a reader", lambda: peer.traces.wanted and followers)
+            traces = it.console.devices["a"].traces
+            wait_until("a reader", lambda: peer.traces.wanted and traces.count)
             with it.browser(LOOKER).stream("/api/devices/a/stream?topic=trace") as events:
-                wait_until("another one", lambda: len(followers) == 2)
+                wait_until("another one", lambda: traces.count == 2)
                 peer.publish(record)
                 assert next(events) == ("trace", record)
             # The logins are over, and so is the trace.

@@ -76,6 +76,8 @@ def test_an_ALG_is_changed_as_a_whole_in_one_commit_in_the_name_that_is_given(
     assert len(history) == before + 1
     assert (history[-1]["who"], history[-1]["why"]) == ("ada (console)", "alg ftp changed")
     client.call("alg", **{**wanted, "enabled": True, "services": ["ftp", "ftp-alt"]})
+    client.call("config", action="unset", path="algs.ftp.enabled")
+    client.call("config", action="commit")
 
 
 def test_latencies_are_told_as_histograms(client: Client) -> None:
