@@ -120,6 +120,15 @@ class Browser:
         """Show a view."""
         self.driver.get(f"{self.url}#/{device}/{view}")
 
+    def write(self, selector: str, text: str) -> None:
+        """Have a field hold a text, as if it had been pasted."""
+        self.driver.execute_script(
+            "arguments[0].value = arguments[1];"
+            "arguments[0].dispatchEvent(new Event('input', {bubbles: true}))",
+            self.one(selector),
+            text,
+        )
+
     def text(self, selector: str = "main") -> str:
         """What an element shows; empty if there is none."""
         found: str = self.driver.execute_script(

@@ -27,6 +27,7 @@ VIEWS = (
     "subscribers",
     "trace",
     "events",
+    "log",
     "audit",
     "config",
 )
@@ -69,6 +70,34 @@ def active_transfer(server: ftp.Server) -> ftp.Transfer:
     return ftp.fetch("curl", "inside1", server, URL, "PORT", 6.0)
 
 
+def test_the_configuration_is_edited_compared_committed_and_taken_back(lab: Lab, url: str) -> None:
+    with browser(url) as page:
+        page.login()
+        page.go("config")
+        wait_for("the text", lambda: page.one("#text").get_property("value"))
+        text = str(page.one("#text").get_property("value"))
+        before = page.rows()
+        # What is wrong is said with its place, and cannot be committed.
+        page.write("#text", text + "nosuch: 1\n")
+        page.button("Show the difference").click()
+        page.shows("It cannot be committed:")
+        page.shows("nosuch", ".effects")
+        assert not page.button("Commit").is_enabled()
+        page.write("#text", text.replace("[ftp, ftp-alt]", "[ftp-alt]"))
+        page.button("Show the difference").click()
+        page.shows("+  ftp: {services: [ftp-alt]}", ".diff")
+        page.one("#why").send_keys("only the other port")
+        page.picture("diff-1280-light")
+        page.button("Commit").click()
+        page.shows("holds now")
+        assert lab.show("algs")[0]["services"] == ["ftp-alt"]
+        wait_for("a revision", lambda: len(page.rows()) == len(before) + 1)
+        assert page.rows()[0][2:4] == ["ada (console)", "only the other port"]
+        page.button(f"Go back to {before[0][0]}").click()
+        wait_for("back", lambda: lab.show("algs")[0]["services"] == ["ftp", "ftp-alt"])
+        page.picture("config-history-1280-light")
+
+
 def test_an_active_transfer_fails_with_FTP_off_in_the_dialog_and_works_with_it_on(
     lab: Lab, server: ftp.Server, url: str
 ) -> None:
@@ -92,6 +121,14 @@ def test_an_active_transfer_fails_with_FTP_off_in_the_dialog_and_works_with_it_o
         page.go("audit")
         page.shows("ftp: off")
         page.shows("ftp: on")
+        page.go("events")
+        page.shows("ftp PORT")
+        seen = len(page.rows())
+        assert active_transfer(server).intact
+        # They come by themselves.
+        wait_for("new events", lambda: len(page.rows()) > seen, 5.0)
+        page.go("log")
+        page.shows("ada (console) committed revision")
 
 
 def test_a_service_is_moved_between_the_lists_and_new_connections_go_by_it(

@@ -26,7 +26,17 @@ EVIL = (
     "</td></tr></table><h1 id=owned>",
     "\u202eowned\x1b]0;owned\x07",
 )
-VIEWS = ("overview", "algs", "sessions", "calls", "pinholes", "bindings", "subscribers", "events")
+VIEWS = (
+    "overview",
+    "algs",
+    "sessions",
+    "calls",
+    "pinholes",
+    "bindings",
+    "subscribers",
+    "events",
+    "log",
+)
 
 
 def _session(n: int) -> dict[str, Any]:
@@ -68,6 +78,8 @@ class Gateway:
     async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Carry out a request."""
         command, what = request.get("command"), str(request.get("what"))
+        if command == "events":
+            return success(self.rows.get("happenings", []))
         if command == "latency":
             return success({})
         if command != "show":
@@ -105,6 +117,13 @@ def everything(text: str) -> dict[str, list[dict[str, Any]]]:
                 **{key: text for key in ("call_id", "direction", "from", "to")},
                 "age": 1.0,
                 "streams": [{"media": text, "inside": text, "remote": text}],
+            }
+        ],
+        "happenings": [
+            {
+                **own,
+                **ends,
+                **{key: text for key in ("time", "kind", "event", "reason", "text")},
             }
         ],
         "events": [{**own, "time": text, "level": text, "text": text}],
@@ -220,8 +239,8 @@ def test_an_empty_gateway_says_so_in_every_view(url: str) -> None:
             ("sessions", "No sessions at the moment."),
             ("calls", "No calls at the moment."),
             ("pinholes", "No pinholes at the moment."),
-            ("events", "Nothing has been logged."),
-            ("config", "it has no revisions"),
+            ("events", "Nothing has happened yet."),
+            ("log", "Nothing has been logged."),
         ):
             page.go(view, "empty")
             page.shows(text)

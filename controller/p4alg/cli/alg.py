@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from p4alg.cli.connection import add_organisation, add_socket, client
+from p4alg.cli.connection import add_controller, add_organisation, client
 from p4alg.cli.show import lines
 from p4alg.config.errors import UsageError
 from p4alg.engine.settings import DEFAULT_ORGANISATION
@@ -23,7 +23,7 @@ def register(commands: Any) -> None:
         action.add_argument("name", metavar="NAME", help="of the ALG, as in the list")
         action.set_defaults(handler=_switch, command=name)
         add_organisation(action)
-        add_socket(action)
+        add_controller(action)
     reset = actions.add_parser("reset", help="take back what was configured of an ALG")
     reset.add_argument("name", metavar="NAME", help="of the ALG, as in the list")
     reset.set_defaults(handler=_switch, command="reset")
@@ -38,7 +38,7 @@ def register(commands: Any) -> None:
     services.set_defaults(handler=_services)
     for action in (listing, reset, services):
         add_organisation(action)
-        add_socket(action)
+        add_controller(action)
 
 
 def _whose(args: argparse.Namespace) -> dict[str, Any]:

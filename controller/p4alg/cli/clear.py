@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from p4alg.alg import registry
-from p4alg.cli.connection import add_organisation, add_socket, client
+from p4alg.cli.connection import add_controller, add_organisation, client
 from p4alg.cli.show import add_selection, selection
 
 _OWN = ("sessions", "bindings", "pinholes", "counters")
@@ -36,7 +36,7 @@ def register(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", dest="as_json", help="the result as JSON")
     add_selection(parser, leave_out=_NO_ORDER)
     add_organisation(parser)
-    add_socket(parser)
+    add_controller(parser)
     parser.set_defaults(handler=_run)
 
 

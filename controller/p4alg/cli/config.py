@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from p4alg.cli.connection import add_socket, client
+from p4alg.cli.connection import add_controller, client
 from p4alg.cli.show import config_lines
 from p4alg.cli.table import render
 from p4alg.config.errors import UsageError, UserError
@@ -80,7 +80,7 @@ def _add(actions: Any, name: str, text: str, handler: Any) -> argparse.ArgumentP
     parser: argparse.ArgumentParser = actions.add_parser(name, help=text)
     parser.set_defaults(handler=handler, action=name)
     parser.add_argument("--json", action="store_true", dest="as_json", help="as JSON")
-    add_socket(parser)
+    add_controller(parser)
     return parser
 
 

@@ -1,21 +1,44 @@
-"""Finds the control socket of the controller that a command talks to."""
+"""Finds the controller that a command talks to: by its control socket, or by a console."""
 
 from __future__ import annotations
 
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 from p4alg.config import loader
+from p4alg.console.remote import Remote, kept
 from p4alg.daemon.client import Client
 from p4alg.lab import runner
+
+REMOTE_VARIABLE = "P4ALG_REMOTE"
 
 
 def add_socket(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the controller's socket."""
+    _add_socket(parser)
+
+
+def add_controller(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name the controller, here or by a console."""
+    group = parser.add_mutually_exclusive_group()
+    _add_socket(group)
+    group.add_argument(
+        "--gateway", metavar="NAME", help="one of the console of 'p4alg console login'"
+    )
+
+
+def _add_socket(parser: Any) -> None:
     parser.add_argument(
         "--socket", type=Path, help="the controller's socket (default: the lab's, or the machine's)"
     )
+
+
+def login_file() -> Path:
+    """The file that keeps the login at a console."""
+    chosen = os.environ.get(REMOTE_VARIABLE)
+    return Path(chosen) if chosen else Path.home() / ".config" / "p4alg" / "login.json"
 
 
 def add_organisation(parser: argparse.ArgumentParser) -> None:
@@ -23,9 +46,10 @@ def add_organisation(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--organisation", metavar="NAME", help="only this organisation's")
 
 
-def client(args: argparse.Namespace) -> Client:
-    """A client of the controller that `find` finds."""
-    return Client(find(args))
+def client(args: argparse.Namespace) -> Client | Remote:
+    """A client of the controller that --gateway names, else of the one that `find` finds."""
+    device: str | None = getattr(args, "gateway", None)
+    return Client(find(args)) if device is None else Remote(kept(login_file()), device)
 
 
 def find(args: argparse.Namespace) -> Path:

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from p4alg.cli.connection import find
+from p4alg.cli.connection import find, login_file
 from p4alg.config.errors import UsageError, UserError
+from p4alg.console import remote
 
 STATE_VARIABLE = "P4ALG_CONSOLE_STATE"
 _STATE = "/var/lib/p4alg/console"
@@ -51,6 +52,13 @@ def register(commands: Any) -> None:
 def _register_more(actions: Any) -> None:
     document = actions.add_parser("openapi", help="print the OpenAPI document of the API")
     document.set_defaults(handler=_openapi)
+    login = actions.add_parser("login", help="log in at a console, for --gateway of other commands")
+    login.add_argument("url", metavar="URL", help="of the console, as its browsers know it")
+    login.add_argument("--user", metavar="NAME", help="log in as (default: is asked for)")
+    login.add_argument("--ca", type=Path, metavar="FILE", help="the authority of its certificate")
+    login.set_defaults(handler=_login)
+    logout = actions.add_parser("logout", help="log out there")
+    logout.set_defaults(handler=_logout)
     user = actions.add_parser("user", help="who may log in").add_subparsers(
         metavar="ACTION", required=True
     )
@@ -113,6 +121,31 @@ def _openapi(_: argparse.Namespace) -> int:
     return 0
 
 
+def _login(args: argparse.Namespace) -> int:
+    # Before somebody types a password in vain.
+    remote.origin(args.url)
+    name = args.user or (input("name: ") if sys.stdin.isatty() else sys.stdin.readline().strip())
+    login = remote.begin(args.url, name, _password(f"password of {name}: "), args.ca)
+    remote.keep(login_file(), login)
+    print(f"{name} is logged in at {login.url}")
+    return 0
+
+
+def _logout(_: argparse.Namespace) -> int:
+    login = remote.kept(login_file())
+    login_file().unlink(missing_ok=True)
+    remote.end(login)
+    print(f"logged out at {login.url}")
+    return 0
+
+
+def _password(prompt: str) -> str:
+    """A password, from the terminal without showing it, or from the next line of a pipe."""
+    if sys.stdin.isatty():
+        return getpass.getpass(prompt)
+    return sys.stdin.readline().rstrip("\r\n")
+
+
 def _list(args: argparse.Namespace) -> int:
     users = _serving().users_in(_state(args)).all()
     for name, user in users.items():
@@ -126,12 +159,9 @@ def _add(args: argparse.Namespace) -> int:
     users = _serving().users_in(_state(args))
     from p4alg.console.users import make
 
-    if sys.stdin.isatty():
-        password = getpass.getpass(f"password of {args.user}: ")
-        if getpass.getpass("once more: ") != password:
-            raise UsageError("these were two different passwords")
-    else:
-        password = sys.stdin.readline().rstrip("\r\n")
+    password = _password(f"password of {args.user}: ")
+    if sys.stdin.isatty() and _password("once more: ") != password:
+        raise UsageError("these were two different passwords")
     users.put(args.user, make(args.role, password))
     print(f"{args.user} may log in as {args.role}")
     return 0

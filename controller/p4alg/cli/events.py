@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from p4alg.cli.connection import add_organisation, add_socket, client
+from p4alg.cli.connection import add_controller, add_organisation, client
 from p4alg.cli.show import add_selection, selection
 from p4alg.config.errors import UsageError
 from p4alg.daemon.selection import Selection, parse
@@ -33,7 +33,7 @@ def register(commands: Any) -> None:
     parser.add_argument("--kind", metavar="KIND", choices=KINDS, help=", ".join(KINDS))
     add_selection(parser, leave_out=_NOT_HERE)
     add_organisation(parser)
-    add_socket(parser)
+    add_controller(parser)
     parser.set_defaults(handler=_run)
 
 

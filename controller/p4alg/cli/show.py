@@ -11,7 +11,7 @@ from typing import Any
 
 from p4alg.alg import registry
 from p4alg.alg.descriptor import View
-from p4alg.cli.connection import add_organisation, add_socket, client
+from p4alg.cli.connection import add_controller, add_organisation, client
 from p4alg.cli.table import Row, render
 from p4alg.engine.settings import DEFAULT_ORGANISATION
 from p4alg.printable import printable
@@ -110,7 +110,7 @@ def register(commands: Any) -> None:
     )
     add_selection(parser)
     add_organisation(parser)
-    add_socket(parser)
+    add_controller(parser)
     parser.set_defaults(handler=_run)
 
 

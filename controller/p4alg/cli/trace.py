@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from p4alg.alg import registry
-from p4alg.cli.connection import add_organisation, add_socket, client
+from p4alg.cli.connection import add_controller, add_organisation, client
 from p4alg.config.errors import UsageError
 from p4alg.engine.settings import DEFAULT_ORGANISATION
 from p4alg.printable import printable
@@ -25,7 +25,7 @@ def register(commands: Any) -> None:
     parser.add_argument("--host", metavar="ADDR", type=_address, help="only those of this host")
     add_organisation(parser)
     parser.add_argument("--json", action="store_true", dest="as_json", help="one object a line")
-    add_socket(parser)
+    add_controller(parser)
     parser.set_defaults(handler=_run)
 
 

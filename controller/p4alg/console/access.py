@@ -64,9 +64,14 @@ Sender = Annotated[Login, Depends(_sender)]
 """Whoever is logged in, by a request that only our own page can have sent."""
 
 
-async def _admin(login: Sender) -> Login:
+def must_be_admin(login: Login) -> None:
+    """Raises for somebody who may look only."""
     if login.user.role != ADMIN:
         raise HTTPException(403, f"'{login.name}' may look, but change nothing: ask an admin")
+
+
+async def _admin(login: Sender) -> Login:
+    must_be_admin(login)
     return login
 
 

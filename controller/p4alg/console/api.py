@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.exceptions import HTTPException
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from p4alg.config.errors import UserError
-from p4alg.console.access import Admin, Sender, Somebody, TheConsole, TheDevice, address, too_often
+from p4alg.console.access import (
+    Admin,
+    Sender,
+    Somebody,
+    TheConsole,
+    TheDevice,
+    address,
+    must_be_admin,
+    too_often,
+)
 from p4alg.console.devices import Device
 from p4alg.console.models import (
     Alg,
     AlgChange,
     AlgState,
+    Call,
     ConfigRequest,
     Credentials,
     DeviceState,
@@ -29,6 +39,7 @@ from p4alg.console.models import (
 from p4alg.console.state import MAX_CHECKS_WAITING, Console
 from p4alg.console.streams import TOPICS, stream, taken_place
 from p4alg.console.users import User
+from p4alg.engine.settings import DEFAULT_ORGANISATION
 
 _FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": Failure} for status in (400, 401, 403, 404, 409, 429, 502, 503)
@@ -182,6 +193,19 @@ async def switch(_: Somebody, device: TheDevice) -> dict[str, Any]:
     return found
 
 
+@router.get("/devices/{device}/events", summary="What has happened, the newest first")
+async def events(
+    _: Somebody,
+    device: TheDevice,
+    organisation: Whose = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> list[dict[str, Any]]:
+    """As `p4alg events --json`."""
+    rows = await device.ask("events")
+    mine = [row for row in rows if organisation in (None, row["organisation"])]
+    return list(reversed(mine))[:limit]
+
+
 @router.get("/devices/{device}/points", summary="Rates, latencies and table fill of the last hour")
 async def points(_: Somebody, device: TheDevice) -> list[dict[str, Any]]:
     """A point each five seconds, the oldest first: see docs/console.md."""
@@ -238,45 +262,61 @@ async def change(
         if len(found) > 1:
             known = ", ".join(row["organisation"] for row in found)
             raise HTTPException(400, f"say whose ALG: ?organisation=NAME (known: {known})")
-        now = AlgState(**found[0])
+        (row,) = found
+        now = AlgState(**row)
         if change.seen is not None and change.seen != now:
             raise HTTPException(
                 409, f"somebody else has changed '{alg}' in the meantime: look at it again"
             )
-        for command, more, what in _steps(now, change):
-            note = f"{alg}: {what}"
-            console.note(login.name, address(request), note, device.name, organisation or "")
-            try:
-                (found[0]) = await device.call(command, name=alg, **more, **whose)
-            except UserError as error:
-                console.note(
-                    login.name, address(request), f"{note}: failed", device.name, str(error)
-                )
-                raise
-            finally:
-                device.changed()
-    return Alg(**found[0])
+        of = "" if row["organisation"] == DEFAULT_ORGANISATION else f" of {row['organisation']}"
+        what = _in_words(f"{alg}{of}", now, change)
+        if what:
+            wanted = {"enabled": change.enabled, "services": change.services}
+            asked = {"command": "alg", "name": alg, **wanted, **whose}
+            author = _Author(login.name, address(request))
+            row = await _carry_out(console, author, device, what, "", asked)
+    return Alg(**row)
 
 
-def _steps(now: AlgState, wanted: AlgChange) -> list[tuple[str, dict[str, Any], str]]:
-    """The commands that change an ALG, what they need, and what they do in words.
-
-    One that is to be off is off before its services change, and one that is to be on is on after.
-    """
-    steps: list[tuple[str, dict[str, Any], str]] = []
+def _in_words(alg: str, now: AlgState, wanted: AlgChange) -> str:
+    """What a change does, for the record; empty if it does nothing."""
+    words = []
+    if wanted.enabled != now.enabled:
+        words.append("on" if wanted.enabled else "off")
     if wanted.services != now.services:
-        words = f"services {' '.join(wanted.services) or 'none'}"
-        steps.append(("services", {"services": wanted.services}, words))
-    if wanted.enabled and not now.enabled:
-        steps.append(("enable", {}, "on"))
-    if now.enabled and not wanted.enabled:
-        steps.insert(0, ("disable", {}, "off"))
-    return steps
+        words.append(f"services {' '.join(wanted.services) or 'none'}")
+    return f"{alg}: {', '.join(words)}" if words else ""
+
+
+class _Author(NamedTuple):
+    """Who asks for a change, and from where."""
+
+    name: str
+    address: str
+
+
+async def _carry_out(
+    console: Console,
+    who: _Author,
+    device: Device,
+    what: str,
+    why: str,
+    request: dict[str, Any],
+) -> Any:
+    """Have a controller change something, and record that."""
+    console.note(*who, what, device.name, why)
+    try:
+        return await device.call(**{**request, "who": f"{who.name} (console)"})
+    except UserError as error:
+        console.note(*who, f"{what}: failed", device.name, str(error))
+        raise
+    finally:
+        device.changed()
 
 
 # Configuration
 
-Reading = Literal["show", "schema", "diff", "history", "check"]
+Reading = Literal["show", "candidate", "diff", "history", "check"]
 Writing = Literal["set", "unset", "edit", "commit", "discard", "rollback", "reload"]
 
 
@@ -305,13 +345,35 @@ async def reconfigure(
     wanted: ConfigRequest,
 ) -> Any:
     """As `p4alg config ACTION`."""
-    given = _config(wanted)
-    what = " ".join(["config", action, *([str(wanted.path)] if wanted.path else [])])
-    console.note(login.name, address(request), what, device.name, wanted.why or "")
-    try:
-        return await device.call("config", action=action, **given, who=f"{login.name} (console)")
-    except UserError as error:
-        console.note(login.name, address(request), f"{what}: failed", device.name, str(error))
-        raise
-    finally:
-        device.changed()
+    what = " ".join(["config", action, *([wanted.path] if wanted.path else [])])
+    author = _Author(login.name, address(request))
+    asked = {"command": "config", "action": action, **_config(wanted)}
+    return await _carry_out(console, author, device, what, wanted.why or "", asked)
+
+
+# Whatever the command line asks
+
+
+@router.post("/devices/{device}/call", summary="Any request of `p4alg` with --gateway")
+async def call(
+    login: Sender, request: Request, console: TheConsole, device: TheDevice, asked: Call
+) -> dict[str, Any]:
+    """The result of a request, as docs/command-line.md has it. Changes need the role admin."""
+    given = asked.model_dump()
+    words = [asked.command, *([str(given["action"])] if asked.command == "config" else [])]
+    match words:
+        case ["show" | "where" | "latency" | "events"]:
+            return {"result": await device.call(**given)}
+        case ["config", action] if action in get_args(Reading):
+            return {"result": await device.call(**given)}
+        case ["alg" | "enable" | "disable" | "services" | "reset" | "clear"]:
+            words += [str(given[key]) for key in ("name", "what") if key in given]
+        case ["config", action] if action in get_args(Writing):
+            words += [str(given["path"])] if "path" in given else []
+        case _:
+            raise HTTPException(400, f"the console has no command '{' '.join(words)}'")
+    must_be_admin(login)
+    author = _Author(login.name, address(request))
+    why = str(given.get("why") or "")
+    what = " ".join(words)
+    return {"result": await _carry_out(console, author, device, what, why, given)}

@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from p4alg.config.errors import UsageError, UserError
 from p4alg.console.past import Past
+from p4alg.console.relay import Relay
 from p4alg.daemon.client import Client
-from p4alg.daemon.protocol import ProtocolError, decode, encode
 from p4alg.daemon.server import Traces
 
 MAX_DEVICES = 64
@@ -28,12 +27,8 @@ _WAITING = 16
 """The most questions to a controller that are under way or wait; more are refused."""
 _FRESH = 1.0
 """For so many seconds at least the answer to the same question is given again."""
-_AGAIN = 1.0
-"""Seconds until traces are asked for again where that failed."""
 _KEPT = 32
 """The most answers that are kept for that."""
-_MESSAGE = 1 << 22
-"""The most bytes of a trace record."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
@@ -82,17 +77,14 @@ class Device:
         """What was counted in the last while."""
         self.points = Traces()
         """Gives the points of `past` to whoever wants them, as they come."""
-        self.events = Traces()
-        """Gives new log lines of the controller to whoever wants them."""
+        self.traces = Relay(socket, "trace")
+        self.events = Relay(socket, "follow")
         self.changing = asyncio.Lock()
         """Held by whoever reads and then changes: two changes do not come in between."""
         self._client = Client(socket)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"device-{name}")
         self._waiting = 0
         self._answers: dict[str, _Answer] = {}
-        self._traces = Traces()
-        self._tracing: asyncio.Task[None] | None = None
-        self._tracers = 0
 
     async def call(self, command: str, **arguments: Any) -> Any:
         """Carry out a command, as `Client.call` does, and with the same errors."""
@@ -126,40 +118,10 @@ class Device:
         """Forget answers: something was changed."""
         self._answers.clear()
 
-    async def traced(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield trace records; however many ask, the controller has one reader."""
-        self._tracers += 1
-        if self._tracing is None or self._tracing.done():
-            self._tracing = asyncio.create_task(self._trace())
-        try:
-            async for record in self._traces.follow():
-                yield record
-        finally:
-            self._tracers -= 1
-            if not self._tracers and self._tracing is not None:
-                self._tracing.cancel()
-                self._tracing = None
-
-    async def _trace(self) -> None:
-        """Give the controller's trace records to all who want them, until nobody does."""
-        while True:
-            with suppress(OSError, ProtocolError, ValueError):
-                reader, writer = await asyncio.open_unix_connection(self.socket, limit=_MESSAGE)
-                try:
-                    writer.write(encode({"command": "trace"}))
-                    while line := await reader.readline():
-                        record = decode(line)
-                        if record.get("ok") is not False:
-                            self._traces.publish(record)
-                finally:
-                    writer.close()
-            # It has gone, or had no place for us.
-            await asyncio.sleep(_AGAIN)
-
     def close(self) -> None:
         """Let everything go."""
-        if self._tracing is not None:
-            self._tracing.cancel()
+        self.traces.close()
+        self.events.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 MAX_TEXT = 60_000
 """The longest text of a configuration: a request to a controller has 64 KiB."""
@@ -132,5 +132,23 @@ class ConfigRequest(BaseModel):
     why: Annotated[str, StringConstraints(max_length=500)] | None = None
     base: int | None = None
     revision: int | None = None
+    at_restart: bool | None = Field(
+        None, description="Keep what needs a restart of the controller for its next start."
+    )
+    force: bool | None = Field(None, description="Discard what is somebody else's too.")
     to: int | None = None
     from_: int | None = Field(None, alias="from")
+
+
+class Call(BaseModel):
+    """A request as controllers take it: a command, and what it needs."""
+
+    model_config = ConfigDict(extra="allow")
+
+    command: Word
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Call:
+        if self.command == "config" and "action" not in (self.model_extra or {}):
+            raise ValueError("config needs an action")
+        return self

@@ -21,7 +21,7 @@ from p4alg.console.api import router
 from p4alg.console.devices import Busy
 from p4alg.console.guard import Guard
 from p4alg.console.state import Console
-from p4alg.console.watch import watch, watch_events
+from p4alg.console.watch import watch
 from p4alg.printable import printable
 
 _PAGE = Path(__file__).with_name("page")
@@ -36,11 +36,7 @@ def site(console: Console, hosts: Collection[str]) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [
-            asyncio.create_task(work(device))
-            for device in console.devices.values()
-            for work in (watch, watch_events)
-        ]
+        tasks = [asyncio.create_task(watch(device)) for device in console.devices.values()]
         try:
             yield
         finally:

@@ -43,7 +43,7 @@ async def stream(
     sources = {
         "points": device.points.follow,
         "events": device.events.follow,
-        "trace": device.traced,
+        "trace": device.traces.follow,
     }
 
     async def feed(topic: str) -> None:
@@ -63,11 +63,11 @@ async def stream(
                     event = await queue.get()
             except TimeoutError:
                 event = ServerSentEvent(comment="still here")
+            yield event
             if console.now() - checked >= _CHECK_SECONDS:
                 checked = console.now()
                 if not console.lives(login):
                     return
-            yield event
     finally:
         for task in tasks:
             task.cancel()

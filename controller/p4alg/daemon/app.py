@@ -260,7 +260,7 @@ class App:
                 case "config":
                     who = peer.sender()
                     return success(await self.configuration.handle(request, who))
-                case "enable" | "disable" | "services" | "reset" as word:
+                case "enable" | "disable" | "services" | "reset" | "alg" as word:
                     return success(await self._change_alg(word, request))
                 case "events":
                     return success(self.happenings.kept())
@@ -367,10 +367,15 @@ class App:
             self.record(record)
 
     async def _change_alg(self, word: str, request: dict[str, Any]) -> Any:
-        """Change an ALG in the configuration; returns its row of the view of ALGs."""
-        services = request.get("services")
-        if word == "services" and not isinstance(services, list):
+        """Change an ALG in the configuration; returns its row of the view of ALGs.
+
+        The word `alg` sets both `enabled` and `services` in one commit.
+        """
+        services, enabled = request.get("services"), request.get("enabled")
+        if word in ("services", "alg") and not isinstance(services, list):
             raise UsageError("services must be a list")
+        if word == "alg" and not isinstance(enabled, bool):
+            raise UsageError("enabled must be true or false")
         whose, name = self._one_organisation(request), str(request.get("name"))
         settings = next(one for one in self._config.organisations if one.name == whose)
         if name not in [alg.name for alg in settings.algs]:
@@ -379,10 +384,12 @@ class App:
         values: dict[str, object] | None = {"enabled": word == "enable"}
         if word == "reset":
             values = None
-        elif isinstance(services, list) and word == "services":
+        elif isinstance(services, list) and word in ("services", "alg"):
             values = {"services": _known_services(services, settings)}
-        why = f"alg {word} {name}"
-        await self.configuration.change_alg(name, whose, values, why, peer.sender())
+            values |= {"enabled": enabled} if word == "alg" else {}
+        why = f"alg {name} changed" if word == "alg" else f"alg {word} {name}"
+        author = peer.sender().asking_for(request.get("who"))
+        await self.configuration.change_alg(name, whose, values, why, author)
         rows = self._engine.show("algs", time.monotonic(), whose)
         return next(a for a in rows if isinstance(a, dict) and a["name"] == name)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -31,8 +30,6 @@ from p4alg.daemon.revisions import MAX_WHY, Revision, Revisions
 RESTART_WORD = "--at-restart"
 """By what an operator accepts that a commit waits for the next start of the controller."""
 _FIRST = "found at the start"
-_ROOT = 0
-_LONGEST_WHO = 64
 
 Request = dict[str, Any]
 
@@ -108,10 +105,7 @@ class Configuration:
         """Carry out a request of the control socket. Raises `UserError`."""
         if self._name is None:
             raise UserError("this controller was started without a configuration file")
-        who = peer.name
-        # Root, and whoever runs the controller, could change everything without us too.
-        if peer.uid in (_ROOT, os.geteuid()) and isinstance(request.get("who"), str):
-            who = request["who"][:_LONGEST_WHO] or who
+        who = peer.asking_for(request.get("who")).name
         async with self._lock:
             return await self._carry_out(request, who)
 

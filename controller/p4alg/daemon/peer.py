@@ -11,11 +11,14 @@ import pwd
 import socket
 import struct
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _CREDENTIALS = struct.Struct("=iII")
 _NO_LOGIN = 0xFFFFFFFF
+_ROOT = 0
+MAX_NAME = 64
+"""The most characters of a name that a client gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,16 @@ class Peer:
 
     uid: int
     name: str
+
+    def asking_for(self, who: object) -> Peer:
+        """This client, by the name of the one for whom it says to ask.
+
+        Root and whoever runs the controller may say so, as the console does for its users; of
+        others it is not believed.
+        """
+        if self.uid in (_ROOT, os.geteuid()) and isinstance(who, str) and who:
+            return replace(self, name=who[:MAX_NAME])
+        return self
 
 
 def myself() -> Peer:

@@ -128,7 +128,6 @@ class Served:
     console: Console
     clock: list[float]
     """What the console's clock shows: it stands still unless somebody lets time pass."""
-    loop: asyncio.AbstractEventLoop
 
     def stranger(self) -> Browser:
         return Browser(self.port)
@@ -142,10 +141,6 @@ class Served:
     def wait(self, seconds: float) -> None:
         """Let time pass for the console."""
         self.clock[0] += seconds
-
-    def on_loop(self, work: Callable[[], object]) -> None:
-        """Have the console's loop do something."""
-        self.loop.call_soon_threadsafe(work)
 
 
 @cache
@@ -163,7 +158,7 @@ def console(folder: Path, sockets: Mapping[str, Path]) -> Iterator[Served]:
     made: list[Served] = []
 
     async def body(ready: Callable[[], None], stop: asyncio.Event) -> None:
-        clock, loop = [0.0], asyncio.get_running_loop()
+        clock = [0.0]
         it = Console(
             devices(sockets),
             users,
@@ -177,7 +172,7 @@ def console(folder: Path, sockets: Mapping[str, Path]) -> Iterator[Served]:
             config = serving.settings(site(it, guard.names("127.0.0.1", ())), None)
             server = uvicorn.Server(config)
             task = asyncio.create_task(server.serve([listener]))
-            made.append(Served(port, it, clock, loop))
+            made.append(Served(port, it, clock))
             ready()
             await stop.wait()
             server.should_exit = True

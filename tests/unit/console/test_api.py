@@ -95,11 +95,13 @@ def test_an_ALG_is_switched_and_bound_and_the_change_is_recorded(
     assert (row["enabled"], row["services"]) == (False, ["ftp-alt"])
     # What was shown a moment ago is not shown any more.
     assert admin.get(f"{GATEWAY}/algs").json[0]["enabled"] is False
-    last = admin.get("/api/audit").json[:2]
-    assert [one["what"] for one in last] == ["ftp: services ftp-alt", "ftp: off"]
-    assert {(one["who"], one["device"], one["address"]) for one in last} == {
-        (ADMIN[0], "gateway", "127.0.0.1")
-    }
+    last = admin.get("/api/audit").json[0]
+    assert last["what"] == "ftp: off, services ftp-alt"
+    assert (last["who"], last["device"], last["address"]) == (ADMIN[0], "gateway", "127.0.0.1")
+    # It is one commit of the configuration, by who asked for it.
+    commit = admin.get(f"{GATEWAY}/config/history").json[-1]
+    assert (commit["who"], commit["why"]) == ("ada (console)", "alg ftp changed")
+    assert len(commit["changes"]) == 2
     assert change(admin, True, ["ftp", "ftp-alt"]).json["enabled"] is True
 
 
@@ -225,7 +227,7 @@ def test_the_controller_has_one_reader_of_traces_however_many_look_on(
         one, two = it.browser(), it.browser(LOOKER)
         with one.stream(path) as first, two.stream(path) as second:
             wait_until("a reader", lambda: peer.traces.wanted)
-            wait_until("both", lambda: len(it.console.devices["a"]._traces._queues) == 2)
+            wait_until("both", lambda: it.console.devices["a"].traces.count == 2)
             peer.publish({"n": 1})
             assert next(first) == next(second) == ("trace", {"n": 1})
             assert len(peer.traces._queues) == 1

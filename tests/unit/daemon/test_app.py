@@ -65,6 +65,30 @@ def test_changes_are_told_and_saved(client: Client, socket: Path) -> None:
     assert client.call("config", action="history") == history
 
 
+def test_an_ALG_is_changed_as_a_whole_in_one_commit_in_the_name_that_is_given(
+    client: Client,
+) -> None:
+    before = len(client.call("config", action="history"))
+    wanted = {"name": "ftp", "enabled": False, "services": ["ftp-alt"]}
+    row = client.call("alg", **wanted, who="ada (console)")
+    assert (row["enabled"], row["services"]) == (False, ["ftp-alt"])
+    history = client.call("config", action="history")
+    assert len(history) == before + 1
+    assert (history[-1]["who"], history[-1]["why"]) == ("ada (console)", "alg ftp changed")
+    client.call("alg", **{**wanted, "enabled": True, "services": ["ftp", "ftp-alt"]})
+    client.call("config", action="unset", path="algs.ftp.enabled")
+    client.call("config", action="commit")
+
+
+def test_latencies_are_told_as_histograms(client: Client) -> None:
+    told = client.call("latency")
+    assert set(told) == {"decide", "write"}
+    for histogram in told.values():
+        counts = [count for _, count in histogram["buckets"]]
+        assert counts == sorted(counts)
+        assert histogram["buckets"][-1] == [None, histogram["count"]]
+
+
 def test_where_names_the_switch(client: Client) -> None:
     where = client.call("where")
     assert where["grpc"].startswith("127.0.0.1:")
@@ -86,6 +110,8 @@ def test_where_names_the_switch(client: Client) -> None:
         ({"command": "services", "name": "ftp", "services": "ftp"}, "services must be a list"),
         ({"command": "services", "name": "ftp", "services": [1]}, "no service '1'"),
         ({"command": "services", "name": "nosuch", "services": []}, "no ALG 'nosuch'"),
+        ({"command": "alg", "name": "ftp", "enabled": True}, "services must be a list"),
+        ({"command": "alg", "name": "ftp", "services": []}, "enabled must be true or false"),
     ],
 )
 def test_a_wrong_request_is_a_usage_error_and_changes_nothing(

@@ -41,8 +41,8 @@ export function number(value) {
 // Seconds for people.
 export function seconds(value) {
   if (value === null || value === undefined) return "–";
-  if (value < 0.001) return `${number(value * 1e6)} µs`;
-  if (value < 1) return `${number(value * 1e3)} ms`;
+  if (value > 0 && value < 0.001) return `${number(value * 1e6)} µs`;
+  if (value > 0 && value < 1) return `${number(value * 1e3)} ms`;
   if (value < 120) return `${value < 10 ? value.toFixed(1) : Math.round(value)} s`;
   const whole = Math.round(value);
   if (whole < 7200) return `${Math.floor(whole / 60)} min ${whole % 60} s`;

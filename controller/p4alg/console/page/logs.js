@@ -1,46 +1,49 @@
-// What the controller has logged, and what people have done by the console.
+// What has happened, what the controller has logged, and what people have done by the console.
 
 import { at, get } from "./api.js";
 import { h } from "./dom.js";
 import { Table } from "./table.js";
 
 const REFRESH_MS = 10000;
+const LOG_MS = 3000;
 const SHOWN = 500;
 
+function mark(key, row, made) {
+  const element = made ?? h("span");
+  element.className = `level ${row[key]}`;
+  element.textContent = row[key];
+  return element;
+}
+
+// What has happened to sessions, pinholes, blocks and ALGs, and what happens.
 export function events(context) {
-  const level = h("select", { onchange: () => refresh() },
-    [["", "all"], ["info", "info"], ["warning", "warning"], ["error", "error"]].map(([value, text]) => h("option", { value }, text)));
+  const kind = h("select", { onchange: show },
+    ["", "session", "pinhole", "block", "alg", "audit"].map((name) => h("option", { value: name }, name || "all")));
   const whose = context.several ? [{ title: "Organisation", cell: (row) => row.organisation }] : [];
   const table = new Table([
-    { title: "Time (UTC)", cell: (row) => row.time.replace("T", " ").slice(0, 23) },
-    { title: "Level", cell: mark },
+    { title: "Time (UTC)", time: true, cell: (row) => row.time.replace("T", " ").slice(0, 23) },
+    { title: "Kind", cell: (row) => row.kind },
+    { title: "Event", cell: (row) => row.event + (row.reason ? ` (${row.reason})` : "") },
     ...whose,
-    { title: "Event", wide: true, cell: (row) => row.text },
-  ], { id: (row) => `${row.time} ${row.text}`, caption: "Events, the newest first" });
+    { title: "Protocol", cell: (row) => row.proto },
+    { title: "Inside", cell: (row) => row.inside },
+    { title: "Outside", cell: (row) => row.outside },
+    { title: "Remote", cell: (row) => row.remote },
+    { title: "For", cell: (row) => (row.label.startsWith(row.alg) ? row.label : `${row.alg} ${row.label}`) },
+    { title: "What", wide: true, cell: (row) => row.text },
+  ], { id: (row) => Object.values(row).join(" "), caption: "Events, the newest first" });
   let rows = [];
 
-  function mark(row, made) {
-    const element = made ?? h("span");
-    element.className = `level ${row.level}`;
-    element.textContent = row.level;
-    return element;
-  }
   function show() {
-    table.show(rows, "Nothing has been logged.");
+    table.show(rows.filter((row) => !kind.value || row.kind === kind.value), "Nothing has happened yet.");
   }
-  async function load() {
-    const found = await get(at(context.device, "views/events", {
-      level: level.value, organisation: context.organisation, limit: SHOWN,
-    }), context.signal);
-    rows = found.rows;
+  context.root.append(h("h1", {}, "Events"), h("div", { class: "filters" }, h("label", {}, "Kind", kind)), table.element);
+  context.every(REFRESH_MS, async () => {
+    rows = await get(at(context.device, "events", { organisation: context.organisation, limit: SHOWN }), context.signal);
     show();
-  }
-  context.root.append(h("h1", {}, "Events"),
-    h("div", { class: "filters" }, h("label", {}, "Level", level)), table.element);
-  const refresh = context.every(REFRESH_MS, load);
+  });
   context.stream(["events"], {
     events(row) {
-      if (level.value && row.level !== level.value) return;
       if (context.organisation && row.organisation !== context.organisation) return;
       rows = [row, ...rows].slice(0, SHOWN);
       show();
@@ -48,9 +51,30 @@ export function events(context) {
   });
 }
 
+// What the controller has logged.
+export function log(context) {
+  const level = h("select", { onchange: () => refresh() },
+    ["", "info", "warning", "error"].map((name) => h("option", { value: name }, name || "all")));
+  const whose = context.several ? [{ title: "Organisation", cell: (row) => row.organisation }] : [];
+  const table = new Table([
+    { title: "Time (UTC)", time: true, cell: (row) => row.time.replace("T", " ").slice(0, 23) },
+    { title: "Level", cell: (row, made) => mark("level", row, made) },
+    ...whose,
+    { title: "Line", wide: true, cell: (row) => row.text },
+  ], { id: (row) => `${row.time} ${row.text}`, caption: "Log lines, the newest first" });
+  context.root.append(h("h1", {}, "Log"),
+    h("div", { class: "filters" }, h("label", {}, "Level", level)), table.element);
+  const refresh = context.every(LOG_MS, async () => {
+    const found = await get(at(context.device, "views/events", {
+      level: level.value, organisation: context.organisation, limit: SHOWN,
+    }), context.signal);
+    table.show(found.rows, "Nothing has been logged.");
+  });
+}
+
 export function audit(context) {
   const table = new Table([
-    { title: "Time (UTC)", cell: (row) => row.time.replace("T", " ").slice(0, 19) },
+    { title: "Time (UTC)", time: true, cell: (row) => row.time.replace("T", " ").slice(0, 19) },
     { title: "Who", cell: (row) => row.who },
     { title: "From", cell: (row) => row.address },
     { title: "Gateway", cell: (row) => row.device || "–" },

@@ -3,7 +3,7 @@
 import { get, request, setToken } from "./api.js";
 import { h } from "./dom.js";
 import { algs } from "./algs.js";
-import { audit, events } from "./logs.js";
+import { audit, events, log } from "./logs.js";
 import { config } from "./config.js";
 import { overview } from "./overview.js";
 import { bindings, calls, pinholes, sessions, subscribers } from "./lists.js";
@@ -19,6 +19,7 @@ const VIEWS = {
   subscribers: ["Subscribers", subscribers],
   trace: ["Trace", trace],
   events: ["Events", events],
+  log: ["Log", log],
   audit: ["Audit", audit],
   config: ["Configuration", config],
 };

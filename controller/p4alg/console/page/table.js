@@ -2,7 +2,7 @@
 
 import { h, setText } from "./dom.js";
 
-// `columns` are { title, key (to sort by), cell: row -> text or element, number: bool, wide: bool }.
+// `columns` are { title, key (to sort by), cell: row -> text or element, number, wide, time: bool }.
 // `id` makes the key of a row. `sorted` is told the key, with - in front for descending.
 export class Table {
   constructor(columns, { id, caption, sorted }) {
@@ -58,7 +58,7 @@ export class Table {
 
   make() {
     const cells = this.columns.map((column) =>
-      h("td", { "data-label": column.title, class: [column.number && "number", column.wide && "wide"].filter(Boolean).join(" ") }));
+      h("td", { "data-label": column.title, class: [column.number && "number", column.wide && "wide", column.time && "time"].filter(Boolean).join(" ") }));
     return { element: h("tr", {}, cells), cells, made: [] };
   }
 

@@ -1,43 +1,14 @@
-"""Which log lines are new, and what is written down of who did what."""
+"""What is written down of who did what."""
 
 from __future__ import annotations
 
 import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from p4alg.config.errors import UserError
 from p4alg.console.audit import MAX_SHOWN, Audit
-from p4alg.console.watch import new_ones
-
-
-def events(*texts: str) -> list[dict[str, Any]]:
-    return [{"time": text[0], "text": text} for text in texts]
-
-
-@pytest.mark.parametrize(
-    ("seen", "now", "new"),
-    [
-        (None, ["1 a", "2 b"], []),
-        ([], ["1 a"], ["1 a"]),
-        (["1 a"], ["1 a"], []),
-        (["1 a"], ["1 a", "2 b", "3 c"], ["2 b", "3 c"]),
-        # The oldest ones are forgotten.
-        (["1 a", "2 b"], ["2 b", "3 c"], ["3 c"]),
-        # The controller was started again.
-        (["8 a", "9 b"], ["1 x"], ["1 x"]),
-        (["8 a", "9 b"], [], []),
-        # The same line twice at one time.
-        (["1 a", "1 a"], ["1 a", "1 a", "1 a"], []),
-    ],
-)
-def test_new_events_are_those_behind_the_last_that_was_seen(
-    seen: list[str] | None, now: list[str], new: list[str]
-) -> None:
-    before = None if seen is None else events(*seen)
-    assert new_ones(before, events(*now)) == events(*new)
 
 
 def test_records_outlive_the_console_and_are_its_owners(tmp_path: Path) -> None:
