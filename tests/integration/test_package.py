@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import time
@@ -102,6 +103,7 @@ def serve(computer: Machine) -> None:
             *("netns", name),
         )
         computer.run("ip", "link", "set", interface, "up")
+        computer.run("ethtool", "-K", interface, "gro", "off")
         computer.run("ip", "-n", name, "addr", "add", address, "dev", "eth0")
         computer.run("ip", "-n", name, "link", "set", "eth0", "up")
         computer.run("ip", "-n", name, "route", "add", "default", "via", gateway)
@@ -142,8 +144,21 @@ def check_rights(computer: Machine) -> None:
 
 def check_control(computer: Machine) -> None:
     assert "tcp" in computer.told("p4alg", "alg", "services", "ftp")
+    # A change is kept, and goes into the configuration, which is the controller's to write.
     computer.run("p4alg", "alg", "enable", "rtsp")
-    assert "rtsp" in computer.told("cat", "/var/lib/p4alg/state.json")
+    assert "rtsp" in computer.told("cat", "/etc/p4alg/p4alg.yaml")
+    assert "rtsp" in computer.told("p4alg", "config", "history")
+    # One that was made in the file is read by a reload.
+    computer.run("sed", "-i", "$ a denied_ports: [8443]", "/etc/p4alg/p4alg.yaml")
+    computer.run("systemctl", "reload", "p4alg.service")
+    until = time.monotonic() + SECONDS
+    while "denied_ports" not in computer.told("p4alg", "config", "show", "--text"):
+        assert time.monotonic() < until, journal(computer)
+        time.sleep(0.2)
+    verdicts = json.loads(computer.run("p4alg", "doctor", "--json", check=False).stdout)
+    about = {row["about"]: row["verdict"] for row in verdicts}
+    looked_at = ("configuration", "port 1", "port 2", "switch", "program", "control", "state")
+    assert [about[name] for name in looked_at] == ["ok"] * len(looked_at)
     done = computer.run(
         "setpriv", "--reuid=65534", "--clear-groups", "p4alg", "show", "algs", check=False
     )
@@ -166,7 +181,7 @@ def check_removal(computer: Machine, before: dict[str, str]) -> None:
     done = computer.run("systemctl", "is-active", *SERVICES, check=False)
     assert done.stdout.split() == ["inactive", "inactive"]
     # What its user may want again is kept.
-    for kept in ("/etc/p4alg/p4alg.yaml", "/var/lib/p4alg/state.json"):
+    for kept in ("/etc/p4alg/p4alg.yaml", "/var/lib/p4alg/revisions/journal.jsonl"):
         assert computer.told("cat", kept)
     computer.run("dpkg", "--purge", "p4alg")
     assert computer.run("getent", "passwd", "p4alg", check=False).returncode == 2

@@ -61,8 +61,10 @@ def machine(compiler: Callable[[], Compiler]) -> Machine:
 def _packages() -> tuple[Package, ...]:
     found = []
     for line in metadata.requires("p4alg") or ():
-        pin = _PIN.match(line.partition(";")[0].strip())
-        if pin is not None:
+        requirement, _, marker = line.partition(";")
+        pin = _PIN.match(requirement.strip())
+        # What is optional says so when it is used.
+        if pin is not None and "extra" not in marker:
             try:
                 version = metadata.version(pin[1])
             except metadata.PackageNotFoundError:
