@@ -29,10 +29,11 @@ MAINTAINER = "The p4alg developers <p4alg@localhost>"
 _CONFFILES = {
     "etc/p4alg/p4alg.yaml": "p4alg.yaml",
     "etc/default/p4alg-switch": "p4alg-switch.default",
+    "etc/default/p4alg-console": "p4alg-console.default",
 }
 """Where each goes, by its name in `FILES`."""
 _SCRIPTS = ("postinst", "prerm", "postrm")
-_UNITS = ("p4alg.service", "p4alg-switch.service")
+_UNITS = ("p4alg.service", "p4alg-switch.service", "p4alg-console.service")
 _COMPLETION = {
     "bash": "usr/share/bash-completion/completions",
     "zsh": "usr/share/zsh/vendor-completions",
@@ -63,8 +64,8 @@ Section: net
 Priority: optional
 Description: NAT and firewall gateway on a P4 data path
  A P4Runtime controller with Application Layer Gateways for FTP, SIP, TFTP,
- PPTP, IKE and RTSP, and an embedded P4Runtime switch for it, as two services
- that run as a user of their own.
+ PPTP, IKE and RTSP, an embedded P4Runtime switch for it, and a web page, as
+ services that run as a user of their own.
 """
 _COPYRIGHT = """\
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/

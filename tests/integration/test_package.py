@@ -14,7 +14,7 @@ import pytest
 from distribution import deb
 from tests.integration.machine import Machine, machine, missing
 
-SERVICES = ("p4alg-switch.service", "p4alg.service")
+SERVICES = ("p4alg-switch.service", "p4alg.service", "p4alg-console.service")
 SECONDS = 60.0
 NET_RAW = 1 << 13
 """The bit of CAP_NET_RAW (capabilities(7))."""
@@ -72,6 +72,7 @@ def test_a_machine_runs_the_gateway_and_is_rid_of_it(computer: Machine, package:
     serve(computer)
     check_rights(computer)
     check_control(computer)
+    check_console(computer)
     for service in SERVICES:
         check_it_comes_back(computer, service)
     # A new version of the same package: what runs goes on with it.
@@ -91,7 +92,7 @@ def check_what_is_installed(computer: Machine) -> None:
     assert (done.stdout, done.stderr) == ("", "")
     # Nothing runs before the configuration is this machine's.
     done = computer.run("systemctl", "is-active", *SERVICES, check=False)
-    assert done.stdout.split() == ["inactive", "inactive"]
+    assert done.stdout.split() == ["inactive"] * len(SERVICES)
 
 
 def serve(computer: Machine) -> None:
@@ -130,9 +131,9 @@ def main_pid(computer: Machine, service: str) -> int:
 
 
 def check_rights(computer: Machine) -> None:
-    """The controller has none at all, and the switch has that for frames only."""
+    """The switch has that for frames only, and the others have none at all."""
     user = computer.told("id", "-u", "p4alg")
-    for service, rights in zip(SERVICES, (NET_RAW, 0), strict=True):
+    for service, rights in zip(SERVICES, (NET_RAW, 0, 0), strict=True):
         status = computer.told("cat", f"/proc/{main_pid(computer, service)}/status")
         fields = dict(line.split(":\t", 1) for line in status.splitlines())
         assert set(fields["Uid"].split()) == {user} != {"0"}
@@ -166,6 +167,19 @@ def check_control(computer: Machine) -> None:
     assert done.stdout == ""
 
 
+def check_console(computer: Machine) -> None:
+    """Whoever has a login there reaches the controller by it, as the console is its user's."""
+    user = {"name": "someone", "password": "a long enough password"}
+    add = f"echo '{user['password']}' | p4alg console user add {user['name']} --role admin"
+    computer.run("runuser", "-u", "p4alg", "--", "sh", "-c", add)
+    place = "http://127.0.0.1:8470/api"
+    curl = ("curl", "-fsS", "--retry", "30", "--retry-connrefused", "--retry-delay", "1")
+    cookies = ("-b", "/run/cookies", "-c", "/run/cookies")
+    body = ("-H", "Content-Type: application/json", "-d", json.dumps(user))
+    computer.run(*curl, *cookies, *body, f"{place}/login")
+    assert '"ftp"' in computer.told(*curl, *cookies, f"{place}/devices/gateway/algs")
+
+
 def check_it_comes_back(computer: Machine, service: str) -> None:
     old = main_pid(computer, service)
     computer.run("kill", "-KILL", str(old))
@@ -179,7 +193,7 @@ def check_it_comes_back(computer: Machine, service: str) -> None:
 def check_removal(computer: Machine, before: dict[str, str]) -> None:
     computer.run("dpkg", "--remove", "p4alg")
     done = computer.run("systemctl", "is-active", *SERVICES, check=False)
-    assert done.stdout.split() == ["inactive", "inactive"]
+    assert done.stdout.split() == ["inactive"] * len(SERVICES)
     # What its user may want again is kept.
     for kept in ("/etc/p4alg/p4alg.yaml", "/var/lib/p4alg/revisions/journal.jsonl"):
         assert computer.told("cat", kept)

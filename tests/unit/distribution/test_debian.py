@@ -44,7 +44,8 @@ def test_a_shell_can_read_the_scripts(script: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "exposure"), [("p4alg.service", 1.7), ("p4alg-switch.service", 2.0)]
+    ("unit", "exposure"),
+    [("p4alg.service", 1.7), ("p4alg-switch.service", 2.0), ("p4alg-console.service", 1.5)],
 )
 def test_a_service_has_only_the_rights_it_needs(unit: str, exposure: float) -> None:
     if shutil.which("systemd-analyze") is None:
