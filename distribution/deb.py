@@ -26,9 +26,14 @@ FILES = Path(__file__).parent / "debian"
 PYTHON = "/usr/bin/python3"
 HOME = "usr/lib/p4alg"
 MAINTAINER = "The p4alg developers <p4alg@localhost>"
-_CONFFILES = ("p4alg.yaml", "switch.env")
+_CONFFILES = {
+    "etc/p4alg/p4alg.yaml": "p4alg.yaml",
+    "etc/default/p4alg-switch": "p4alg-switch.default",
+    "etc/default/p4alg-console": "p4alg-console.default",
+}
+"""Where each goes, by its name in `FILES`."""
 _SCRIPTS = ("postinst", "prerm", "postrm")
-_UNITS = ("p4alg.service", "p4alg-switch.service")
+_UNITS = ("p4alg.service", "p4alg-switch.service", "p4alg-console.service")
 _COMPLETION = {
     "bash": "usr/share/bash-completion/completions",
     "zsh": "usr/share/zsh/vendor-completions",
@@ -59,8 +64,8 @@ Section: net
 Priority: optional
 Description: NAT and firewall gateway on a P4 data path
  A P4Runtime controller with Application Layer Gateways for FTP, SIP, TFTP,
- PPTP, IKE and RTSP, and an embedded P4Runtime switch for it, as two services
- that run as a user of their own.
+ PPTP, IKE and RTSP, an embedded P4Runtime switch for it, and a web page, as
+ services that run as a user of their own.
 """
 _COPYRIGHT = """\
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
@@ -92,8 +97,8 @@ def build(folder: Path) -> Path:
     os.umask(0o022)
     _environment(tree, folder)
     _put(tree / "usr/bin/p4alg", _START, 0o755)
-    for name in _CONFFILES:
-        _put(tree / "etc/p4alg" / name, (FILES / name).read_text("utf-8"))
+    for place, name in _CONFFILES.items():
+        _put(tree / place, (FILES / name).read_text("utf-8"))
     for name in _UNITS:
         _put(tree / "lib/systemd/system" / name, (FILES / name).read_text("utf-8"))
     _put(tree / "usr/lib/sysusers.d/p4alg.conf", (FILES / "p4alg.sysusers").read_text("utf-8"))
@@ -132,7 +137,7 @@ def _environment(tree: Path, folder: Path) -> None:
     # What the tests ran with, also of packages that others need.
     pins.write_text(_told(*pip, "freeze", "--exclude-editable"))
     options = ("-q", "--no-compile", "--no-warn-script-location", "-c", pins)
-    _run(*pip, "--python", home / "bin/python", "install", *options, ROOT)
+    _run(*pip, "--python", home / "bin/python", "install", *options, f"{ROOT}[console]")
     # Nobody activates it, and programs of other packages are none of ours: they name this folder.
     for path in (home / "bin").iterdir():
         if not path.name.startswith("python"):
@@ -160,7 +165,7 @@ def _control(tree: Path) -> None:
         needed=", ".join([f"python3 (>= 3.{minor})", f"python3 (<< 3.{minor + 1})", *_NEEDED]),
     )
     _put(tree / "DEBIAN/control", text)
-    _put(tree / "DEBIAN/conffiles", "".join(f"/etc/p4alg/{name}\n" for name in _CONFFILES))
+    _put(tree / "DEBIAN/conffiles", "".join(f"/{place}\n" for place in _CONFFILES))
     for name in _SCRIPTS:
         _put(tree / "DEBIAN" / name, (FILES / name).read_text("utf-8"), 0o755)
     sums = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import time
@@ -13,7 +14,7 @@ import pytest
 from distribution import deb
 from tests.integration.machine import Machine, machine, missing
 
-SERVICES = ("p4alg-switch.service", "p4alg.service")
+SERVICES = ("p4alg-switch.service", "p4alg.service", "p4alg-console.service")
 SECONDS = 60.0
 NET_RAW = 1 << 13
 """The bit of CAP_NET_RAW (capabilities(7))."""
@@ -71,6 +72,7 @@ def test_a_machine_runs_the_gateway_and_is_rid_of_it(computer: Machine, package:
     serve(computer)
     check_rights(computer)
     check_control(computer)
+    check_console(computer)
     for service in SERVICES:
         check_it_comes_back(computer, service)
     # A new version of the same package: what runs goes on with it.
@@ -90,7 +92,7 @@ def check_what_is_installed(computer: Machine) -> None:
     assert (done.stdout, done.stderr) == ("", "")
     # Nothing runs before the configuration is this machine's.
     done = computer.run("systemctl", "is-active", *SERVICES, check=False)
-    assert done.stdout.split() == ["inactive", "inactive"]
+    assert done.stdout.split() == ["inactive"] * len(SERVICES)
 
 
 def serve(computer: Machine) -> None:
@@ -102,6 +104,7 @@ def serve(computer: Machine) -> None:
             *("netns", name),
         )
         computer.run("ip", "link", "set", interface, "up")
+        computer.run("ethtool", "-K", interface, "gro", "off")
         computer.run("ip", "-n", name, "addr", "add", address, "dev", "eth0")
         computer.run("ip", "-n", name, "link", "set", "eth0", "up")
         computer.run("ip", "-n", name, "route", "add", "default", "via", gateway)
@@ -128,9 +131,9 @@ def main_pid(computer: Machine, service: str) -> int:
 
 
 def check_rights(computer: Machine) -> None:
-    """The controller has none at all, and the switch has that for frames only."""
+    """The switch has that for frames only, and the others have none at all."""
     user = computer.told("id", "-u", "p4alg")
-    for service, rights in zip(SERVICES, (NET_RAW, 0), strict=True):
+    for service, rights in zip(SERVICES, (NET_RAW, 0, 0), strict=True):
         status = computer.told("cat", f"/proc/{main_pid(computer, service)}/status")
         fields = dict(line.split(":\t", 1) for line in status.splitlines())
         assert set(fields["Uid"].split()) == {user} != {"0"}
@@ -142,13 +145,39 @@ def check_rights(computer: Machine) -> None:
 
 def check_control(computer: Machine) -> None:
     assert "tcp" in computer.told("p4alg", "alg", "services", "ftp")
+    # A change is kept, and goes into the configuration, which is the controller's to write.
     computer.run("p4alg", "alg", "enable", "rtsp")
-    assert "rtsp" in computer.told("cat", "/var/lib/p4alg/state.json")
+    assert "rtsp" in computer.told("cat", "/etc/p4alg/p4alg.yaml")
+    assert "rtsp" in computer.told("p4alg", "config", "history")
+    # One that was made in the file is read by a reload.
+    computer.run("sed", "-i", "$ a denied_ports: [8443]", "/etc/p4alg/p4alg.yaml")
+    computer.run("systemctl", "reload", "p4alg.service")
+    until = time.monotonic() + SECONDS
+    while "denied_ports" not in computer.told("p4alg", "config", "show", "--text"):
+        assert time.monotonic() < until, journal(computer)
+        time.sleep(0.2)
+    verdicts = json.loads(computer.run("p4alg", "doctor", "--json", check=False).stdout)
+    about = {row["about"]: row["verdict"] for row in verdicts}
+    looked_at = ("configuration", "port 1", "port 2", "switch", "program", "control", "state")
+    assert [about[name] for name in looked_at] == ["ok"] * len(looked_at)
     done = computer.run(
         "setpriv", "--reuid=65534", "--clear-groups", "p4alg", "show", "algs", check=False
     )
     assert done.returncode == 1
     assert done.stdout == ""
+
+
+def check_console(computer: Machine) -> None:
+    """Whoever has a login there reaches the controller by it, as the console is its user's."""
+    user = {"name": "someone", "password": "a long enough password"}
+    add = f"echo '{user['password']}' | p4alg console user add {user['name']} --role admin"
+    computer.run("runuser", "-u", "p4alg", "--", "sh", "-c", add)
+    place = "http://127.0.0.1:8470/api"
+    curl = ("curl", "-fsS", "--retry", "30", "--retry-connrefused", "--retry-delay", "1")
+    cookies = ("-b", "/run/cookies", "-c", "/run/cookies")
+    body = ("-H", "Content-Type: application/json", "-d", json.dumps(user))
+    computer.run(*curl, *cookies, *body, f"{place}/login")
+    assert '"ftp"' in computer.told(*curl, *cookies, f"{place}/devices/gateway/algs")
 
 
 def check_it_comes_back(computer: Machine, service: str) -> None:
@@ -164,9 +193,9 @@ def check_it_comes_back(computer: Machine, service: str) -> None:
 def check_removal(computer: Machine, before: dict[str, str]) -> None:
     computer.run("dpkg", "--remove", "p4alg")
     done = computer.run("systemctl", "is-active", *SERVICES, check=False)
-    assert done.stdout.split() == ["inactive", "inactive"]
+    assert done.stdout.split() == ["inactive"] * len(SERVICES)
     # What its user may want again is kept.
-    for kept in ("/etc/p4alg/p4alg.yaml", "/var/lib/p4alg/state.json"):
+    for kept in ("/etc/p4alg/p4alg.yaml", "/var/lib/p4alg/revisions/journal.jsonl"):
         assert computer.told("cat", kept)
     computer.run("dpkg", "--purge", "p4alg")
     assert computer.run("getent", "passwd", "p4alg", check=False).returncode == 2

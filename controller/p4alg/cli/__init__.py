@@ -6,9 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib.metadata import version
 from itertools import chain
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from p4alg.cli import (
     alg,
@@ -55,6 +56,16 @@ Begin with 'p4alg lab up' as root: a gateway with hosts around it, until
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without the usage in front of it."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Name the choice that may have been meant, rather than all of them."""
+        if action.choices is not None and value not in action.choices:
+            near = get_close_matches(str(value), list(map(str, action.choices)), 1)
+            if near:
+                raise argparse.ArgumentError(
+                    action, f"invalid choice: '{value}': did you mean '{near[0]}'?"
+                )
+        super()._check_value(action, value)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {_one_line(message)} (see '{self.prog} --help')\n")

@@ -21,6 +21,8 @@ from p4alg.printable import printable
 
 SERVICE = Path("/etc/p4alg/p4alg.yaml")
 """The configuration of the service, which is looked at if nothing else is named or up."""
+SERVICE_SWITCH = Path("/etc/default/p4alg-switch")
+"""The options of its switch."""
 
 
 def register(commands: Any) -> None:
@@ -41,7 +43,7 @@ def register(commands: Any) -> None:
         type=_wire,
         metavar="PORT@IFACE",
         dest="ports",
-        help="a port of its switch (default: those in switch.env beside CONFIG)",
+        help="a port of its switch (default: those of the service)",
     )
     parser.add_argument(
         "--json", action="store_true", dest="as_json", help="a list of objects, as JSON"
@@ -81,7 +83,10 @@ def _gateways(config: Path | None, ports: tuple[Wire, ...] | None) -> Iterator[G
     if config is None and SERVICE.exists():
         config = SERVICE
     if config is not None:
-        yield gateway.of_file(config, ports or gateway.service_wires(config))
+        is_service = config == SERVICE
+        if is_service and ports is None:
+            ports = gateway.service_wires(SERVICE_SWITCH)
+        yield gateway.of_file(config, ports, is_service=is_service)
     elif ports is not None:
         yield gateway.of_ports(ports)
 

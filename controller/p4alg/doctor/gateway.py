@@ -31,7 +31,7 @@ from p4alg.lab import plan, services
 from p4alg.lab.state import State
 
 SWITCH_OPTIONS = "P4ALG_SWITCH_OPTIONS"
-"""What the service of the embedded switch is given, in the file `switch.env`."""
+"""What the service of the embedded switch is given, in the file of its options."""
 _SECONDS = 20.0
 _MERGING = {
     "generic-receive-offload": "gro",
@@ -60,10 +60,10 @@ def wires(words: Sequence[str]) -> tuple[Wire, ...]:
     return tuple(found)
 
 
-def service_wires(config: Path) -> tuple[Wire, ...] | None:
-    """The ports of the service beside a configuration; None if there is no such file."""
+def service_wires(file: Path) -> tuple[Wire, ...] | None:
+    """The ports in the file with the options of the service; None if it cannot be read."""
     try:
-        lines = (config.parent / "switch.env").read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return None
     given = [line.partition("=")[2] for line in lines if line.startswith(f"{SWITCH_OPTIONS}=")]
@@ -75,14 +75,14 @@ def service_wires(config: Path) -> tuple[Wire, ...] | None:
         return None
 
 
-def of_file(path: Path, ports: tuple[Wire, ...] | None) -> Gateway:
+def of_file(path: Path, ports: tuple[Wire, ...] | None, *, is_service: bool = False) -> Gateway:
     """The gateway of a configuration, on this machine."""
     config, error = _read(path)
     switch = config.switch if config else Switch()
     control = config.control if config else Control(loader.default_socket(), Path("/"))
     gateway = _with_config(Gateway(interfaces=_interfaces(ports)), path, config, error)
     link, found = _link(switch), _socket(control.socket)
-    if service_wires(path) is not None:
+    if is_service:
         link = replace(link, start="systemctl start p4alg-switch")
         found = replace(found, start="systemctl start p4alg")
     space = _space(control.state) if config else None
@@ -220,9 +220,8 @@ def _socket(path: Path) -> Socket:
     return Socket(str(path), "answers", mode)
 
 
-def _space(file: Path) -> Space:
-    """The room for a file, where its folder is or will be."""
-    folder = file.parent
+def _space(folder: Path) -> Space:
+    """The room where a folder is or will be."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     found = os.statvfs(folder)

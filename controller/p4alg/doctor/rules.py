@@ -230,7 +230,7 @@ def _space(space: Space) -> Finding:
     few = space.inodes_free is not None and space.inodes_free < FEW_INODES
     if space.bytes_free < NO_BYTES or few:
         what = f"{space.inodes_free} inodes free at {space.path}" if few else free
-        return _fail("state", what, "make room: what 'p4alg alg' changes cannot be kept")
+        return _fail("state", what, "make room: no change can be kept")
     if space.bytes_free < SCARCE_BYTES:
         return _warn("state", free, "make room")
     return _ok("state", free)

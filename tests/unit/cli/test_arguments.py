@@ -6,49 +6,32 @@ from pathlib import Path
 
 import pytest
 
-from p4alg.cli import main
+from distribution.commands import command, walk
+from p4alg.cli import main, parser
 
-COMMANDS = [
-    ["run"],
-    ["switch"],
-    ["check"],
-    ["lab"],
-    ["lab", "up"],
-    ["lab", "exec"],
-    ["lab", "status"],
-    ["lab", "logs"],
-    ["lab", "down"],
-    ["show"],
-    ["alg"],
-    ["alg", "list"],
-    ["alg", "enable"],
-    ["alg", "disable"],
-    ["alg", "services"],
-    ["trace"],
-    ["shell"],
-]
+COMMANDS = [one.name.split()[1:] for one in list(walk(command(parser())))[1:]]
 
 
-@pytest.mark.parametrize("command", [[], *COMMANDS], ids=" ".join)
-def test_help_is_for_everyone(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*command, "--help"]) == 0
+@pytest.mark.parametrize("argv", [[], *COMMANDS], ids=" ".join)
+def test_help_is_for_everyone(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*argv, "--help"]) == 0
     shown = capsys.readouterr()
-    assert shown.out.startswith(f"usage: {' '.join(['p4alg', *command])}")
+    assert shown.out.startswith(f"usage: {' '.join(['p4alg', *argv])}")
     assert shown.err == ""
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
-    for command in {command[0] for command in COMMANDS}:
-        assert f"    {command} " in shown
+    for name in {argv[0] for argv in COMMANDS}:
+        assert f"    {name} " in shown
 
 
-@pytest.mark.parametrize("command", [[], *COMMANDS], ids=" ".join)
+@pytest.mark.parametrize("argv", [[], *COMMANDS], ids=" ".join)
 def test_an_unknown_option_is_wrong_usage(
-    command: list[str], capsys: pytest.CaptureFixture[str]
+    argv: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused([*command, "--nosuch"], capsys)
+    refused([*argv, "--nosuch"], capsys)
 
 
 @pytest.mark.parametrize(
@@ -120,3 +103,16 @@ def test_without_a_controller_the_socket_asked_for_is_named(
         assert main([*argv, *option]) == 1
         wanted = f"no controller at {path}: start one with 'p4alg run -c CONFIG'"
         assert capsys.readouterr().err == f"p4alg: {wanted}\n"
+
+
+def test_what_may_have_been_meant_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for argv, meant in (
+        (["shwo"], "show"),
+        (["lab", "donw"], "down"),
+        (["show", "session"], "sessions"),
+        (["lab", "up", "--target", "bvm2"], "bmv2"),
+    ):
+        assert main(argv) == 2
+        assert f"did you mean '{meant}'? (see 'p4alg" in capsys.readouterr().err
+    assert main(["xyz"]) == 2
+    assert "choose from 'run'" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from tests.unit.daemon.peers import EXAMPLE, controller
 @pytest.fixture(autouse=True)
 def no_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "SERVICE", tmp_path / "p4alg.yaml")
+    monkeypatch.setattr(doctor, "SERVICE_SWITCH", tmp_path / "p4alg-switch")
 
 
 def test_each_thing_has_a_line_and_what_fails_its_advice(
@@ -48,9 +49,12 @@ def test_a_port_is_told_as_for_the_switch(capsys: pytest.CaptureFixture[str]) ->
 
 def test_the_service_is_looked_at_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     doctor.SERVICE.write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
+    doctor.SERVICE_SWITCH.write_text('P4ALG_SWITCH_OPTIONS="-i 7@p4alg-no"')
     assert main(["doctor"]) == 1
     assert "ok    configuration" in (shown := capsys.readouterr().out)
     assert str(doctor.SERVICE) in shown
+    assert "there is no interface p4alg-no" in shown
+    assert "systemctl start p4alg-switch" in shown
 
 
 @pytest.fixture

@@ -19,7 +19,9 @@ from p4softswitch.io.spec import parse_port
 
 def options() -> list[str]:
     """The words that systemd makes of the switch's options."""
-    found = re.search(r'^P4ALG_SWITCH_OPTIONS="(.*)"$', (FILES / "switch.env").read_text(), re.M)
+    found = re.search(
+        r'^P4ALG_SWITCH_OPTIONS="(.*)"$', (FILES / "p4alg-switch.default").read_text(), re.M
+    )
     assert found is not None
     return shlex.split(found[1])
 
@@ -42,7 +44,8 @@ def test_a_shell_can_read_the_scripts(script: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "exposure"), [("p4alg.service", 1.5), ("p4alg-switch.service", 2.0)]
+    ("unit", "exposure"),
+    [("p4alg.service", 1.7), ("p4alg-switch.service", 2.0), ("p4alg-console.service", 1.5)],
 )
 def test_a_service_has_only_the_rights_it_needs(unit: str, exposure: float) -> None:
     if shutil.which("systemd-analyze") is None:

@@ -54,12 +54,12 @@ def test_ports_are_read_from_the_arguments_of_a_switch() -> None:
         (None, None),
     ],
 )
-def test_ports_of_the_service_are_read_beside_its_configuration(
+def test_ports_of_the_service_are_read_from_its_options(
     text: str | None, expected: tuple[int, ...] | None, tmp_path: Path
 ) -> None:
     if text is not None:
-        (tmp_path / "switch.env").write_text(text)
-    found = service_wires(tmp_path / "p4alg.yaml")
+        (tmp_path / "p4alg-switch").write_text(text)
+    found = service_wires(tmp_path / "p4alg-switch")
     assert (found if found is None else tuple(wire.port for wire in found)) == expected
 
 
@@ -90,7 +90,7 @@ def test_a_file_that_is_no_configuration_is_told_as_such(tmp_path: Path) -> None
     path = tmp_path / "gateway.yaml"
     path.write_text("zones: 5\n")
     found = of_file(path, None)
-    assert found.error.startswith(f"{path}:1: ")
+    assert found.error.startswith(f"{path}:1:")
     assert (found.ports, found.space) == (frozenset(), None)
 
 

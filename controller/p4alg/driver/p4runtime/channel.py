@@ -54,19 +54,27 @@ def refuse_strangers(address: str) -> None:
 
     In a folder that others may write to, such a user could pretend to be the switch.
     """
-    if not address.startswith(_UNIX):
-        return
-    try:
-        owner = os.stat(address.removeprefix(_UNIX)).st_uid
-    except OSError as error:
-        raise TargetError(
-            f"{address}: {error.strerror}; start the switch or correct the address"
-        ) from None
-    if owner not in (0, os.geteuid()):
+    owner = find(address)
+    if owner not in (None, 0, os.geteuid()):
         raise TargetError(
             f"{address}: belongs to user {owner}, who is not to be trusted with the switch; "
             "start the switch as root or as this user"
         )
+
+
+def find(address: str) -> int | None:
+    """The user id of the owner of a Unix socket; None if the address is no such socket's.
+
+    Raises `TargetError` if there is none at that path.
+    """
+    if not address.startswith(_UNIX):
+        return None
+    try:
+        return os.stat(address.removeprefix(_UNIX)).st_uid
+    except OSError as error:
+        raise TargetError(
+            f"{address}: {error.strerror}; start the switch or correct the address"
+        ) from None
 
 
 def tls_failure(error: fy.P4ClientError, tls: Tls | None) -> str | None:

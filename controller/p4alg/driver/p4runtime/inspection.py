@@ -9,7 +9,7 @@ import finsy as fy
 from finsy.proto import p4r
 
 from p4alg.driver.artifacts import Artifacts
-from p4alg.driver.p4runtime.channel import Tls, refuse_strangers, tls_failure
+from p4alg.driver.p4runtime.channel import Tls, find, tls_failure
 from p4alg.driver.p4runtime.errors import first_line
 from p4alg.driver.target import TargetError
 
@@ -33,10 +33,11 @@ async def running(
 ) -> Running:
     """What a switch runs; nothing of it is changed, and no controller displaced.
 
+    It may be another user's, such as that of a service: nothing is entrusted to it.
     Raises `TargetError` if the switch does not answer in `timeout` seconds, or refuses.
     """
     artifacts.verify()
-    refuse_strangers(address)
+    find(address)
     ask = p4r.GetForwardingPipelineConfigRequest(
         device_id=device_id,
         response_type=p4r.GetForwardingPipelineConfigRequest.P4INFO_AND_COOKIE,
