@@ -143,10 +143,10 @@ class Phase(IntFlag):
     """What has been seen of a session; the key of `timer`."""
 
     NONE = 0
-    INSIDE_SYN = 1  # inside has sent a SYN (UDP, ICMP: anything)
-    OUTSIDE_SYN = 2  # outside has sent a SYN (UDP, ICMP: anything)
+    TABLE = 1  # an entry of `session` uses the mapping
     ESTABLISHED = 4  # after both SYNs inside has sent an ACK
     INSIDE_FIN = 8
     OUTSIDE_FIN = 16
     RESET = 32
-    TABLE = 128  # an entry of `session` uses the mapping
+    INSIDE_SYN = 64  # inside has sent a SYN (UDP, ICMP: anything)
+    OUTSIDE_SYN = 128  # outside has sent a SYN (UDP, ICMP: anything)

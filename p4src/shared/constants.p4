@@ -117,14 +117,15 @@ const class_t CLASS_TCP  = 1;
 const class_t CLASS_UDP  = 2;
 const class_t CLASS_ICMP = 3;
 
-// What has been seen of a session: a set of bits, and the key of `timer`.
-const bit<8> PHASE_INSIDE_SYN  = 1;    // inside has sent a SYN (UDP, ICMP: anything)
-const bit<8> PHASE_OUTSIDE_SYN = 2;    // outside has sent a SYN (UDP, ICMP: anything)
+// What has been seen of a session: a set of bits, and the key of `timer`. The two SYNs are the
+// highest bits, so that "both" is one comparison.
+const bit<8> PHASE_TABLE       = 1;    // an entry of `session` uses the mapping
 const bit<8> PHASE_ESTABLISHED = 4;    // after both SYNs inside has sent an ACK
 const bit<8> PHASE_INSIDE_FIN  = 8;
 const bit<8> PHASE_OUTSIDE_FIN = 16;
 const bit<8> PHASE_RESET       = 32;
-const bit<8> PHASE_TABLE       = 128;  // an entry of `session` uses the mapping
+const bit<8> PHASE_INSIDE_SYN  = 64;   // inside has sent a SYN (UDP, ICMP: anything)
+const bit<8> PHASE_OUTSIDE_SYN = 128;  // outside has sent a SYN (UDP, ICMP: anything)
 
 // The way of an outside port, its bits 2..1. The last belongs to the controller.
 #define PORT_WAY_MASK 6

@@ -3,25 +3,53 @@
 #ifndef P4ALG_SIZES
 #define P4ALG_SIZES
 
+#ifdef __TARGET_TOFINO__
+#include "tofino_sizes.p4"
+#endif
+
 #define SIZE_PORT_ZONE      256
 #define SIZE_LOCAL_ADDR     64
 #define SIZE_POOL           64
+#ifndef SIZE_POLICY
 #define SIZE_POLICY         1024
+#endif
+#ifndef SIZE_MAPPING
 #define SIZE_MAPPING        131072   // one entry per mapping and direction
+#endif
+#ifndef SIZE_ADDR_MAP
 #define SIZE_ADDR_MAP       4096
+#endif
+#ifndef SIZE_PEER
 #define SIZE_PEER           131072
+#endif
+#ifndef SIZE_IKE
 #define SIZE_IKE            4096
+#endif
+#ifndef SIZE_SESSION
 #define SIZE_SESSION        262144
+#endif
+#ifndef SIZE_PINHOLE
 #define SIZE_PINHOLE        8192
+#endif
 #define SIZE_ALG_SERVICE    256
+#ifndef SIZE_SEQUENCE
 #define SIZE_SEQUENCE       16384
+#endif
 #define SIZE_SOURCE         1024
 #define SIZE_SUBSCRIBER     8192
+#ifndef SIZE_BLOCK
 #define SIZE_BLOCK          8192
+#endif
 #define SIZE_SCRAMBLE       256
+#ifndef SIZE_TIMER
 #define SIZE_TIMER          256
+#endif
+#ifndef SIZE_ROUTE
 #define SIZE_ROUTE          4096
+#endif
+#ifndef SIZE_NEXT_HOP
 #define SIZE_NEXT_HOP       4096
+#endif
 
 // Register arrays, as powers of two. A compiler's -D wins: tests use tiny ones, so that
 // collisions and overflow happen all the time.

@@ -4,6 +4,7 @@
 
 #include "../shared/sizes.p4"
 #include "../shared/headers.p4"
+#include "metadata.p4"
 #include "registers.p4"
 #include "parser.p4"
 #include "checksum.p4"

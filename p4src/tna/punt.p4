@@ -1,0 +1,112 @@
+// Punt: the only way to the controller. The packet goes as it came. Three meters, each for
+// packets of one class: of one source, of one port of the switch, and of one side; so that
+// no host, no port with forged sources and no kind of packet can crowd out the others. All
+// three count every packet; a packet is dropped if one of them is red.
+
+control Punt(inout headers_t hdr, inout egress_metadata_t meta) {
+    // Cell: 1 bit (packets of ALG sessions or not), hash of ingress port and source.
+    @id(0x14000003)
+    Meter<bit<(SOURCE_METER_BITS + 1)>>(2 << SOURCE_METER_BITS, MeterType_t.PACKETS) source_meter;
+    // Cell: ingress port, class.
+    @id(0x14000004)
+    Meter<bit<13>>(PORT_METER_PORTS * PUNT_CLASSES, MeterType_t.PACKETS) port_meter;
+    // Cell: side, class.
+    @id(0x14000001)
+    Meter<bit<5>>(2 * PUNT_CLASSES, MeterType_t.PACKETS) punt_meter;
+    @id(0x12000001)
+    Counter<bit<32>, bit<4>>(PUNT_CLASSES, CounterType_t.PACKETS_AND_BYTES) punt_counter;
+
+    CRCPolynomial<bit<32>>(CRC_SLOT0, true, false, false, 0xffffffff, 0) crc;
+    Hash<bit<SOURCE_METER_BITS>>(HashAlgorithm_t.CUSTOM, crc) source;
+    Hash<bit<SOURCE_METER_BITS>>(HashAlgorithm_t.CUSTOM, crc) alg_source;
+
+    @hidden action measure_source() {
+        meta.source_colour = source_meter.execute(
+            1w0 ++ source.get({ hdr.bridge.in_port, hdr.ipv4.src_addr }));
+    }
+    @hidden action measure_alg_source() {
+        meta.source_colour = source_meter.execute(
+            1w1 ++ alg_source.get({ hdr.bridge.in_port, hdr.ipv4.src_addr }));
+    }
+    @hidden action measure_port() {
+        meta.port_colour = port_meter.execute(hdr.bridge.in_port[8:0] ++ hdr.bridge.punt[3:0]);
+    }
+    @hidden action measure() {
+        meta.colour = punt_meter.execute(hdr.bridge.side ++ hdr.bridge.punt[3:0]);
+    }
+
+    @hidden action refuse(drop_t reason) { meta.drop = reason; }
+    // Whose packet it is: a session's, or that of a pinhole, or of a service.
+    @hidden action to_controller(bit<8> nobody) {
+        hdr.packet_in.setValid();
+        hdr.packet_in.ingress_port = hdr.bridge.in_port;
+        hdr.packet_in.reason = hdr.bridge.punt;
+        hdr.packet_in.alg_id = nobody;
+        hdr.packet_in.hairpin = 7w0 ++ hdr.bridge.hairpin;
+        hdr.packet_in.mapped_id = 0;
+        punt_counter.count(hdr.bridge.punt[3:0]);
+    }
+    @hidden
+    table admit {
+        key = {
+            meta.source_colour : ternary;
+            meta.port_colour   : ternary;
+            meta.colour        : ternary;
+        }
+        actions = { refuse; to_controller; }
+        const default_action = to_controller(0);
+        const entries = {
+            (3, _, _) : refuse(DROP_SOURCE_METER);
+            (_, 3, _) : refuse(DROP_PORT_METER);
+            (_, _, 3) : refuse(DROP_METER);
+        }
+        size = 4;
+    }
+    @hidden action for_session() { hdr.packet_in.alg_id = hdr.bridge.alg_id; }
+    @hidden action for_pinhole() { hdr.packet_in.alg_id = hdr.bridge.pinhole_alg; }
+    @hidden action for_service() { hdr.packet_in.alg_id = hdr.bridge.service_alg; }
+    @hidden action for_nobody() { }
+    @hidden
+    table reader {
+        key = {
+            hdr.bridge.punt        : ternary;
+            hdr.bridge.pinhole_alg : ternary;
+        }
+        actions = { for_session; for_pinhole; for_service; for_nobody; }
+        const default_action = for_nobody;
+        const entries = {
+            (PUNT_ALG, _)      : for_session();
+            (PUNT_NEW_FLOW, 0) : for_service();
+            (PUNT_NEW_FLOW, _) : for_pinhole();
+            (PUNT_ESP, _)      : for_service();
+        }
+        size = 4;
+    }
+    @hidden action mapped(bit<16> way_bits) {
+        hdr.packet_in.mapped_id = hdr.bridge.tag[15:0] | way_bits;
+    }
+    @hidden
+    table mapped_id {
+        key = {
+            meta.slot_alive     : exact;
+            hdr.bridge.slot_way : exact;
+        }
+        actions = { mapped; for_nobody; }
+        const default_action = for_nobody;
+        const entries = {
+            (1, 0) : mapped(0);
+            (1, 1) : mapped(2);
+            (1, 2) : mapped(4);
+        }
+        size = 4;
+    }
+
+    apply {
+        if (hdr.bridge.punt == PUNT_ALG) { measure_alg_source(); } else { measure_source(); }
+        measure_port();
+        measure();
+        admit.apply();
+        reader.apply();
+        mapped_id.apply();
+    }
+}
