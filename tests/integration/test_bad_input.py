@@ -283,7 +283,7 @@ def test_a_file_that_is_no_configuration_is_refused(sandbox: Sandbox, name: str)
 def test_every_command_that_reads_a_configuration_checks_it(sandbox: Sandbox, command: str) -> None:
     before = {"check": ["check"], "run": ["run", "-c"], "lab": ["lab", "up", "-c"]}[command]
     bad = sandbox.write("bad.yaml", EXAMPLE.replace("device_id", "device"))
-    assert f"{bad}:2:11: unknown key 'device'" in sandbox.refused(*before, str(bad), status=2)
+    assert f"{bad}:2:56: unknown key 'device'" in sandbox.refused(*before, str(bad), status=2)
     missing = sandbox.folder / "nosuch.yaml"
     assert f"{missing}: cannot read it" in sandbox.refused(*before, str(missing), status=2)
     folder = sandbox.refused(*before, str(sandbox.folder), status=2)
@@ -297,7 +297,7 @@ def test_a_file_name_with_a_line_break_makes_one_line_too(sandbox: Sandbox) -> N
 def test_a_wrong_topology_is_refused_with_its_line(sandbox: Sandbox) -> None:
     bad = sandbox.write("bad.yaml", "name: t\nhosts:\n  a: {port: 1, address: 10.0.0.2}\n")
     said = sandbox.refused("lab", "up", str(bad), status=2)
-    assert said.startswith(f"p4alg: {bad}:3:22: '10.0.0.2' is not an address with a prefix length")
+    assert said.startswith(f"p4alg: {bad}:3:25: '10.0.0.2' is not an address with a prefix length")
 
 
 # Privileges

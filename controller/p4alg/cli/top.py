@@ -14,6 +14,7 @@ from p4alg.cli.connection import add_organisation, add_socket, client
 from p4alg.cli.dashboard import SORTS, Look, Sample
 from p4alg.cli.show import WATCH_SECONDS, period
 from p4alg.config.errors import UserError
+from p4alg.console.remote import Remote
 from p4alg.daemon.client import Client
 
 TABLES_EACH = 3
@@ -58,7 +59,9 @@ def _run(args: argparse.Namespace) -> int:
 class _Top:
     """The samples that were taken last, and what the keys have chosen."""
 
-    def __init__(self, controller: Client, organisation: str | None, seconds: float) -> None:
+    def __init__(
+        self, controller: Client | Remote, organisation: str | None, seconds: float
+    ) -> None:
         self._controller = controller
         self._whose = {} if organisation is None else {"organisation": organisation}
         self._seconds = seconds
