@@ -82,6 +82,13 @@ class Configuration:
         """
         if self._name is None:
             return
+        old = self._revisions.leftover()
+        if old is not None:
+            self._record(
+                logging.WARNING,
+                f"{old} is not read any more: put what 'p4alg alg' changed into {self._file}, "
+                "and remove it",
+            )
         try:
             kept = self._revisions.all()
             if kept and self._revisions.text(kept[-1].revision) == self._text:

@@ -203,6 +203,19 @@ def test_what_the_file_says_at_the_start_is_the_truth_and_a_revision(desk: Desk)
     ]
 
 
+def test_the_state_file_of_an_earlier_version_is_told_of_and_overrides_nothing(desk: Desk) -> None:
+    old = desk.file.with_name("state.json")
+    old.write_text('{"version": 1, "algs": {"ftp": {"enabled": false, "services": null}}}')
+    desk.begin()
+    assert desk.logged == [
+        f"{old} is not read any more: put what 'p4alg alg' changed into {desk.file}, and remove it"
+    ]
+    # That of a lab is another one.
+    old.write_text('{"topology": "nat"}')
+    desk.begin()
+    assert len(desk.logged) == 1
+
+
 def test_a_full_disk_is_one_message_and_changes_nothing(desk: Desk) -> None:
     desk.ask(**OFF)
     blocked = desk.file.with_name(".p4alg.yaml.part")
