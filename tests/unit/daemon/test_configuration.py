@@ -106,6 +106,9 @@ def test_a_wrong_candidate_is_told_with_its_places_and_not_committed(desk: Desk)
     desk.ask(action="set", path="algs.sip.services", value=["nosuch"])
     (problem,) = desk.ask(action="check")["problems"]
     assert (problem["line"], problem["text"].split(" (")[0]) == (19, "no service 'nosuch'")
+    dry = desk.ask(action="diff")
+    assert (dry["effects"], dry["problems"]) == ([], [problem])
+    assert "+  sip: {services: [nosuch]}" in dry["diff"]
     with pytest.raises(UsageError, match=r"p4alg\.yaml:19:\d+: no service 'nosuch'"):
         desk.ask(action="commit")
     assert desk.ask(action="check", text=EXAMPLE.read_text()) == {"problems": []}
