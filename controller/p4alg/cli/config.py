@@ -155,7 +155,8 @@ def _diff(args: argparse.Namespace) -> int:
     found = _call(args, **{"from": args.start, "to": args.end})
     _tell_lines(found, "diff")
     _tell_effects(found)
-    return 0
+    problems = [] if found is None else found.get("problems", [])
+    return _tell_problems("revision" if args.end else "candidate", problems)
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -169,12 +170,17 @@ def _check(args: argparse.Namespace) -> int:
         return 2 if problems else 0
     name = args.file or "candidate"
     if problems:
-        for p in problems:
-            line = f"p4alg: {name}:{p['line']}:{p['column']}: {p['text']}"
-            print(printable(line), file=sys.stderr)
-        return 2
+        return _tell_problems(name, problems)
     print(f"{name}: ok")
     return 0
+
+
+def _tell_problems(name: str, problems: list[dict[str, Any]]) -> int:
+    """Say what is wrong with a text; returns the exit status."""
+    for p in problems:
+        line = f"p4alg: {name}:{p['line']}:{p['column']}: {p['text']}"
+        print(printable(line), file=sys.stderr)
+    return 2 if problems else 0
 
 
 def _commit(args: argparse.Namespace) -> int:

@@ -82,6 +82,13 @@ class Configuration:
         """
         if self._name is None:
             return
+        old = self._revisions.leftover()
+        if old is not None:
+            self._record(
+                logging.WARNING,
+                f"{old} is not read any more: put what 'p4alg alg' changed into {self._file}, "
+                "and remove it",
+            )
         try:
             kept = self._revisions.all()
             if kept and self._revisions.text(kept[-1].revision) == self._text:
@@ -168,9 +175,7 @@ class Configuration:
         try:
             await self._checked(whole)
         except ConfigError as error:
-            return [asdict(problem) for problem in error.problems] or [
-                {"line": 1, "column": 1, "text": str(error)}
-            ]
+            return _shown(error)
         return []
 
     async def _checked(self, text: str) -> Config:
@@ -224,8 +229,12 @@ class Configuration:
         lines = _unified(old_text, new_text, old_name, new_name)
         if not lines and self._text == self._running_text:
             return {"diff": [], "effects": []}
-        new = await self._checked(new_text)
-        old = self._running if start is None else await self._checked(old_text)
+        try:
+            new = await self._checked(new_text)
+            old = self._running if start is None else await self._checked(old_text)
+        except ConfigError as error:
+            # The lines help to find what is wrong.
+            return {"diff": lines, "effects": [], "problems": _shown(error)}
         return {"diff": lines, "effects": _lines(difference(old, new))}
 
     def _discard(self, request: Request, who: str) -> dict[str, Any]:
@@ -378,6 +387,12 @@ class Configuration:
     def audit(self) -> list[dict[str, Any]]:
         """The journal, the latest last."""
         return [asdict(revision) for revision in self._kept()]
+
+
+def _shown(error: ConfigError) -> list[dict[str, Any]]:
+    """The problems of a configuration, for a reply."""
+    found = [asdict(problem) for problem in error.problems]
+    return found or [{"line": 1, "column": 1, "text": str(error)}]
 
 
 def _in_one_line(error: UserError) -> str:

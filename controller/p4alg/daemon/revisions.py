@@ -90,6 +90,15 @@ class Revisions:
         self._forget_before(kept[0].revision)
         return revision
 
+    def leftover(self) -> Path | None:
+        """The file beside it in which an earlier p4alg kept what `alg` commands changed."""
+        path = self._folder.parent / "state.json"
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+        return path if isinstance(raw, dict) and {"version", "algs"} <= set(raw) else None
+
     def _file(self, revision: int) -> Path:
         return self._folder / f"{revision:06}.yaml"
 

@@ -16,6 +16,7 @@ from p4alg.engine.reconcile import reconcile
 from p4alg.engine.settings import Settings
 from p4alg.engine.stamping import stamp_of
 from p4alg.engine.switching import SetUpWritten
+from p4alg.engine.tables import Op, Update
 
 
 class Part(Protocol):
@@ -56,7 +57,7 @@ def reconfigure(
             part.configure(after[part.settings.organisation])
         for part, old in zip(parts, before, strict=True):
             part.prepare(old, now)
-        updates = reconcile(_wanted(parts, commons), present)
+        updates = _without_gap(reconcile(_wanted(parts, commons), present), present)
         commons.outbox.write_all(updates, SetUpWritten(commons.outbox, commons.counters))
         for part, old in zip(parts, before, strict=True):
             part.carry_over(old, now)
@@ -67,6 +68,22 @@ def reconfigure(
         for part, old in zip(parts, before, strict=True):
             part.configure(old)
         raise
+
+
+def _without_gap(updates: Sequence[Update], present: Sequence[t.Entry]) -> list[Update]:
+    """The updates with new rules of `policy` first, if the table has room for both.
+
+    One rule more moves those below it to other priorities. None of them may be missing in
+    between, or what they deny would pass.
+    """
+    first: list[Update] = []
+    others: list[Update] = []
+    for update in updates:
+        is_rule = update.op is Op.INSERT and isinstance(update.entry, t.Policy)
+        (first if is_rule else others).append(update)
+    held = sum(1 for entry in present if isinstance(entry, t.Policy))
+    has_room = held + len(first) <= t.Policy.declaration.size
+    return [*first, *others] if has_room else list(updates)
 
 
 def _wanted(parts: Sequence[Part], commons: Commons) -> list[t.Entry]:

@@ -106,6 +106,9 @@ def test_a_wrong_candidate_is_told_with_its_places_and_not_committed(desk: Desk)
     desk.ask(action="set", path="algs.sip.services", value=["nosuch"])
     (problem,) = desk.ask(action="check")["problems"]
     assert (problem["line"], problem["text"].split(" (")[0]) == (19, "no service 'nosuch'")
+    dry = desk.ask(action="diff")
+    assert (dry["effects"], dry["problems"]) == ([], [problem])
+    assert "+  sip: {services: [nosuch]}" in dry["diff"]
     with pytest.raises(UsageError, match=r"p4alg\.yaml:19:\d+: no service 'nosuch'"):
         desk.ask(action="commit")
     assert desk.ask(action="check", text=EXAMPLE.read_text()) == {"problems": []}
@@ -201,6 +204,19 @@ def test_what_the_file_says_at_the_start_is_the_truth_and_a_revision(desk: Desk)
     assert list(desk.ask(action="history")[1]["changes"]) == [
         "refuse: reset -> pass, for new control sessions"
     ]
+
+
+def test_the_state_file_of_an_earlier_version_is_told_of_and_overrides_nothing(desk: Desk) -> None:
+    old = desk.file.with_name("state.json")
+    old.write_text('{"version": 1, "algs": {"ftp": {"enabled": false, "services": null}}}')
+    desk.begin()
+    assert desk.logged == [
+        f"{old} is not read any more: put what 'p4alg alg' changed into {desk.file}, and remove it"
+    ]
+    # That of a lab is another one.
+    old.write_text('{"topology": "nat"}')
+    desk.begin()
+    assert len(desk.logged) == 1
 
 
 def test_a_full_disk_is_one_message_and_changes_nothing(desk: Desk) -> None:

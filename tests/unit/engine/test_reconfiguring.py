@@ -11,7 +11,7 @@ from p4alg.engine import tables as t
 from p4alg.engine.settings import Limits, Prefix, RefuseMode, Rule, Timers
 from p4alg.engine.tables import FlowKey, Op, PolicyAction
 from tests.unit.engine.dialogue import PORT, greeted
-from tests.unit.engine.harness import INSIDE, REMOTE, TCP, Bench, segment, with_alg
+from tests.unit.engine.harness import INSIDE, REMOTE, TCP, UDP, Bench, segment, with_alg
 from tests.unit.engine.parts import updates
 from tests.unit.engine.tenants import BLUE, RED, Tenants
 
@@ -34,6 +34,16 @@ def test_a_rule_is_one_set_of_updates_and_flows_do_not_notice() -> None:
     bench.reconfigure(settings)
     assert {key: entry for key, entry in bench.entries.items() if key in before} | before == before
     assert bench.of(t.Policy) == [e for e in before.values() if isinstance(e, t.Policy)]
+
+
+def test_rules_that_move_are_never_missing_in_between() -> None:
+    first = Rule(PolicyAction.TRANSLATE, proto=UDP)
+    bench = Bench(rules=(DENY,))
+    wanted = replace(bench.engine.settings, rules=(first, DENY))
+    actions = bench.engine.reconfigure(wanted, bench.now)
+    ops = [update.op for update in updates(list(actions)) if isinstance(update.entry, t.Policy)]
+    assert ops == sorted(ops, key=lambda op: op is not Op.INSERT)
+    assert {Op.INSERT, Op.DELETE} == set(ops)
 
 
 def test_the_same_settings_write_nothing() -> None:
