@@ -105,7 +105,7 @@ async def _user(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _odd(request: Request, error: Exception) -> JSONResponse:
-    """An answer of a controller that lacks what there has to be. It could be a fault of ours too."""
+    """An answer of a controller that lacks what there has to be. It may be a fault of ours too."""
     where = printable(f"{request.method} {request.url.path}")
     _LOG.error("fault: %s: %s", where, describe(error))
     return _said(502, "the controller answers oddly: it may be of another version than the console")
