@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import HTTPException, RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException as StarletteError
 from starlette.middleware import Middleware
 
@@ -22,9 +24,11 @@ from p4alg.console.devices import Busy
 from p4alg.console.guard import Guard
 from p4alg.console.state import Console
 from p4alg.console.watch import watch
+from p4alg.engine.faults import describe
 from p4alg.printable import printable
 
 _PAGE = Path(__file__).with_name("page")
+_LOG = logging.getLogger(__name__)
 _TITLE = "p4alg console"
 _DESCRIPTION = "What `p4alg console` shows and changes of gateways."
 MAX_BODY = 1 << 16
@@ -64,6 +68,8 @@ def site(console: Console, hosts: Collection[str]) -> FastAPI:
     app.add_exception_handler(StarletteError, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(UserError, _user)
+    for odd in (KeyError, TypeError, ValidationError):
+        app.add_exception_handler(odd, _odd)
     app.add_exception_handler(Exception, _fault)
     return app
 
@@ -96,6 +102,13 @@ async def _user(_: Request, error: Exception) -> JSONResponse:
     if isinstance(error, UsageError):
         return _said(400, str(error))
     return _said(503 if isinstance(error, Busy) else 502, str(error))
+
+
+async def _odd(request: Request, error: Exception) -> JSONResponse:
+    """An answer of a controller that lacks what there has to be. It may be a fault of ours too."""
+    where = printable(f"{request.method} {request.url.path}")
+    _LOG.error("fault: %s: %s", where, describe(error))
+    return _said(502, "the controller answers oddly: it may be of another version than the console")
 
 
 async def _fault(_: Request, error: Exception) -> JSONResponse:

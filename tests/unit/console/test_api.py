@@ -267,3 +267,13 @@ def test_the_API_is_described(it: Served) -> None:
     described = it.stranger().get("/api/openapi.json").json
     assert "/api/devices/{device}/algs/{alg}" in described["paths"]
     assert described["openapi"].startswith("3.")
+
+
+def test_a_controller_that_answers_oddly_is_one_clear_line(tmp_path: Path) -> None:
+    # It gives back what it is asked, which has nothing of what there has to be.
+    with served(tmp_path / "c.sock") as peer, console(tmp_path, {"a": peer.path}) as it:
+        ada = it.browser()
+        for path in ("devices", "devices/a/algs", "devices/a/views/sessions", "devices/a/events"):
+            answer = ada.get(f"/api/{path}")
+            assert answer.status == 502, path
+            assert "another version" in answer.error

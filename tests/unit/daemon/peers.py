@@ -75,7 +75,7 @@ def served(path: Path, handler: Handler = echo) -> Iterator[Served]:
     async def body(ready: Callable[[], None], stop: asyncio.Event) -> None:
         it.loop = asyncio.get_running_loop()
         it.loop.set_exception_handler(lambda _, context: it.problems.append(context))
-        async with serve(path, echo, it.traces, it.events):
+        async with serve(path, handler, it.traces, it.events):
             ready()
             await stop.wait()
 

@@ -23,13 +23,13 @@ export function events(context) {
   const table = new Table([
     { title: "Time (UTC)", time: true, cell: (row) => row.time.replace("T", " ").slice(0, 23) },
     { title: "Kind", cell: (row) => row.kind },
-    { title: "Event", cell: (row) => row.event + (row.reason ? ` (${row.reason})` : "") },
+    { title: "Event", time: true, cell: (row) => row.event + (row.reason ? ` (${row.reason})` : "") },
     ...whose,
     { title: "Protocol", cell: (row) => row.proto },
     { title: "Inside", cell: (row) => row.inside },
     { title: "Outside", cell: (row) => row.outside },
     { title: "Remote", cell: (row) => row.remote },
-    { title: "For", cell: (row) => (row.label.startsWith(row.alg) ? row.label : `${row.alg} ${row.label}`) },
+    { title: "For", time: true, cell: (row) => (row.label.startsWith(row.alg) ? row.label : `${row.alg} ${row.label}`) },
     { title: "What", wide: true, cell: (row) => row.text },
   ], { id: (row) => Object.values(row).join(" "), caption: "Events, the newest first" });
   let rows = [];
