@@ -101,7 +101,9 @@ def build(folder: Path) -> Path:
         _put(tree / place, (FILES / name).read_text("utf-8"))
     for name in _UNITS:
         _put(tree / "lib/systemd/system" / name, (FILES / name).read_text("utf-8"))
-    _put(tree / "usr/lib/sysusers.d/p4alg.conf", (FILES / "p4alg.sysusers").read_text("utf-8"))
+    for kind in ("sysusers", "tmpfiles"):
+        text = (FILES / f"p4alg.{kind}").read_text("utf-8")
+        _put(tree / f"usr/lib/{kind}.d/p4alg.conf", text)
     for name, text in manpages.pages().items():
         _put_compressed(tree / "usr/share/man/man1" / f"{name}.gz", text)
     for shell, text in completion.scripts().items():

@@ -140,7 +140,7 @@ def check_rights(computer: Machine) -> None:
         assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == rights
         assert (fields["NoNewPrivs"], fields["Seccomp"]) == ("1", "2")
     modes = computer.told("stat", "-c", "%a %U %n", "/run/p4alg", "/run/p4alg/p4runtime.sock")
-    assert modes.splitlines() == ["750 p4alg /run/p4alg", "600 p4alg /run/p4alg/p4runtime.sock"]
+    assert modes.splitlines() == ["1775 root /run/p4alg", "600 p4alg /run/p4alg/p4runtime.sock"]
 
 
 def check_control(computer: Machine) -> None:

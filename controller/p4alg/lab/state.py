@@ -108,6 +108,7 @@ def start_time(pid: int) -> int | None:
 def load(folder: Path) -> State | None:
     """Read the recorded state; None if no lab is up. Raises `UserError` if it is damaged."""
     path = folder / "state.json"
+    _refuse_strangers(folder)
     try:
         return _decode(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -118,6 +119,23 @@ def load(folder: Path) -> State | None:
         ) from exc
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UserError(f"{path} is damaged: remove it and the namespaces by hand") from None
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """Raise `UserError` if a user made the folder who is neither root nor we.
+
+    What the state names is run and ended by root, and so has to come from root.
+    """
+    try:
+        owners = {folder.lstat().st_uid, folder.stat().st_uid}
+    except OSError:
+        return
+    others = owners - {0, os.geteuid()}
+    if others:
+        raise UserError(
+            f"{folder} belongs to user {others.pop()}, who could give orders by it: "
+            f"remove it, or set {DIRECTORY_VARIABLE}"
+        )
 
 
 def _decode(raw: Any) -> State:
@@ -150,6 +168,7 @@ def _process(raw: Any) -> Process:
 
 def save(folder: Path, state: State) -> None:
     """Write the state. The file is replaced in one step."""
+    _refuse_strangers(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / "state.json.part"

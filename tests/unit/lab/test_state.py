@@ -39,6 +39,24 @@ def test_damaged_state_is_an_expected_error(tmp_path: Path, text: str) -> None:
         state.load(tmp_path)
 
 
+def test_state_of_another_user_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root runs and ends what it names, and others may write to the folder around it."""
+    theirs, stranger = tmp_path / "lab", 4711
+    state.save(theirs, state.State("nat", "embedded", {}))
+    if os.geteuid() == 0:
+        os.chown(theirs, stranger, stranger)
+    else:
+        stranger = os.getuid()
+        monkeypatch.setattr(os, "geteuid", lambda: stranger + 1)
+    wanted = f"belongs to user {stranger}, who could give orders by it: remove it"
+    with pytest.raises(UserError, match=wanted):
+        state.load(theirs)
+    with pytest.raises(UserError, match=wanted):
+        state.save(theirs, state.State("nat", "embedded", {}))
+
+
 def test_a_reused_pid_is_not_the_recorded_process() -> None:
     mine = os.getpid()
     start = state.start_time(mine)
