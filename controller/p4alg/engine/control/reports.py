@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from p4alg.engine.actions import EventRecord, TraceRecord
+from p4alg.engine.actions import EventRecord, Subsystem, TraceRecord
 from p4alg.engine.control.guard import FAULT
 from p4alg.engine.control.session import ControlSession
 from p4alg.engine.counters import Counters
@@ -83,7 +83,7 @@ class Reports:
             return
         if left_out:
             text = f"{text} ({left_out} lines about these two hosts were left out before)"
-        self._outbox.log(level, text)
+        self._outbox.log(level, text, Subsystem.ALG)
 
     def _trace(self, session: ControlSession, seen: Seen, now: float) -> None:
         if not self.is_traced():
