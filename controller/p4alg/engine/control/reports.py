@@ -45,7 +45,8 @@ class Reports:
             self.count(session, f"{direction}.{seen.verdict}")
         elif seen.verdict == "refused":
             self.count(session, f"{direction}.refused.{seen.reason}")
-            text = f"{session}: refused: {seen.summary or seen.verdict} ({seen.reason})"
+            what = f": {seen.summary}" if seen.summary else ""
+            text = f"{session}: refused{what} ({seen.reason})"
             self._log(session, logging.WARNING, text, now)
             self._outbox.tell(_refusal(session, seen.reason, seen.summary))
         self._trace(session, seen, now)

@@ -90,6 +90,8 @@ def test_a_refusal_is_a_warning_that_says_why() -> None:
     desk = Desk()
     desk.reports.seen(desk.session, Seen(CLIENT, "refused", "PORT", b"a", b"", (), "bounce"), NOW)
     assert records(desk.answer()) == [_line(logging.WARNING, "refused: PORT (bounce)")]
+    desk.reports.seen(desk.session, Seen(CLIENT, "refused", "", b"a", b"", (), "bounce"), NOW)
+    assert records(desk.answer()) == [_line(logging.WARNING, "refused (bounce)")]
     desk.reports.seen(desk.session, Seen(CLIENT, "forwarded", "PORT", b"a", b"a"), NOW)
     assert records(desk.answer()) == []
 
