@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -160,19 +161,30 @@ def _read_config(p4info: Path, program: Path) -> Any:
 
 
 async def _serve(settings: Settings) -> None:
-    server = Server(settings)
-    await server.start()
+    # A signal may come while the switch starts: then it ends in order as soon as it has.
     done = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, done.set)
+    server = Server(settings)
+    await server.start()
     ports = " ".join(
         f"{p.port}@{p.interface if isinstance(p, InterfaceSpec) else 'file'}"
         for p in settings.ports
     )
-    print(f"p4softswitch: ready, grpc {server.address}, ports {ports or 'none'}", flush=True)
+    try:
+        print(f"p4softswitch: ready, grpc {server.address}, ports {ports or 'none'}", flush=True)
+    except BrokenPipeError:
+        # Who read our output has left. That is no reason to stop forwarding.
+        _forget_output()
     await done.wait()
     await server.stop()
+
+
+def _forget_output() -> None:
+    """Lose what is still to be written to standard output, whose reader has left."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _dump_source(path: Path | None) -> int:
@@ -180,12 +192,17 @@ def _dump_source(path: Path | None) -> int:
         print("p4softswitch: --dump-source needs --json", file=sys.stderr)
         return 2
     try:
-        print(translate(load_program(path.read_bytes())).source)
+        program = path.read_bytes()
     except OSError as exc:
         print(f"p4softswitch: cannot read {path}: {exc.strerror}", file=sys.stderr)
         return 2
+    try:
+        print(translate(load_program(program)).source, flush=True)
     except SwitchError as exc:
         print(f"p4softswitch: {exc}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        _forget_output()
         return 1
     return 0
 

@@ -338,6 +338,39 @@ def test_the_command_says_when_it_is_ready_and_ends_with_0_on_a_signal(
     assert errors == ""
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_goes_on_when_who_read_its_output_has_left(number: int, tmp_path: Path) -> None:
+    address = tmp_path / "p4rt"
+    command = [sys.executable, "-m", "p4softswitch", "--grpc", f"unix:{address}"]
+    read, write = os.pipe()
+    os.close(read)
+    with subprocess.Popen(command, stdout=write, stderr=subprocess.PIPE, text=True) as process:
+        os.close(write)
+        until = time.monotonic() + 30
+        while not address.exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        # At once after its start, perhaps before it waits for signals: it ends in order anyway.
+        os.kill(process.pid, number)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+    assert not address.exists()
+
+
+def test_a_reader_of_the_source_may_leave_early() -> None:
+    command = [sys.executable, "-m", "p4softswitch", "--dump-source"]
+    command += ["--json", str(P4_DIR / "stress.json")]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("/* Generated")
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
+
+
 def test_an_address_in_use_is_refused() -> None:
     async def body(server: Server, client: Client) -> None:
         other = Server(Settings([], grpc=f"127.0.0.1:{server.grpc_port}"))

@@ -56,6 +56,16 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "sessions": "SESSIONS",
         "pinholes": "PINHOLES",
     },
+    "nat": {
+        "pool": "POOL",
+        "addresses": "ADDRESSES",
+        "hosts": "HOSTS",
+        "block_size": "PORTS OF A BLOCK",
+        "blocks": "BLOCKS",
+        "free": "FREE",
+        "percent_free": "%",
+    },
+    "limits": {"limit": "LIMIT", "value": "VALUE", "used": "USED", "host": "BY"},
     "audit": {"revision": "REVISION", "when": "WHEN", "who": "WHO", "why": "WHY"},
     "events": {"time": "TIME", "level": "LEVEL", "text": "EVENT"},
 }

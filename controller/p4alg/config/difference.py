@@ -51,6 +51,10 @@ def difference(old: Config, new: Config) -> tuple[Effect, ...]:
         for name in ("switch", "control")
         if getattr(old, name) != getattr(new, name)
     ]
+    if (old.log.format, old.log.syslog) != (new.log.format, new.log.syslog):
+        found.append(Effect("log: changed", needs_restart=True))
+    if (old.log.level, old.log.levels) != (new.log.level, new.log.levels):
+        found.append(Effect("log: levels changed"))
     before = {settings.name: settings for settings in old.organisations}
     after = {settings.name: settings for settings in new.organisations}
     if _names(before) != _names(after):

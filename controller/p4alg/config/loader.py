@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from p4alg.alg import registry
 from p4alg.config.errors import Gathering, gather
+from p4alg.config.logs import LogSettings, read_log
 from p4alg.config.nat import Nat, read_common_nat, read_nat
 from p4alg.config.organisations import OutsideAddresses, check_zones, read_names, read_shares
 from p4alg.config.policy import read_ports, read_rules
@@ -57,6 +58,7 @@ class Config:
     control: Control
     organisations: tuple[Settings, ...]
     """The settings of each organisation; of the only one, if none are configured."""
+    log: LogSettings = field(default_factory=LogSettings)
     file: Path | None = None
     """Where it was read; None if it is of no file."""
     text: str = ""
@@ -87,7 +89,7 @@ def from_item(root: Item, algs: Algs | None = None) -> Config:
     has_organisations = "organisations" in root.entries()
     of = Gathering()
     sections = (
-        *("profile", "switch", "control", "routes", "policy", "timers", "limits"),
+        *("profile", "switch", "control", "log", "routes", "policy", "timers", "limits"),
         *("services", "algs", "refuse", "denied_ports", "organisations", "nat"),
     )
     required = ("zones",) if has_organisations else ("zones", "nat")
@@ -95,6 +97,7 @@ def from_item(root: Item, algs: Algs | None = None) -> Config:
     known = of.attempt(lambda: read_profile(top.get("profile"), installed), installed)
     switch = of.attempt(lambda: read_switch(top.get("switch")), Switch())
     control = of.attempt(lambda: _control(top.get("control")), Control(Path(), Path()))
+    log = of.attempt(lambda: read_log(top.get("log")), LogSettings())
     zones: tuple[Zone, ...] = ()
     names: dict[str, int] = {}
     if "zones" in top:
@@ -104,7 +107,7 @@ def from_item(root: Item, algs: Algs | None = None) -> Config:
     else:
         settings = (_only(top, zones, known, of),)
     of.done()
-    return Config(switch, control, settings)
+    return Config(switch, control, settings, log)
 
 
 def _names_and_zones(top: dict[str, Item]) -> tuple[dict[str, int], tuple[Zone, ...]]:

@@ -12,8 +12,9 @@ from typing import Any
 
 from p4alg.alg import registry
 from p4alg.alg.descriptor import Alg, Option
-from p4alg.config import blocks, nat, organisations, policy, services, switch, tuning, zones
+from p4alg.config import blocks, logs, nat, organisations, policy, services, switch, tuning, zones
 from p4alg.config.services import Algs
+from p4alg.engine.actions import Subsystem
 from p4alg.engine.settings import BlockSettings, Limits, RefuseMode, Timers
 from p4alg.engine.tables import PolicyAction
 from p4alg.nat.blocks import LARGEST, SMALLEST
@@ -42,6 +43,7 @@ def schema(algs: Algs | None = None) -> Schema:
         "profile": {**_choice(services.PROFILES), "default": services.PROFILES[0]},
         "switch": _switch(),
         "control": _object({key: _TEXT for key in ("socket", "state", "metrics")}),
+        "log": _log(),
         "zones": _named(_zone(), maximum=zones.MAX_ZONES, at_least=2),
         **shared,
         "nat": _nat(),
@@ -115,6 +117,18 @@ def _number(low: float, high: float, default: float | None = None) -> Schema:
 
 
 # The sections
+
+
+def _log() -> Schema:
+    level = _choice(logs.LEVELS)
+    return _object(
+        {
+            "format": _choice(logs.LogFormat),
+            "syslog": _TEXT,
+            "level": level,
+            "levels": _object(dict.fromkeys(Subsystem, level)),
+        }
+    )
 
 
 def _switch() -> Schema:

@@ -7,10 +7,10 @@ import gc
 import logging
 import random
 import signal
-import sys
 import time
 from collections import deque
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -29,6 +29,7 @@ from p4alg.daemon.algs import alg_names, describe_algs
 from p4alg.daemon.clearing import Clearing
 from p4alg.daemon.configuration import Configuration
 from p4alg.daemon.happenings import Happenings, audit
+from p4alg.daemon.logs import Line, Log
 from p4alg.daemon.metrics import Latency, Snapshot
 from p4alg.daemon.plain import VIEWS, PlainViews
 from p4alg.daemon.protocol import failure, success
@@ -39,7 +40,7 @@ from p4alg.driver.p4runtime.channel import Tls
 from p4alg.driver.p4runtime.connection import connect
 from p4alg.driver.shell import Shell
 from p4alg.driver.target import Target, TargetError, shortcomings
-from p4alg.engine.actions import EventRecord, LogRecord, Record, TraceRecord
+from p4alg.engine.actions import EventRecord, LogRecord, Record, Subsystem, TraceRecord
 from p4alg.engine.faults import describe
 from p4alg.engine.organisations import Organisations
 from p4alg.engine.settings import Settings, all_zones
@@ -75,7 +76,7 @@ async def run(config: Config) -> None:
             app = App(config, engine, target)
             app.configuration.begin(peer.myself().name)
             for problem in registry.catalogue().problems:
-                app.record(LogRecord(logging.WARNING, problem))
+                app.record(LogRecord(logging.WARNING, problem, subsystem=Subsystem.ALG))
             # What has been made so far stays. To look through it again and again for garbage
             # would stop everything for a tenth of a second each time.
             gc.collect()
@@ -123,6 +124,7 @@ class App:
             answered=self._latency.write.observe,
         )
         self._is_ready = False
+        self.log = Log(config.log)
         self.happenings = Happenings()
         engine.hear()
         self._events: deque[dict[str, object]] = deque(maxlen=MAX_EVENTS)
@@ -131,7 +133,7 @@ class App:
             config,
             lambda new: engine.objection(new.organisations),
             self._reconfigure,
-            lambda level, text: self.record(LogRecord(level, text)),
+            lambda level, text: self.record(LogRecord(level, text, subsystem=Subsystem.CONFIG)),
             self._audit,
         )
         self._reloading: asyncio.Task[None] | None = None
@@ -167,7 +169,7 @@ class App:
         except TargetError as error:
             if self._shell.unfinished:
                 lost = f"{self._shell.unfinished} writes and packets were not carried out"
-                self.record(LogRecord(logging.WARNING, lost))
+                self.record(LogRecord(logging.WARNING, lost, subsystem=Subsystem.SWITCH))
             raise UserError(
                 f"{self._config.switch.grpc}: lost the switch ({error}); start it, then p4alg again"
             ) from None
@@ -213,12 +215,15 @@ class App:
         """Have the settings of `config` from now on, of which none needs a restart."""
         organisations = config.organisations
         self._shell.perform(self._engine.reconfigure(organisations, time.monotonic()))
-        self._config = replace(self._config, organisations=organisations)
+        self.log.configure(config.log)
+        self._config = replace(self._config, organisations=organisations, log=config.log)
         self._plain.timers = config.settings.timers
 
     def _announce(self) -> None:
+        if self.log.problem:
+            self.record(LogRecord(logging.WARNING, self.log.problem, subsystem=Subsystem.CONFIG))
         for line in shortcomings(self._target.capabilities):
-            self.record(LogRecord(logging.WARNING, line))
+            self.record(LogRecord(logging.WARNING, line, subsystem=Subsystem.SWITCH))
         zones = len(all_zones(self._config.organisations))
         on = {name: alg_names(self._engine.algs(name).values()) for name in self._engine.names}
         print(
@@ -231,16 +236,16 @@ class App:
         if isinstance(record, EventRecord):
             self.happenings.record(record, self._organisation_of(record))
         elif isinstance(record, LogRecord):
+            if not self.log.wants(record.subsystem, record.level):
+                return
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            level = logging.getLevelName(record.level).lower()
             # Most lines quote what a peer sent, so they are made harmless here, once for all.
             text = printable(record.text)
             whose = self._organisation_of(record)
-            self._events.append({"time": now, "level": level, "text": text, "organisation": whose})
-            of = f"{record.organisation}: " if record.organisation else ""
-            # The reader of our standard error may be gone. That must not end the controller.
-            with suppress(OSError, ValueError):
-                print(f"{now} {level}: {of}{text}", file=sys.stderr, flush=True)
+            line = Line(now, record.level, record.subsystem, record.organisation, text)
+            row = {"time": now, "level": line.word, "subsystem": record.subsystem, "text": text}
+            self._events.append({**row, "organisation": whose})
+            self.log.write(line)
         elif self.traces.wanted:
             self.traces.publish(_trace_row(record, self._organisation_of(record)))
 
@@ -269,6 +274,8 @@ class App:
                     return success(await self._clearing.clear(request, of))
                 case "latency":
                     return success(self._latency.told())
+                case "log":
+                    return success(self._log_level(request))
                 case "where":
                     found = _where(self._config.switch)
                     if request.get("clock"):
@@ -283,8 +290,19 @@ class App:
         except Exception as error:
             # A fault here or in a view of an ALG ends this command, and not the controller.
             text = f"fault: command {request.get('command')}: {describe(error)}"
-            self.record(LogRecord(logging.ERROR, text))
+            self.record(LogRecord(logging.ERROR, text, subsystem=Subsystem.FAULT))
             return failure("that failed inside the controller: see 'p4alg show events'", 1)
+
+    def _log_level(self, request: dict[str, Any]) -> Mapping[str, str]:
+        """The level of each subsystem of the log, or set one; `UsageError` for an unknown one."""
+        subsystem, level = request.get("subsystem"), request.get("level")
+        if level is None and subsystem is None:
+            return self.log.levels
+        if level is None:
+            raise UsageError("give SUBSYSTEM and LEVEL, or neither")
+        levels = self.log.set_level(str(subsystem), str(level))
+        self._audit(f"{peer.sender().name} set the log level of {subsystem} to {level}")
+        return levels
 
     def _organisation(self, request: dict[str, Any]) -> str | None:
         """The organisation that a request names, None for all; `UsageError` for an unknown one."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from p4alg.daemon.server import Traces
-from p4alg.engine.actions import EventRecord, LogRecord
+from p4alg.engine.actions import EventRecord, LogRecord, Subsystem
 from p4alg.printable import printable
 
 MAX_KEPT = 1000
@@ -37,7 +37,7 @@ class Happenings:
 
 def audit(text: str, organisation: str = "") -> tuple[LogRecord, EventRecord]:
     """What an operator has done, for the log and for `p4alg events`."""
-    log = LogRecord(logging.INFO, f"audit: {text}", organisation)
+    log = LogRecord(logging.INFO, f"audit: {text}", organisation, Subsystem.AUDIT)
     return log, EventRecord("audit", "done", text=text, organisation=organisation)
 
 

@@ -199,6 +199,8 @@ _SELECTED_BY = {
     "pinholes": _FLOWS,
     "subscribers": ("address", "outside", *_ORDER),
     "audit": _ORDER,
+    "nat": _ORDER,
+    "limits": _ORDER,
     "config": (),
     "events": ("level", "limit"),
     "counters": ("name",),

@@ -22,6 +22,7 @@ from p4alg.engine.actions import (
     PacketOut,
     Record,
     Remind,
+    Subsystem,
     TraceRecord,
     Transaction,
 )
@@ -96,7 +97,7 @@ class Shell:
             self._decided(self._clock() - began)
         except Exception as error:
             text = f"fault: {type(event).__name__}: {type(error).__name__}: {error!s:.200}"
-            actions = [LogRecord(logging.ERROR, text)]
+            actions = [LogRecord(logging.ERROR, text, subsystem=Subsystem.FAULT)]
         self.perform(actions)
 
     def perform(self, actions: Sequence[Action]) -> None:

@@ -6,6 +6,7 @@ The shell around the engine carries them out in order. It decides nothing itself
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from p4alg.engine.tables import Update
 
@@ -46,6 +47,23 @@ class Transaction:
     then: tuple[PacketOut, ...] = ()
 
 
+class Subsystem(StrEnum):
+    """What a line of the log comes from, so that each has a level of its own."""
+
+    ALG = "alg"
+    """ALGs and their control sessions."""
+    AUDIT = "audit"
+    """What operators do."""
+    CONFIG = "config"
+    """Changes of the configuration."""
+    FAULT = "fault"
+    """Faults of the program."""
+    NAT = "nat"
+    """Hosts and their blocks of ports."""
+    SWITCH = "switch"
+    """What the switch refuses, cannot do, or had at the start."""
+
+
 @dataclass(frozen=True, slots=True)
 class LogRecord:
     """A line for the operator's log: level as in `logging`, one line of text.
@@ -57,6 +75,7 @@ class LogRecord:
     level: int
     text: str
     organisation: str = ""
+    subsystem: Subsystem = Subsystem.NAT
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import logging
 import traceback
 from dataclasses import dataclass
 
+from p4alg.engine.actions import Subsystem
 from p4alg.engine.counters import Counters
 from p4alg.engine.outbox import Outbox
 
@@ -47,13 +48,13 @@ class Faults:
         if now - window.since >= WINDOW or now < window.since:
             if window.untold:
                 text = f"{window.untold} more faults were not logged (counters: faults.*)"
-                self._outbox.log(logging.ERROR, text)
+                self._outbox.log(logging.ERROR, text, Subsystem.FAULT)
             self._window = window = _Window(now)
         if window.told >= MOST_TOLD:
             window.untold += 1
             return
         window.told += 1
-        self._outbox.log(logging.ERROR, f"fault: {what}: {describe(error)}")
+        self._outbox.log(logging.ERROR, f"fault: {what}: {describe(error)}", Subsystem.FAULT)
 
 
 def describe(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p4alg.engine import tables as t
-from p4alg.engine.actions import PacketOut
+from p4alg.engine.actions import PacketOut, Subsystem
 from p4alg.engine.counters import Counters
 from p4alg.engine.flows import Flow, Phase, session_entry
 from p4alg.engine.happenings import of_flow
@@ -308,7 +308,7 @@ class _FlowWritten:
         if reason is not None:
             self.flows.counters.count("nat.sessions.failed")
             text = f"the switch refused a flow: {reason}"
-            self.flows.outbox.log(logging.WARNING, text)
+            self.flows.outbox.log(logging.WARNING, text, Subsystem.SWITCH)
             self.flows.outbox.tell(of_flow(self.flow, "failed", reason))
             self.flows.not_written(self.flow, self.needs_binding, now)
         else:

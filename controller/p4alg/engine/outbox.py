@@ -16,6 +16,7 @@ from p4alg.engine.actions import (
     LogRecord,
     PacketOut,
     Remind,
+    Subsystem,
     TraceRecord,
     Transaction,
 )
@@ -81,9 +82,9 @@ class Outbox:
         """Send a packet, after everything that was decided on before it."""
         self._actions.append(packet)
 
-    def log(self, level: int, text: str) -> None:
+    def log(self, level: int, text: str, subsystem: Subsystem = Subsystem.NAT) -> None:
         """Write a line to the operator's log; `level` as in `logging`."""
-        self._actions.append(LogRecord(level, text))
+        self._actions.append(LogRecord(level, text, subsystem=subsystem))
 
     def remind(self, seconds: float) -> None:
         """Have a `Reminder` come after so many seconds."""
@@ -139,8 +140,8 @@ class _Stamped(Outbox):
         mine = [Update(update.op, self._stamp(update.entry)) for update in updates]
         super().transact(mine, then, waiter)
 
-    def log(self, level: int, text: str) -> None:
-        self._actions.append(LogRecord(level, text, self._name))
+    def log(self, level: int, text: str, subsystem: Subsystem = Subsystem.NAT) -> None:
+        self._actions.append(LogRecord(level, text, self._name, subsystem))
 
     def trace(self, record: TraceRecord) -> None:
         super().trace(replace(record, organisation=self._name))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from p4alg import p4constants as p4
 from p4alg.alg.contract import Endpoint, PinholeRequest, Refusal
 from p4alg.engine import tables as t
+from p4alg.engine.actions import Subsystem
 from p4alg.engine.flow_table import Flows
 from p4alg.engine.flows import Flow, flow_id
 from p4alg.engine.happenings import end, of_pinhole
@@ -310,7 +311,7 @@ class Pinholes:
         flow = self._flows.prepare(key, side, now)
         if isinstance(flow, Refused):
             self._flows.refused(flow.reason)
-            self._outbox.log(logging.WARNING, f"pinhole {pinhole}: {flow.reason}")
+            self._outbox.log(logging.WARNING, f"pinhole {pinhole}: {flow.reason}", Subsystem.SWITCH)
             self._close(pinhole, "refused", now)
             return
         self._flows.commit(flow, (), self.use(pinhole, flow))

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from p4alg.engine import tables as t
+from p4alg.engine.actions import Subsystem
 from p4alg.engine.commons import Commons
 from p4alg.engine.layout import common_entries
 from p4alg.engine.reconcile import reconcile
@@ -64,6 +65,8 @@ def start(parts: Iterable[Part], commons: Commons, present: Sequence[t.Entry], n
         wanted += [stamp(entry) for entry in mine]
         adopted = part.describe_adopted()
         if adopted:
-            commons.outbox.of(part.settings).log(logging.INFO, f"adopted {adopted}")
+            commons.outbox.of(part.settings).log(
+                logging.INFO, f"adopted {adopted}", Subsystem.SWITCH
+            )
     updates = reconcile(wanted, present)
     commons.outbox.write_all(updates, SetUpWritten(commons.outbox, commons.counters))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from p4alg.engine.actions import Subsystem
 from p4alg.engine.counters import Counters
 from p4alg.engine.layout import all_services
 from p4alg.engine.outbox import Outbox
@@ -23,7 +24,9 @@ class SetUpWritten:
         """Tell the operator if the switch has refused some of them."""
         if reason is not None:
             self.counters.count("tables.failed")
-            self.outbox.log(logging.ERROR, f"the switch refused part of the set-up: {reason}")
+            self.outbox.log(
+                logging.ERROR, f"the switch refused part of the set-up: {reason}", Subsystem.SWITCH
+            )
 
 
 class AlgSwitching:

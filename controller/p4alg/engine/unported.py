@@ -19,7 +19,7 @@ from p4alg.alg.contract import (
     ProtocolFlow,
     ProtocolPacket,
 )
-from p4alg.engine.actions import PacketOut
+from p4alg.engine.actions import PacketOut, Subsystem
 from p4alg.engine.control.guard import StepError
 from p4alg.engine.control.table import ControlSessions
 from p4alg.engine.faults import Faults
@@ -125,7 +125,7 @@ class Unported:
         flow.alg, flow.label = self._alg_of[proto], step.label
         self._count(proto, "learnt")
         if step.summary:
-            self._outbox.log(logging.INFO, f"{flow.alg}: {step.summary}")
+            self._outbox.log(logging.INFO, f"{flow.alg}: {step.summary}", Subsystem.ALG)
         self._flows.commit(flow, [out])
 
     def _ended(self, proto: int, flow: ProtocolFlow, now: float) -> None:
@@ -191,7 +191,7 @@ class Unported:
         self._count(proto, notice.event)
         if notice.summary:
             level = logging.WARNING if notice.is_warning else logging.INFO
-            self._outbox.log(level, f"{self._alg_of[proto]}: {notice.summary}")
+            self._outbox.log(level, f"{self._alg_of[proto]}: {notice.summary}", Subsystem.ALG)
 
     def _count(self, proto: int, event: str) -> None:
         self._counters.count(f"alg.{self._alg_of[proto]}.{proto_name(proto)}.{event}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from p4alg.alg.contract import format_addr
 from p4alg.alg.descriptor import View
+from p4alg.engine import capacity
 from p4alg.engine.control.table import ControlSessions
 from p4alg.engine.counters import Counters
 from p4alg.engine.flow_table import Flows
@@ -173,6 +174,23 @@ def _subscribers(context: Context) -> Rows:
     return rows
 
 
+def _nat(context: Context) -> Rows:
+    return capacity.pools(context.settings, context.flows)
+
+
+def _limits(context: Context) -> Rows:
+    flows = context.flows
+    blocks = flows.mappings.subscribers.blocks
+    hosts = {
+        *(flow.key.inside_addr for flow in flows.all()),
+        *(found.inside_addr for found in blocks),
+        *(pinhole.entry.inside_addr for pinhole in context.pinholes.all()),
+    }
+    return capacity.limits(
+        context.settings.limits, flows, context.pinholes, context.sessions, hosts
+    )
+
+
 def known_hosts(flows: Flows, organisation: str) -> Known:
     """What is known of the inside hosts of an organisation that have plain flows."""
     mappings = flows.mappings
@@ -207,6 +225,8 @@ _VIEWS: Mapping[str, Callable[[Context], Rows | dict[str, object]]] = {
     "pinholes": _pinholes,
     "counters": _counters,
     "subscribers": _subscribers,
+    "nat": _nat,
+    "limits": _limits,
 }
 
 

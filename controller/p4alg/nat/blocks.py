@@ -219,7 +219,11 @@ class Blocks:
 
     def free(self) -> int:
         """How many blocks of the pools are free."""
-        return self.total - sum(n for addr, n in self._unfree.items() if addr in self.pool)
+        return self.total - sum(self.taken().values())
+
+    def taken(self) -> dict[int, int]:
+        """How many blocks of each address of the pools are held, resting or reserved."""
+        return {addr: n for addr, n in self._unfree.items() if n and addr in self.pool}
 
     def held_by(self, subscriber: Subscriber) -> list[Held]:
         """The blocks of a subscriber: first that of the switch, then those of the controller."""

@@ -9,7 +9,15 @@ import pytest
 
 from p4alg.engine import actions
 from p4alg.engine import tables as t
-from p4alg.engine.actions import Action, LogRecord, PacketOut, Remind, TraceRecord, Transaction
+from p4alg.engine.actions import (
+    Action,
+    EventRecord,
+    LogRecord,
+    PacketOut,
+    Remind,
+    TraceRecord,
+    Transaction,
+)
 from p4alg.engine.tables import Op, Update
 
 EXAMPLES: list[Action] = [
@@ -17,6 +25,7 @@ EXAMPLES: list[Action] = [
     Transaction(1, (Update(Op.INSERT, t.Local(1)),), (PacketOut(b"frame", egress_port=2),)),
     LogRecord(20, "text"),
     TraceRecord(1.0, "ftp", "c", "s", "client", 1, "forwarded", "PASV", b"PASV", b"PASV"),
+    EventRecord("session", "opened"),
     Remind(0.5),
 ]
 

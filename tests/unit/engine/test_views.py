@@ -42,12 +42,48 @@ def busy() -> Bench:
 
 
 @pytest.mark.parametrize(
-    "what", ["algs", "services", "sessions", "bindings", "pinholes", "counters", "subscribers"]
+    "what",
+    [
+        *("algs", "services", "sessions", "bindings", "pinholes", "counters", "subscribers"),
+        *("nat", "limits"),
+    ],
 )
 def test_every_view_can_be_written_as_json(busy: Bench, what: str) -> None:
     shown = busy.show(what)
     assert shown
     assert json.loads(json.dumps(shown)) == shown
+
+
+def test_a_pool_is_shown_with_its_blocks_and_hosts(busy: Bench) -> None:
+    (pool,) = busy.show("nat")
+    blocks = [block for row in busy.show("subscribers") for block in row["blocks"]]
+    assert pool["addresses"] * (65536 // pool["block_size"] - 1) <= pool["blocks"]
+    assert pool["blocks"] - pool["free"] >= len(blocks) > 0
+    assert pool["hosts"] == len([row for row in busy.show("subscribers") if row["blocks"]])
+    assert 0 < pool["percent_free"] < 100
+
+
+def test_a_limit_is_shown_with_what_is_used_and_by_whom(busy: Bench) -> None:
+    rows = {row["limit"]: row for row in busy.show("limits")}
+    sessions = busy.show("sessions")
+    assert rows["sessions"]["used"] == len(sessions)
+    assert rows["pinholes"]["used"] == len(busy.show("pinholes")) == 1
+    assert rows["bindings"]["used"] == len(
+        [b for b in busy.show("bindings") if b["age"] is not None]
+    )
+    assert rows["pinholes_per_subscriber"] == {
+        "limit": "pinholes_per_subscriber",
+        "value": 4096,
+        "used": 1,
+        "host": "10.0.0.11",
+    }
+    assert (rows["message"]["used"], rows["message"]["host"]) == (None, "")
+
+
+def test_an_empty_gateway_uses_nothing() -> None:
+    rows = {row["limit"]: row for row in Bench().show("limits")}
+    assert rows["sessions_per_subscriber"]["used"] == 0
+    assert rows["sessions"]["used"] == 0
 
 
 def test_a_session_is_shown_by_its_three_ends(busy: Bench) -> None:

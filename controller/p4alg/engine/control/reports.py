@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from p4alg.engine.actions import EventRecord, TraceRecord
+from p4alg.engine.actions import EventRecord, Subsystem, TraceRecord
 from p4alg.engine.control.guard import FAULT
 from p4alg.engine.control.session import ControlSession
 from p4alg.engine.counters import Counters
@@ -45,7 +45,8 @@ class Reports:
             self.count(session, f"{direction}.{seen.verdict}")
         elif seen.verdict == "refused":
             self.count(session, f"{direction}.refused.{seen.reason}")
-            text = f"{session}: refused: {seen.summary or seen.verdict} ({seen.reason})"
+            what = f": {seen.summary}" if seen.summary else ""
+            text = f"{session}: refused{what} ({seen.reason})"
             self._log(session, logging.WARNING, text, now)
             self._outbox.tell(_refusal(session, seen.reason, seen.summary))
         self._trace(session, seen, now)
@@ -83,7 +84,7 @@ class Reports:
             return
         if left_out:
             text = f"{text} ({left_out} lines about these two hosts were left out before)"
-        self._outbox.log(level, text)
+        self._outbox.log(level, text, Subsystem.ALG)
 
     def _trace(self, session: ControlSession, seen: Seen, now: float) -> None:
         if not self.is_traced():

@@ -8,6 +8,7 @@ from typing import Any
 
 from p4alg.alg.contract import SharedState
 from p4alg.alg.descriptor import Alg, Context
+from p4alg.engine.actions import Subsystem
 from p4alg.engine.control.guard import GuardedAlg
 from p4alg.engine.control.session import ControlSession, facts_of
 from p4alg.engine.counters import Counters
@@ -128,7 +129,7 @@ class ControlSessions:
             self._counters.count(f"alg.{alg.name}.controls.refused")
             if self._rate.admit((alg.name, flow.key.inside_addr), now) is not None:
                 text = f"{alg.name}: control session limit {limit} reached; not followed"
-                self._outbox.log(logging.WARNING, text)
+                self._outbox.log(logging.WARNING, text, Subsystem.ALG)
             return None
         owner = Owner(alg.name, alg.alg_id, facts_of(flow), alg.outlives, alg.for_others)
         followed = self._followed(alg, owner, now)

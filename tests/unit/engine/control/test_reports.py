@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from p4alg.alg.contract import Grant, Peer
-from p4alg.engine.actions import Action, LogRecord, TraceRecord
+from p4alg.engine.actions import Action, LogRecord, Subsystem, TraceRecord
 from p4alg.engine.control.guard import FAULT
 from p4alg.engine.control.reports import Reports
 from p4alg.engine.log_rate import EACH, WINDOW
@@ -40,6 +40,11 @@ class Desk(Parts):
 
 def traces(actions: list[Action]) -> list[TraceRecord]:
     return [action for action in actions if isinstance(action, TraceRecord)]
+
+
+def _line(level: int, text: str) -> LogRecord:
+    """A line about the session."""
+    return LogRecord(level, f"{WHO}: {text}", subsystem=Subsystem.ALG)
 
 
 def records(actions: list[Action]) -> list[LogRecord]:
@@ -84,7 +89,9 @@ def test_G2_counters_say_what_happened_in_each_direction() -> None:
 def test_a_refusal_is_a_warning_that_says_why() -> None:
     desk = Desk()
     desk.reports.seen(desk.session, Seen(CLIENT, "refused", "PORT", b"a", b"", (), "bounce"), NOW)
-    assert records(desk.answer()) == [LogRecord(logging.WARNING, f"{WHO}: refused: PORT (bounce)")]
+    assert records(desk.answer()) == [_line(logging.WARNING, "refused: PORT (bounce)")]
+    desk.reports.seen(desk.session, Seen(CLIENT, "refused", "", b"a", b"", (), "bounce"), NOW)
+    assert records(desk.answer()) == [_line(logging.WARNING, "refused (bounce)")]
     desk.reports.seen(desk.session, Seen(CLIENT, "forwarded", "PORT", b"a", b"a"), NOW)
     assert records(desk.answer()) == []
 
@@ -139,7 +146,7 @@ def test_a_notice_is_logged_and_traced_as_a_turn_of_the_session(warns: bool, lev
     desk = Desk()
     desk.reports.noticed(desk.session, Noticed(CLIENT, "tls", "it is encrypted", warns), NOW)
     actions = desk.answer()
-    assert records(actions) == [LogRecord(level, f"{WHO}: it is encrypted")]
+    assert records(actions) == [_line(level, "it is encrypted")]
     (trace,) = traces(actions)
     assert (trace.verdict, trace.summary, trace.before) == ("tls", "it is encrypted", b"")
 
@@ -155,17 +162,15 @@ def test_a_notice_is_logged_and_traced_as_a_turn_of_the_session(warns: bool, lev
 def test_the_end_of_following_is_told(detached: Detached, counter: str, level: int) -> None:
     desk = Desk()
     desk.reports.detached(desk.session, detached, NOW)
-    text = f"{WHO}: not followed any more: {detached.reason}"
-    assert records(desk.answer()) == [LogRecord(level, text)]
+    text = f"not followed any more: {detached.reason}"
+    assert records(desk.answer()) == [_line(level, text)]
     assert desk.counts() == {counter: 1}
 
 
 def test_what_the_switch_refused_is_told_once_more_for_the_message() -> None:
     desk = Desk()
     desk.reports.tables_refused(desk.session, "full", NOW)
-    assert records(desk.answer()) == [
-        LogRecord(logging.WARNING, f"{WHO}: the switch refused: full")
-    ]
+    assert records(desk.answer()) == [_line(logging.WARNING, "the switch refused: full")]
     assert desk.counts() == {"refused.tables": 1}
 
 
