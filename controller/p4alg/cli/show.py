@@ -230,8 +230,7 @@ def lines(
             **row,
             "what": _what(row),
             "short_state": str(row.get("state"))[: None if whole else _STATE],
-            **({"ports": _ports(row)} if "blocks" in row else {}),
-            **_totals(row),
+            **({"ports": _ports(row), **_totals(row)} if "blocks" in row else {}),
         }
         for row in result
     ]
@@ -267,7 +266,7 @@ def _what(row: Row) -> str:
 
 
 def _totals(row: Row) -> dict[str, int]:
-    """Bindings and sessions of a subscriber, plain ones counted; nothing for other rows."""
+    """Bindings and sessions of a subscriber, plain ones counted if they are known."""
     plain = {"bindings": row.get("plain_bindings"), "sessions": row.get("plain_sessions")}
     own = {name: row.get(name) for name in plain}
     return {

@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from p4alg.alg.contract import format_addr
 from p4alg.engine import cells
-from p4alg.engine.cells import Session, SessionState, Slot
+from p4alg.engine.cells import Slot
 from p4alg.engine.settings import DEFAULT_ORGANISATION, Timers
 from p4alg.p4constants import GRACE_TICKS, Class, Phase
 from p4alg.protocols import proto_name
@@ -47,6 +47,9 @@ class Known:
     """Outside address and id of an inside endpoint (host, protocol, id) by a static mapping."""
 
 
+_PROTOCOLS = {int(kind): proto for kind, proto in cells.PROTOCOLS.items()}
+_ESTABLISHED = int(Phase.ESTABLISHED)
+_OVER = int(Phase.RESET | Phase.INSIDE_FIN | Phase.OUTSIDE_FIN)
 End = tuple[int, int]
 """An address, and a port or ICMP query id."""
 Wanted = Callable[[int, End, End | None, End | None], bool]
@@ -100,7 +103,7 @@ class PlainFlows:
 
     def __init__(self, timers: Timers, clock: SwitchClock) -> None:
         self._clock = clock
-        self._longest = {
+        self._longest: dict[int, int] = {
             Class.TCP: max(cells.ticks(timers.tcp_transitory), GRACE_TICKS),
             Class.UDP: max(cells.ticks(max(timers.udp, timers.udp_dns)), GRACE_TICKS),
             Class.ICMP: max(cells.ticks(timers.icmp), GRACE_TICKS),
@@ -154,11 +157,12 @@ class PlainFlows:
 
     def _least_time(self, cell: int, state: int) -> int:
         """How late it is in the switch at least, as it has let a session live so long."""
-        session, timed = cells.decode_session(cell), cells.decode_session_state(state)
-        if session is None:
+        kind = cells.session_parts(cell)[0]
+        if not kind:
             return 0
-        is_open = session.kind is Class.TCP and timed.phase & Phase.ESTABLISHED
-        return timed.end - (self._longest_open if is_open else self._longest[session.kind])
+        end, phase = cells.end_and_phase(state)
+        is_open = kind == Class.TCP and phase & _ESTABLISHED
+        return end - (self._longest_open if is_open else self._longest[kind])
 
     # What is shown
 
@@ -176,30 +180,31 @@ class PlainFlows:
         self, known: Known, now: float, wanted: Wanted = _everything
     ) -> Iterator[tuple[int, Row] | None]:
         """As `sessions`, with the cell that each row is of."""
+        tick = self._clock.ticks(now)
         for index, value in self._session_states:
-            session, state = (
-                cells.decode_session(self._sessions[index]),
-                cells.decode_session_state(value),
-            )
-            owner = None if session is None else known.owners.get(session.subscriber)
-            left = state.end - self._clock.ticks(now)
-            if session is None or owner is None or left < 0:
+            cell = self._sessions[index]
+            kind, subscriber, inside_id, remote_addr, remote_id = cells.session_parts(cell)
+            end, phase = cells.end_and_phase(value)
+            owner = known.owners.get(subscriber) if kind else None
+            left = end - tick
+            if owner is None or left < 0:
                 yield None
                 continue
-            proto = cells.PROTOCOLS[session.kind]
-            outside = known.static(owner, proto, session.inside_id)
-            if outside is None:
-                outside = self._outside_of(session, owner)
-            inside = owner.inside_addr, session.inside_id
-            if not wanted(proto, inside, outside, (session.remote_addr, session.remote_id)):
+            proto = _PROTOCOLS[kind]
+            outside = known.static(owner, proto, inside_id)
+            if outside is None and owner.outside_addr is not None:
+                found = self._outside.get(cells.endpoint_of_session(cell))
+                outside = None if found is None else (owner.outside_addr, found[1])
+            inside = owner.inside_addr, inside_id
+            if not wanted(proto, inside, outside, (remote_addr, remote_id)):
                 yield None
                 continue
             row: Row = {
                 "proto": proto_name(proto),
-                "inside": _end(owner.inside_addr, session.inside_id),
+                "inside": _end(owner.inside_addr, inside_id),
                 "outside": "" if outside is None else _end(*outside),
-                "remote": _end(session.remote_addr, session.remote_id),
-                "state": _state(session.kind, state),
+                "remote": _end(remote_addr, remote_id),
+                "state": _state(kind, phase),
                 "alg": "",
                 "label": "",
                 "opened_by": None,
@@ -326,13 +331,6 @@ class PlainFlows:
                 continue
             yield index, slot, left, owner
 
-    def _outside_of(self, session: Session, owner: Owner) -> tuple[int, int] | None:
-        endpoint = cells.endpoint(session.kind, session.subscriber, session.inside_id)
-        found = self._outside.get(endpoint)
-        if found is None or owner.outside_addr is None:
-            return None
-        return owner.outside_addr, found[1]
-
 
 def _host(owner: Owner) -> tuple[str, str]:
     return owner.organisation, format_addr(owner.inside_addr)
@@ -347,13 +345,13 @@ def _end(addr: int, number: int) -> str:
     return f"{_addr(addr)}:{number}"
 
 
-def _state(kind: Class, state: SessionState) -> str:
+def _state(kind: int, phase: int) -> str:
     """As for the sessions of the controller: see `flows.Phase`."""
-    if kind is not Class.TCP:
+    if kind != Class.TCP:
         return "active"
-    if state.is_over or state.phase & (Phase.INSIDE_FIN | Phase.OUTSIDE_FIN):
+    if phase & _OVER:
         return "closing"
-    return "established" if state.phase & Phase.ESTABLISHED else "opening"
+    return "established" if phase & _ESTABLISHED else "opening"
 
 
 def _seconds(ticks: int) -> float:
