@@ -244,6 +244,12 @@ class SessionState:
         return bool(self.phase & Phase.RESET) or self.phase & both == both
 
 
+def decode_session(value: int) -> Session | None:
+    """The session in a cell; None if it was never used, or if no switch can have written it."""
+    kind, *rest = session_parts(value)
+    return Session(Class(kind), *rest) if kind else None
+
+
 def decode_session_state(value: int) -> SessionState:
     """The state of a session."""
     return SessionState(value >> 40, Phase(value >> 32 & 0xFF), value & _TICKS_MASK)

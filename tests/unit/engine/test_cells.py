@@ -57,6 +57,7 @@ def test_a_slot_is_read_back_from_its_cell(slot: Slot) -> None:
 def test_sessions_and_states_are_read_back(
     session: Session, end: int, phase: int, acked: int, opened: int
 ) -> None:
+    assert cells.decode_session(session.value) == session
     assert cells.session_parts(session.value) == (
         *(session.kind, session.subscriber, session.inside_id),
         *(session.remote_addr, session.remote_id),
@@ -111,8 +112,8 @@ def test_what_no_switch_writes_is_no_slot(index: int, value: int) -> None:
 
 
 def test_an_unused_cell_is_no_session() -> None:
-    assert cells.session_parts(0)[0] == 0
-    assert cells.session_parts(0xC6336409_01BB_ABCD_0123)[0] == 0
+    assert cells.decode_session(0) is None
+    assert cells.decode_session(0xC6336409_01BB_ABCD_0123) is None
 
 
 @pytest.mark.parametrize(
