@@ -4,6 +4,7 @@ import time
 
 from base import ICMP, TCP, UDP, FilterMode
 from plain import BASE, TICK, PlainTest, until_over
+from program import Phase
 
 LONG = 1000
 
@@ -66,11 +67,13 @@ class N4787_6_OutboundAndInboundPacketsRefresh(PlainTest):
 
 
 class ThePhaseTellsWhoHasSpoken(PlainTest):
-    """UDP and ICMP: 1 the inside, 2 the outside, 3 both."""
+    """UDP and ICMP: the inside, the outside, both."""
 
     def runTest(self):
         self.set_gateway(filter_mode=FilterMode.ENDPOINT_INDEPENDENT)
-        rows = [self.add_timer(LONG, proto=17, phase=phase) for phase in (1, 2, 3)]
+        inside, outside = Phase.INSIDE_SYN, Phase.OUTSIDE_SYN
+        phases = (inside, outside, inside | outside)
+        rows = [self.add_timer(LONG, proto=17, phase=int(phase)) for phase in phases]
         self.passes_out(UDP(sport=5000, dport=53), BASE)
         self.passes_in(UDP(sport=53, dport=BASE), 5000)
         self.passes_out(UDP(sport=5000, dport=53), BASE)

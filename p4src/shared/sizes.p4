@@ -1,11 +1,8 @@
 // Every capacity of the program, in one place. Sizes are guaranteed minimums
-// for the entries a controller may install.
+// for the entries a controller may install. What is in #ifndef is less where it has to be
+// (tna/sizes.p4), or is something else in tests.
 #ifndef P4ALG_SIZES
 #define P4ALG_SIZES
-
-#ifdef __TARGET_TOFINO__
-#include "tofino_sizes.p4"
-#endif
 
 #define SIZE_PORT_ZONE      256
 #define SIZE_LOCAL_ADDR     64

@@ -6,6 +6,7 @@
 #include <tna.p4>
 #endif
 
+#include "sizes.p4"
 #include "../shared/sizes.p4"
 #include "../shared/headers.p4"
 #include "metadata.p4"

@@ -1,5 +1,5 @@
 // What fits the pipe of a Tofino, and is less than elsewhere (docs/tofino.md). Guaranteed
-// minimums for the entries a controller may install, as in sizes.p4, which includes this.
+// minimums for the entries a controller may install; all others are in shared/sizes.p4.
 
 #define SIZE_POLICY         256
 #define SIZE_MAPPING        32768
