@@ -79,6 +79,8 @@ class _Grouped(argparse.RawDescriptionHelpFormatter):
     def _format_action(self, action: argparse.Action) -> str:
         if not isinstance(action, argparse._SubParsersAction):
             return super()._format_action(action)
+        # The headings move the commands to the right, which argparse does not know.
+        self._action_max_length += self._indent_increment
         rows = {row.dest: row for row in action._get_subactions()}
         lines = []
         for heading, modules in _GROUPS.items():
