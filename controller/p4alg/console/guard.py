@@ -79,7 +79,9 @@ class Guard:
         if method in _HARMLESS:
             return None
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-        if origin is not None and origin.lower() != f"{self._scheme}://{hosts[0].lower()}":
+        # A proxy in front of us may speak TLS for us.
+        own = {f"{scheme}://{hosts[0].lower()}" for scheme in (self._scheme, "https")}
+        if origin is not None and origin.lower() not in own:
             return 403, "another site's page may change nothing here"
         if site not in (None, "same-origin"):
             return 403, "another site's page may change nothing here"

@@ -111,9 +111,10 @@ def test_another_sites_page_changes_nothing_even_with_cookie_and_token(
     assert tried.status == 403
 
 
-def test_our_own_page_is_no_other_site(it: Served) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_our_own_page_is_no_other_site_by_a_proxy_with_TLS_neither(it: Served, scheme: str) -> None:
     ada = it.browser()
-    here = {"Origin": f"http://127.0.0.1:{it.port}", "Sec_Fetch_Site": "same-origin"}
+    here = {"Origin": f"{scheme}://127.0.0.1:{it.port}", "Sec_Fetch_Site": "same-origin"}
     now = {"enabled": True, "services": OFF["services"]}
     assert ada.put(ALG, now, **here).status == 200
 
