@@ -35,6 +35,7 @@ from p4alg.engine.settings import (
     Zone,
 )
 from p4alg.engine.tables import FilterMode, PolicyAction, Side
+from p4alg.p4constants import Phase
 from p4alg.protocols import ESP, ICMP, TCP, UDP
 from tests.conftest import examples
 from tests.unit.engine.harness import (
@@ -200,7 +201,9 @@ def ttl(
 
 
 TIMERS = Timers(tcp_established=1000.0, tcp_transitory=200.0, udp=100.0, udp_dns=30.0, icmp=60.0)
-INSIDE_SYN, BOTH_SYNS, OPEN = 1, 3, 7
+INSIDE_SYN = Phase.INSIDE_SYN
+BOTH_SYNS = INSIDE_SYN | Phase.OUTSIDE_SYN
+OPEN = BOTH_SYNS | Phase.ESTABLISHED
 
 
 @pytest.mark.parametrize(
@@ -209,18 +212,18 @@ INSIDE_SYN, BOTH_SYNS, OPEN = 1, 3, 7
         (TCP, INSIDE_SYN, 80, 1, 200.0),
         (TCP, BOTH_SYNS, 80, 1, 200.0),
         (TCP, OPEN, 80, 1, 1000.0),
-        (TCP, OPEN | 8, 80, 1, 1000.0),
-        (TCP, OPEN | 16, 80, 1, 1000.0),
-        (TCP, OPEN | 8 | 16, 80, 1, 200.0),
-        (TCP, OPEN | 32, 80, 1, 200.0),
-        (UDP, 1, 80, 1, 100.0),
-        (UDP, 3, 80, 0, 100.0),
-        (UDP, 1, 53, 1, 30.0),
-        (UDP, 3, 53, 0, 30.0),
-        (ICMP, 1, 0, 1, 60.0),
-        (ICMP, 3, 0, 0, 60.0),
-        (TCP, OPEN | 128, 21, 0, 1000.0),
-        (UDP, 3 | 128, 53, 1, 1000.0),
+        (TCP, OPEN | Phase.INSIDE_FIN, 80, 1, 1000.0),
+        (TCP, OPEN | Phase.OUTSIDE_FIN, 80, 1, 1000.0),
+        (TCP, OPEN | Phase.INSIDE_FIN | Phase.OUTSIDE_FIN, 80, 1, 200.0),
+        (TCP, OPEN | Phase.RESET, 80, 1, 200.0),
+        (UDP, INSIDE_SYN, 80, 1, 100.0),
+        (UDP, BOTH_SYNS, 80, 0, 100.0),
+        (UDP, INSIDE_SYN, 53, 1, 30.0),
+        (UDP, BOTH_SYNS, 53, 0, 30.0),
+        (ICMP, INSIDE_SYN, 0, 1, 60.0),
+        (ICMP, BOTH_SYNS, 0, 0, 60.0),
+        (TCP, OPEN | Phase.TABLE, 21, 0, 1000.0),
+        (UDP, BOTH_SYNS | Phase.TABLE, 53, 1, 1000.0),
     ],
 )
 def test_N4787_5_N5382_5_N5508_2_the_timers_reach_the_switch(
@@ -229,13 +232,25 @@ def test_N4787_5_N5382_5_N5508_2_the_timers_reach_the_switch(
     assert ttl(TIMERS, proto, phase, server, outbound) == (t.TimerAction.SET, cells.ticks(seconds))
 
 
-@pytest.mark.parametrize("phase", [0, 1, 2, 3, 7, 15, 23, 31])
+@pytest.mark.parametrize(
+    "phase",
+    [
+        Phase.NONE,
+        INSIDE_SYN,
+        Phase.OUTSIDE_SYN,
+        BOTH_SYNS,
+        OPEN,
+        OPEN | Phase.INSIDE_FIN,
+        OPEN | Phase.OUTSIDE_FIN,
+        OPEN | Phase.INSIDE_FIN | Phase.OUTSIDE_FIN,
+    ],
+)
 def test_N7857_2_no_TCP_packet_from_outside_prolongs(phase: int) -> None:
     assert ttl(TIMERS, TCP, phase, 80, 0) is None
 
 
 def test_N7857_2_a_reset_from_outside_only_shortens() -> None:
-    assert ttl(TIMERS, TCP, OPEN | 32, 80, 0) == (t.TimerAction.CUT, cells.ticks(200.0))
+    assert ttl(TIMERS, TCP, OPEN | Phase.RESET, 80, 0) == (t.TimerAction.CUT, cells.ticks(200.0))
 
 
 def test_a_time_in_ticks_is_never_shorter() -> None:
