@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from typing import Any
 
 import grpc
 import pytest
 
+from p4softswitch.p4rt import bytestring
+from p4softswitch.p4rt.cells import answer as all_cells
 from p4softswitch.p4rt.codes import RpcError
 from p4softswitch.p4rt.device import CHUNK_ENTITIES
 from p4softswitch.p4rt.proto import p4r, rpc_code
@@ -218,3 +221,28 @@ def test_a_refused_cell_is_a_grpc_status_of_one_line() -> None:
         )
 
     with_server(body)
+
+
+@pytest.mark.parametrize("first", [0, 120, 16300, 2_097_100, 300_000_000])
+@pytest.mark.parametrize("width", [1, 48, 80, 192, 512])
+def test_an_array_is_written_down_as_protobuf_does_it(first: int, width: int) -> None:
+    rng = random.Random(first + width)
+    values = [rng.choice((0, rng.getrandbits(width))) for _ in range(200)]
+    made = p4r.ReadResponse()
+    for index, value in enumerate(values, first):
+        part = made.entities.add().register_entry
+        part.register_id, part.index.index = 369098753, index
+        part.data.bitstring = bytestring.encode(value)
+    found = all_cells(369098753, first, values)
+    assert found.SerializeToString() == made.SerializeToString()
+
+
+def test_other_entities_of_a_request_come_before_and_behind_an_array(bench: Bench) -> None:
+    def asked(name: str) -> Any:
+        return p4r.Entity(register_entry=cell(bench, name, 1))
+
+    whole = p4r.Entity(register_entry=cell(bench, "bits"))
+    found = bench.controller.read(asked("number"), whole, asked("last"))
+    ids = [entity.register_entry.register_id for entity in found]
+    order = [bench.id_of("registers", name) for name in ("number", *["bits"] * 16, "last")]
+    assert ids == order

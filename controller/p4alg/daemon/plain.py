@@ -68,7 +68,7 @@ class PlainViews:
         except TargetError as error:
             flows, note = None, f"plain flows are not shown: {error}"
         if flows is not None:
-            known = _of(self._known(), organisation)
+            known = _of(self._known(), organisation, selection)
             rows = await self._with(flows, known, what, rows, selection)
         found = selection.cut([row for row in rows if selection.fits(row)])
         return {"plain_flows": flows is not None, "rows": found} | ({"note": note} if note else {})
@@ -175,11 +175,13 @@ class PlainViews:
         return flows
 
 
-def _of(known: Known, organisation: str | None) -> Known:
-    """What is known of the hosts of an organisation."""
-    if organisation is None:
-        return known
-    owners = {n: owner for n, owner in known.owners.items() if owner.organisation == organisation}
+def _of(known: Known, organisation: str | None, selection: Selection = EVERYTHING) -> Known:
+    """What is known of the hosts of an organisation that are wanted."""
+    owners = {
+        number: owner
+        for number, owner in known.owners.items()
+        if organisation in (None, owner.organisation) and selection.may_be_of(owner.inside_addr)
+    }
     return Known(owners, known.static)
 
 

@@ -82,6 +82,10 @@ class Selection:
             return False
         return self._places(inside, outside, remote, (inside, outside, remote))
 
+    def may_be_of(self, inside_addr: int) -> bool:
+        """Whether something of this inside host may be wanted."""
+        return self.inside is None or self.inside.holds((inside_addr, None))
+
     def fits(self, row: Row) -> bool:
         """Whether a row is wanted."""
         if self.proto is not None and str(row.get("proto", "")) not in (self.proto, "any"):

@@ -107,6 +107,13 @@ class Device:
         answer = p4r.ReadResponse()
         try:
             for wanted in request.entities:
+                arrays = reader.arrays(wanted)
+                if arrays is not None:
+                    if answer.entities:
+                        yield answer
+                        answer = p4r.ReadResponse()
+                    yield from arrays
+                    continue
                 for entity in reader.entities(wanted, now):
                     answer.entities.append(entity)
                     if len(answer.entities) >= CHUNK_ENTITIES:

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from p4softswitch.executor.interface import Executor
-from p4softswitch.p4rt import bytestring, entries
+from p4softswitch.p4rt import bytestring, cells, entries
 from p4softswitch.p4rt.codes import INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED, RpcError
 from p4softswitch.p4rt.proto import p4r
 from p4softswitch.p4rt.schema import Schema, TableInfo
 from p4softswitch.state.replication import Replica
 from p4softswitch.state.tables import Entry, TableStore
 
-_CELLS = 256
+_CELLS = 480
 """Cells of a register that are taken out of the array at once."""
 
 _ZERO = bytestring.encode(0)
@@ -194,6 +194,23 @@ class Reader:
                     part.register_id, part.index.index = info.id, index
                     part.data.bitstring = bytestring.encode(value) if value else _ZERO
                     yield entity
+
+    def arrays(self, request: Any) -> Iterator[Any] | None:
+        """Answers with all cells of one register; None if something else is requested.
+
+        Cells are read when their turn comes: packets are forwarded in between.
+        """
+        part = request.register_entry
+        info = self.schema.registers.get(part.register_id)
+        if request.WhichOneof("entity") != "register_entry" or part.HasField("index"):
+            return None
+        if info is None or not info.is_bits or not cells.is_short(info.width):
+            return None
+        store = self.state.registers[info.name]
+        return (
+            cells.answer(info.id, first, store.values(first, min(first + _CELLS, store.size)))
+            for first in range(0, store.size, _CELLS)
+        )
 
     # --- replication and digests -----------------------------------------------------------
 
