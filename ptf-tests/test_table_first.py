@@ -101,7 +101,7 @@ class PlainFlowsOfAnEndpointGoOnWhenTheControllerKeepsItsPort(_Beneath):
 
 
 class ASessionOfTheTableKeepsTheSlotAlive(_Beneath):
-    """Its packets set the slot's time by the phase TABLE, and nothing cuts the slot short any more."""
+    """Its packets set the time of the slot by the phase TABLE; nothing cuts the slot short."""
 
     def runTest(self):
         table = self.add_timer(1000, proto=6, phase=Phase.TABLE, priority=9)
