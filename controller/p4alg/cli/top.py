@@ -111,6 +111,8 @@ class _Top:
                     self._paused = not self._paused
                 case curses.KEY_RESIZE:
                     curses.update_lines_cols()
+                    # The terminal may have moved what is on it: all is written anew.
+                    window.clear()
             if time.monotonic() >= due:
                 if not self._paused:
                     self.look()
