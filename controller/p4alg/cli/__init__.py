@@ -83,6 +83,8 @@ class _Grouped(argparse.RawDescriptionHelpFormatter):
         self._action_max_length += self._indent_increment
         rows = {row.dest: row for row in action._get_subactions()}
         lines = []
+        # Commands stand deeper than argparse has measured them.
+        self._action_max_length += self._indent_increment
         for heading, modules in _GROUPS.items():
             lines.append(f"  {heading}:\n")
             self._indent()

@@ -151,7 +151,7 @@ def test_a_switch_that_cannot_tell_registers_lacks_the_capability(
 def test_a_refusal_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     async def whole() -> None:
         async with p4runtime({}) as target:
-            monkeypatch.setattr(Reader, "_registers", answering(INTERNAL))
+            monkeypatch.setattr(Reader, "arrays", answering(INTERNAL))
             with pytest.raises(TargetError) as caught:
                 await read(target, "slot_cell")
             assert str(caught.value) == "not on this switch"
