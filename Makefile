@@ -95,7 +95,7 @@ PACKAGES = python3-venv python3-dev gcc iproute2 ethtool tcpdump vsftpd lftp cur
   gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good ffmpeg \
   charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-standard-plugins \
   mininet python3-yaml iputils-ping xterm \
-  chromium chromium-driver
+  chromium chromium-driver nfdump
 # What Debian does not let us install beside one of those is unpacked only.
 UNPACKED = atftpd proftpd-core libmemcached11 libmemcachedutil2 libhashkit2 libpcre2-posix3
 
@@ -120,7 +120,7 @@ $(VENV)/.ready: pyproject.toml | .debian-ready
 	@echo "setup: $(VENV) (p4alg and its tools)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install -q --disable-pip-version-check pip==$(PIP)
-	@$(PY) -m pip install -q --disable-pip-version-check -e '.[console]' --group dev
+	@$(PY) -m pip install -q --disable-pip-version-check -e '.[console,export]' --group dev
 	@ln -sfn $(MININET) $$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/mininet
 	@cd $(VENV) && for p in $(UNPACKED); do \
 	  apt-get -qq download $$p 2>/dev/null && dpkg-deb -x $${p}_*.deb debian && rm $${p}_*.deb; done

@@ -139,7 +139,7 @@ def _environment(tree: Path, folder: Path) -> None:
     # What the tests ran with, also of packages that others need.
     pins.write_text(_told(*pip, "freeze", "--exclude-editable"))
     options = ("-q", "--no-compile", "--no-warn-script-location", "-c", pins)
-    _run(*pip, "--python", home / "bin/python", "install", *options, f"{ROOT}[console]")
+    _run(*pip, "--python", home / "bin/python", "install", *options, f"{ROOT}[console,export]")
     # Nobody activates it, and programs of other packages are none of ours: they name this folder.
     for path in (home / "bin").iterdir():
         if not path.name.startswith("python"):

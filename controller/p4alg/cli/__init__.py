@@ -19,6 +19,7 @@ from p4alg.cli import (
     console,
     doctor,
     events,
+    export,
     lab,
     log,
     packet_trace,
@@ -47,6 +48,7 @@ _GROUPS = {
         packet_trace,
         shell,
         console,
+        export,
     ),
 }
 """The commands, in the order and under the headings of ``p4alg --help``."""
