@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import curses
+import os
 import sys
 import time
 from contextlib import suppress
@@ -109,16 +110,18 @@ class _Top:
                     self._sort = (self._sort + 1) % len(SORTS)
                 case 112 | 80:  # p, P
                     self._paused = not self._paused
-                case curses.KEY_RESIZE:
-                    curses.update_lines_cols()
-                    # The terminal may have moved what is on it: all is written anew.
-                    window.clear()
             if time.monotonic() >= due:
                 if not self._paused:
                     self.look()
                 due = time.monotonic() + self._seconds
 
     def _draw(self, window: curses.window) -> None:
+        # The signal that tells of another size can come where curses does not look for it.
+        size = os.get_terminal_size(sys.stdout.fileno())
+        if curses.is_term_resized(size.lines, size.columns):
+            curses.resizeterm(size.lines, size.columns)
+            # The terminal may have moved what is on it: all is written anew.
+            window.clear()
         height, width = window.getmaxyx()
         look = Look(width, height, SORTS[self._sort], self._paused, self._seconds)
         assert self._after is not None

@@ -283,7 +283,8 @@ def _remove(text: str, parent: yaml.Node, place: int) -> str:
 def _checked(before: str, after: str, keys: Keys, value: object, shown: str) -> str:
     """The changed text, if it says what was meant and nothing else."""
     wanted = _data(before)
-    _apply(wanted, keys, value)
+    if not _apply(wanted, keys, value):
+        raise UsageError(f"{shown} is inside something that is no mapping and no list")
     if len(after.encode()) > MAX_BYTES:
         raise UsageError(f"the configuration would be larger than {MAX_BYTES} bytes")
     try:
@@ -295,8 +296,8 @@ def _checked(before: str, after: str, keys: Keys, value: object, shown: str) -> 
     return after
 
 
-def _apply(data: Any, keys: Keys, value: object) -> None:
-    """Set a value in parsed data; None removes it."""
+def _apply(data: Any, keys: Keys, value: object) -> bool:
+    """Set a value in parsed data; None removes it. False if it cannot be where the keys lead."""
     for number, key in enumerate(keys[:-1]):
         place: Any = int(key) if isinstance(data, list) and key != MORE else key
         if isinstance(data, list) and key == MORE:
@@ -307,6 +308,8 @@ def _apply(data: Any, keys: Keys, value: object) -> None:
         if data[place] is None:
             data[place] = [] if keys[number + 1] == MORE else {}
         data = data[place]
+        if not isinstance(data, dict | list):
+            return False
     last = keys[-1]
     if value is None:
         del data[int(last) if isinstance(data, list) else last]
@@ -316,3 +319,4 @@ def _apply(data: Any, keys: Keys, value: object) -> None:
         )
     else:
         data[last] = value
+    return True

@@ -153,3 +153,9 @@ def test_whatever_the_text_the_value_is_there_afterwards_or_it_is_refused(
         assert isinstance(yaml.safe_load(set_value(text, path, value)), dict)
     with suppress(UsageError):
         assert isinstance(yaml.safe_load(unset(text, path)), dict | None)
+
+
+def test_nothing_is_set_inside_a_text() -> None:
+    for text in ("{a: [], c: ''}\n", "c: ''\n", "c: word\n"):
+        with pytest.raises(UsageError):
+            set_value(text, ["c", "a"], [])
