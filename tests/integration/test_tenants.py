@@ -79,11 +79,11 @@ def moves(client: str, host: str, server: Server, url: str, mode: str, limit: fl
 
 
 def restart() -> None:
-    """Kill the controller, and start another one."""
+    """Kill the controller, and start another one on the configuration as commands have left it."""
     (controller,) = [p for p in runner.current().processes if p.name == runner.CONTROLLER]
     os.kill(controller.pid, signal.SIGKILL)
     time.sleep(0.3)
-    runner.start_controller(CONFIG)
+    runner.restart(runner.CONTROLLER)
 
 
 def run(host: str, *command: str) -> subprocess.CompletedProcess[str]:
