@@ -68,15 +68,11 @@ Description: NAT and firewall gateway on a P4 data path
  services that run as a user of their own.
 """
 _COPYRIGHT = """\
-Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
-Upstream-Name: p4alg
+Copyright 2026 The p4alg developers
 
-Files: *
-Copyright: 2026 The p4alg developers
-License: Apache-2.0
- On Debian systems the text of the licence is in
- /usr/share/common-licenses/Apache-2.0. The Python packages below /usr/lib/p4alg
- have their licences in their .dist-info folders.
+p4alg is licensed under the Apache License, version 2.0. On Debian systems its
+text is in /usr/share/common-licenses/Apache-2.0. The Python packages below
+/usr/lib/p4alg have their licences in their .dist-info folders.
 """
 
 _CHANGELOG = """\
