@@ -94,12 +94,11 @@ control FlowKey(in headers_t hdr, inout metadata_t meta) {
             meta.key.dst_id = hdr.esp.spi;
             meta.has_ids = 1;
         }
-        fragment_key = FRAGMENT_KEY(meta.organisation, hdr.ipv4);
-        hash(fragment_index, HashAlgorithm.crc32, 32w0, { fragment_key }, FRAGMENT_CELLS);
-        if (hdr.ipv4.frag_offset != 0) {
-            find_fragment();
-        } else if (hdr.ipv4.more_fragments == 1 && meta.has_ids == 1) {
-            learn_fragment();
+        if (hdr.ipv4.frag_offset != 0
+            || (hdr.ipv4.more_fragments == 1 && meta.has_ids == 1)) {
+            fragment_key = FRAGMENT_KEY(meta.organisation, hdr.ipv4);
+            hash(fragment_index, HashAlgorithm.crc32, 32w0, { fragment_key }, FRAGMENT_CELLS);
+            if (hdr.ipv4.frag_offset != 0) { find_fragment(); } else { learn_fragment(); }
         } else if (meta.has_ids == 0 && hdr.ipv4.protocol != PROTO_GRE) {
             meta.drop = DROP_PROTOCOL;
         }
