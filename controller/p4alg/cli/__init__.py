@@ -30,7 +30,7 @@ from p4alg.cli import (
     top,
     trace,
 )
-from p4alg.config.errors import ConfigError, UserError
+from p4alg.config.errors import UserError
 from p4alg.printable import printable
 
 _GROUPS = {
@@ -139,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as exc:
         return exc.code if isinstance(exc.code, int) else 0
     except UserError as exc:
-        for line in exc.lines if isinstance(exc, ConfigError) else (str(exc),):
+        for line in exc.lines:
             print(f"p4alg: {_one_line(line)}", file=sys.stderr)
         return exc.status
     except KeyboardInterrupt:

@@ -11,11 +11,10 @@ from contextlib import suppress
 from typing import Any
 
 from p4alg.cli import dashboard
-from p4alg.cli.connection import add_organisation, add_socket, client
+from p4alg.cli.connection import add_organisation, add_socket, find
 from p4alg.cli.dashboard import SORTS, Look, Sample
 from p4alg.cli.show import WATCH_SECONDS, period
 from p4alg.config.errors import UserError
-from p4alg.console.remote import Remote
 from p4alg.daemon.client import Client
 
 TABLES_EACH = 3
@@ -45,7 +44,7 @@ def register(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UserError("top needs a terminal: use 'p4alg show counters --watch' in a pipe")
-    top = _Top(client(args), args.organisation, args.every)
+    top = _Top(Client(find(args)), args.organisation, args.every)
     # What cannot be read is said before the screen is taken.
     top.look()
     try:
@@ -60,9 +59,7 @@ def _run(args: argparse.Namespace) -> int:
 class _Top:
     """The samples that were taken last, and what the keys have chosen."""
 
-    def __init__(
-        self, controller: Client | Remote, organisation: str | None, seconds: float
-    ) -> None:
+    def __init__(self, controller: Client, organisation: str | None, seconds: float) -> None:
         self._controller = controller
         self._whose = {} if organisation is None else {"organisation": organisation}
         self._seconds = seconds

@@ -13,7 +13,7 @@ from typing import Any
 from p4alg.config.loader import Config
 from p4alg.engine.layout import own_outside
 from p4alg.engine.settings import AlgSettings, Limits, Settings, Timers
-from p4alg.engine.statics import shown
+from p4alg.engine.statics import apart, shown
 
 _OF_SWITCH = ("flows_per_second", "punts_per_source")
 """Limits that are meters of the switch, which are set when the controller connects to it."""
@@ -104,8 +104,7 @@ def _of_one(old: Settings, new: Settings) -> Iterator[Effect]:
 
 def _statics(old: Settings, new: Settings) -> Iterator[Effect]:
     """Mappings of endpoints, of which the outside address is ours with or without them."""
-    gone = [forward for forward in old.forwards if forward not in new.forwards]
-    added = [forward for forward in new.forwards if forward not in old.forwards]
+    gone, added = apart(old, new)
     waits = {*own_outside(old)} != {*own_outside(new)} or bool(new.blocks.inside)
     for forwards, word in ((gone, "taken away"), (added, "added")):
         if len(forwards) > _LISTED:

@@ -17,6 +17,11 @@ class UserError(Exception):
 
     status = 1
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The text as lines for people: one for each thing that is wrong."""
+        return (str(self),)
+
 
 class UsageError(UserError):
     """A command was used wrongly, or the configuration is wrong."""

@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 from p4alg.alg import registry
 from p4alg.alg.contract import format_addr
 from p4alg.artifacts import shipped
-from p4alg.config.errors import ConfigError, UsageError, UserError
+from p4alg.config.errors import UsageError, UserError
 from p4alg.config.loader import Config
 from p4alg.config.switch import Switch
 from p4alg.daemon import checking, metrics, peer, server
@@ -284,7 +284,7 @@ class App:
                 case other:
                     return failure(f"no command '{other}'", 2)
         except UserError as error:
-            return failure(_lines_of(error), error.status)
+            return failure(_told(error), error.status)
         except TargetError as error:
             return failure(f"{self._config.switch.grpc}: {error}", 1)
         except Exception as error:
@@ -412,10 +412,9 @@ class App:
         return next(a for a in rows if isinstance(a, dict) and a["name"] == name)
 
 
-def _lines_of(error: UserError) -> str:
-    """What a client is told: a line for each mistake, and no more than that."""
-    lines = error.lines if isinstance(error, ConfigError) else [str(error)]
-    return "\n".join(" ".join(line.splitlines()) for line in lines)
+def _told(error: UserError) -> str:
+    """What a client is told: a line for each mistake, whatever is in a name."""
+    return "\n".join(" ".join(line.splitlines()) for line in error.lines)
 
 
 def _known_services(services: list[Any], settings: Settings) -> list[str]:

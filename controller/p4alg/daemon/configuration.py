@@ -97,7 +97,9 @@ class Configuration:
             changes = self._changes_since(kept[-1].revision) if kept else ()
             self._revision = self._revisions.add(_revision(who, _FIRST, changes), self._text)
         except UserError as error:
-            self._record(logging.WARNING, f"the configuration is not kept: {_in_one_line(error)}")
+            self._record(
+                logging.WARNING, f"the configuration is not kept: {'; '.join(error.lines)}"
+            )
 
     def _changes_since(self, revision: int) -> Sequence[Effect]:
         try:
@@ -146,14 +148,11 @@ class Configuration:
             case "rollback":
                 return await self._roll_back(request, who)
             case "history":
-                return [asdict(revision) for revision in self._kept()]
+                return self.audit()
             case "reload":
                 return await self._reload(who, _why(request, "the file was edited"), request)
             case other:
                 raise UsageError(f"no action '{other}' of config")
-
-    def _kept(self) -> list[Revision]:
-        return self._revisions.all()
 
     def _show(self) -> dict[str, Any]:
         found = {**asdict(self._revision), "text": self._text, "file": str(self._file)}
@@ -379,24 +378,20 @@ class Configuration:
         try:
             found = await self.handle({"action": "reload", "why": "SIGHUP"}, peer)
         except UserError as error:
-            self._record(logging.ERROR, f"the configuration is as before: {_in_one_line(error)}")
+            self._record(logging.ERROR, f"the configuration is as before: {'; '.join(error.lines)}")
             return
         if not found["effects"]:
             self._record(logging.INFO, "reload: nothing has changed")
 
     def audit(self) -> list[dict[str, Any]]:
         """The journal, the latest last."""
-        return [asdict(revision) for revision in self._kept()]
+        return [asdict(revision) for revision in self._revisions.all()]
 
 
 def _shown(error: ConfigError) -> list[dict[str, Any]]:
     """The problems of a configuration, for a reply."""
     found = [asdict(problem) for problem in error.problems]
     return found or [{"line": 1, "column": 1, "text": str(error)}]
-
-
-def _in_one_line(error: UserError) -> str:
-    return "; ".join(error.lines) if isinstance(error, ConfigError) else str(error)
 
 
 def _audited(who: str, revision: Revision) -> str:

@@ -29,7 +29,7 @@ class Statics:
 
     def objection(self, old: Settings, new: Settings) -> str:
         """Why the mappings of `old` cannot become those of `new` now; empty if they can."""
-        gone, added = _apart(old, new)
+        gone, added = apart(old, new)
         leaving = [self._of(forward) for forward in gone]
         for forward, binding in zip(gone, leaving, strict=True):
             if binding is not None and (binding.sessions or binding.reservations):
@@ -56,7 +56,7 @@ class Statics:
 
         The hosts that they lead to get a number, and an entry with it if they have none.
         """
-        gone, added = _apart(old, new)
+        gone, added = apart(old, new)
         blocks = self._bindings.blocks
         for forward in gone:
             binding = self._of(forward)
@@ -85,7 +85,7 @@ def shown(forward: PortForward) -> str:
     return f"{proto_name(forward.proto)} {outside} -> {inside}"
 
 
-def _apart(old: Settings, new: Settings) -> tuple[list[PortForward], list[PortForward]]:
+def apart(old: Settings, new: Settings) -> tuple[list[PortForward], list[PortForward]]:
     """The mappings that are gone, and those that are new."""
     before, after = dict.fromkeys(old.forwards), dict.fromkeys(new.forwards)
     return [f for f in before if f not in after], [f for f in after if f not in before]

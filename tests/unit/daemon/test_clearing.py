@@ -15,26 +15,15 @@ from p4alg.daemon.plain import PlainViews
 from p4alg.engine.actions import Action, LogRecord
 from p4alg.engine.organisations import Organisations
 from p4alg.engine.settings import Timers
-from tests.unit.daemon.test_plain import KNOWN
-from tests.unit.driver.memory import MemoryTarget
+from tests.unit.daemon.test_plain import KNOWN, switch_with_a_flow
 from tests.unit.engine.harness import settings
-from tests.unit.engine.test_plain import FRESH, UDP_FLOW, UDP_SLOT, Registers
 
 
 class Bench:
     """The command on an engine that knows nothing, and a switch with one plain flow."""
 
     def __init__(self, **options: Any) -> None:
-        self.target = MemoryTarget(**options)
-        registers = Registers()
-        registers.session(UDP_FLOW, FRESH)
-        registers.slot(UDP_SLOT, FRESH)
-        self.target.cells |= {
-            "session_cell": registers.sessions,
-            "session_state": registers.session_states,
-            "slot_cell": registers.slots,
-            "slot_state": registers.slot_states,
-        }
+        self.target = switch_with_a_flow(**options)
         self.done: list[Action] = []
         self.engine = Organisations((settings(),), random.Random(1))
 

@@ -23,21 +23,26 @@ OWN: list[dict[str, object]] = [
 KNOWN = Known({7: Owner(HOST, OUTSIDE)}, lambda *_: None)
 
 
+def switch_with_a_flow(**options: Any) -> MemoryTarget:
+    """A target in memory that holds one plain flow."""
+    target, registers = MemoryTarget(**options), Registers()
+    registers.session(UDP_FLOW, FRESH)
+    registers.slot(UDP_SLOT, FRESH)
+    target.cells |= {
+        "session_cell": registers.sessions,
+        "session_state": registers.session_states,
+        "slot_cell": registers.slots,
+        "slot_state": registers.slot_states,
+    }
+    return target
+
+
 class Bench:
     """Views on a target in memory that holds one plain flow, with a clock of its own."""
 
     def __init__(self, **options: Any) -> None:
         self.now = 5000.0
-        self.target = MemoryTarget(**options)
-        registers = Registers()
-        registers.session(UDP_FLOW, FRESH)
-        registers.slot(UDP_SLOT, FRESH)
-        self.target.cells |= {
-            "session_cell": registers.sessions,
-            "session_state": registers.session_states,
-            "slot_cell": registers.slots,
-            "slot_state": registers.slot_states,
-        }
+        self.target = switch_with_a_flow(**options)
         self.views = PlainViews(self.target, Timers(), lambda: KNOWN, lambda: self.now)
 
 
