@@ -70,9 +70,9 @@ def test_a_machine_runs_the_gateway_and_is_rid_of_it(computer: Machine, package:
     computer.run("dpkg", "-i", f"/run/{package.name}")
     check_what_is_installed(computer)
     serve(computer)
+    check_console(computer)
     check_rights(computer)
     check_control(computer)
-    check_console(computer)
     for service in SERVICES:
         check_it_comes_back(computer, service)
     # A new version of the same package: what runs goes on with it.
