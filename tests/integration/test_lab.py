@@ -162,7 +162,8 @@ def test_without_a_controller_the_switch_waits_for_one(cli: Cli) -> None:
     ]
     # A controller that somebody brings reaches the switch from anywhere on the machine.
     config = str(topology.find("nat").with_name("nat.config.yaml"))
-    environment = {**cli.environment, "P4ALG_SOCKET": str(cli.folder / "mine.sock")}
+    own = {"P4ALG_SOCKET": str(cli.folder / "mine.sock"), "P4ALG_STATE": str(cli.folder / "mine")}
+    environment = {**cli.environment, **own}
     command = cli.command("run", "-c", config, "--grpc", served)
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as mine:
         assert mine.stdout is not None
