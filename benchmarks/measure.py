@@ -17,7 +17,7 @@ import ovs
 import sipload
 from p4alg.config.errors import UserError
 from p4alg.daemon.client import Client
-from p4alg.lab import plan, runner, topology
+from p4alg.lab import names, plan, runner, topology
 
 HERE = Path(__file__).resolve().parent
 KERNEL = "netfilter"
@@ -431,4 +431,4 @@ def _resident() -> tuple[float, float]:
         status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
         line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
         sizes[process.name] = int(line.split()[1]) / 1000
-    return sizes[runner.CONTROLLER], sizes[topology.SWITCH]
+    return sizes[runner.CONTROLLER], sizes[names.SWITCH]

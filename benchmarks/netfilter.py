@@ -14,7 +14,8 @@ import subprocess
 
 from p4alg.config.errors import UserError
 from p4alg.lab import plan, runner, state
-from p4alg.lab.topology import SWITCH, Topology
+from p4alg.lab.names import SWITCH
+from p4alg.lab.topology import Topology
 
 _RULES = """
 table ip bench {

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from p4alg.config.errors import UserError
 from p4alg.lab import plan, runner, state
-from p4alg.lab.topology import SWITCH, Topology
+from p4alg.lab.names import SWITCH
+from p4alg.lab.topology import Topology
 
 ROOT = Path(sys.prefix) / "openvswitch"
 """Where the packages are unpacked."""

@@ -7,51 +7,33 @@ import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from importlib import import_module
 from importlib.metadata import version
 from itertools import chain
 from typing import Any, NoReturn
 
-from p4alg.cli import (
-    alg,
-    check,
-    clear,
-    config,
-    console,
-    doctor,
-    events,
-    export,
-    lab,
-    log,
-    packet_trace,
-    run,
-    shell,
-    show,
-    switch,
-    top,
-    trace,
-)
 from p4alg.config.errors import UserError
 from p4alg.printable import printable
 
 _GROUPS = {
-    "to run a gateway": (run, switch, check, doctor),
-    "to try one out": (lab,),
+    "to run a gateway": ("run", "switch", "check", "doctor"),
+    "to try one out": ("lab",),
     "to look at a gateway that runs, and to steer it": (
-        show,
-        top,
-        events,
-        clear,
-        alg,
-        config,
-        log,
-        trace,
-        packet_trace,
-        shell,
-        console,
-        export,
+        "show",
+        "top",
+        "events",
+        "clear",
+        "alg",
+        "config",
+        "log",
+        "trace",
+        "packet-trace",
+        "shell",
+        "console",
+        "export",
     ),
 }
-"""The commands, in the order and under the headings of ``p4alg --help``."""
+"""The commands, in the order and under the headings of ``p4alg --help``. Each is a module here."""
 _EPILOG = """\
 Begin with 'p4alg lab up' as root: a gateway with hosts around it, until
 'p4alg lab down'. 'p4alg COMMAND --help' tells the options of a command.
@@ -87,11 +69,10 @@ class _Grouped(argparse.RawDescriptionHelpFormatter):
         lines = []
         # Commands stand deeper than argparse has measured them.
         self._action_max_length += self._indent_increment
-        for heading, modules in _GROUPS.items():
+        for heading, names in _GROUPS.items():
             lines.append(f"  {heading}:\n")
             self._indent()
-            for module in modules:
-                name = module.__name__.rpartition(".")[2].replace("_", "-")
+            for name in names:
                 lines.append(super()._format_action(rows[name]))
             self._dedent()
         return "".join(lines)
@@ -102,8 +83,11 @@ def _one_line(text: object) -> str:
     return printable(" ".join(str(text).splitlines()))
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of all commands. Manual pages and completion are made from it too."""
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The parser of all commands, or of one. Manual pages and completion are made from it too.
+
+    What a command stands on is imported with it, which takes a second for all of them.
+    """
     parser = _Parser(
         prog="p4alg",
         description="NAT and firewall gateway on a P4 data path.",
@@ -112,10 +96,14 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"p4alg {version('p4alg')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in chain.from_iterable(_GROUPS.values()):
-        module.register(commands)
+    for name in _commands() if command is None else [command]:
+        import_module(f"p4alg.cli.{name.replace('-', '_')}").register(commands)
     _name_parsers(parser)
     return parser
+
+
+def _commands() -> list[str]:
+    return list(chain.from_iterable(_GROUPS.values()))
 
 
 def _name_parsers(parser: argparse.ArgumentParser) -> None:
@@ -130,7 +118,9 @@ def _name_parsers(parser: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; `argv` without the program name. Returns the exit status."""
     try:
-        args, unknown = parser().parse_known_args(argv)
+        words = sys.argv[1:] if argv is None else argv
+        first = words[0] if words and words[0] in _commands() else None
+        args, unknown = parser(first).parse_known_args(words)
         if unknown:
             args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         status: int = args.handler(args)

@@ -8,7 +8,7 @@ from typing import Any
 from p4alg.cli.connection import add_controller, add_organisation, client
 from p4alg.cli.show import lines
 from p4alg.config.errors import UsageError
-from p4alg.engine.settings import DEFAULT_ORGANISATION
+from p4alg.engine.defaults import DEFAULT_ORGANISATION
 
 
 def register(commands: Any) -> None:

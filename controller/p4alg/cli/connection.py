@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from p4alg.config import loader
-from p4alg.console.remote import Remote, kept
+from p4alg.config import places
 from p4alg.daemon.client import Client
-from p4alg.lab import runner
+from p4alg.lab import names
+
+if TYPE_CHECKING:
+    from p4alg.console.remote import Remote
 
 REMOTE_VARIABLE = "P4ALG_REMOTE"
 
@@ -49,7 +51,12 @@ def add_organisation(parser: argparse.ArgumentParser) -> None:
 def client(args: argparse.Namespace) -> Client | Remote:
     """A client of the controller that --gateway names, else of the one that `find` finds."""
     device: str | None = getattr(args, "gateway", None)
-    return Client(find(args)) if device is None else Remote(kept(login_file()), device)
+    if device is None:
+        return Client(find(args))
+    # Nobody else has to wait for what HTTP and TLS bring along.
+    from p4alg.console.remote import Remote, kept
+
+    return Remote(kept(login_file()), device)
 
 
 def find(args: argparse.Namespace) -> Path:
@@ -60,8 +67,8 @@ def find(args: argparse.Namespace) -> Path:
     if args.socket is not None:
         chosen: Path = args.socket
         return chosen
-    if not os.environ.get(loader.SOCKET_VARIABLE):
-        lab = runner.control_socket()
+    if not os.environ.get(places.SOCKET_VARIABLE):
+        lab = names.control_socket()
         if lab is not None:
             return lab
-    return loader.default_socket()
+    return places.default_socket()

@@ -11,7 +11,7 @@ from p4alg.cli.connection import add_controller, add_organisation, client
 from p4alg.cli.show import add_selection, selection
 from p4alg.config.errors import UsageError
 from p4alg.daemon.selection import Selection, parse
-from p4alg.engine.settings import DEFAULT_ORGANISATION
+from p4alg.engine.defaults import DEFAULT_ORGANISATION
 from p4alg.printable import printable
 
 KINDS = ("session", "pinhole", "block", "alg", "audit")

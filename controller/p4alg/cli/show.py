@@ -13,7 +13,7 @@ from p4alg.alg import registry
 from p4alg.alg.descriptor import View
 from p4alg.cli.connection import add_controller, add_organisation, client
 from p4alg.cli.table import Row, render
-from p4alg.engine.settings import DEFAULT_ORGANISATION
+from p4alg.engine.defaults import DEFAULT_ORGANISATION
 from p4alg.printable import printable
 
 _COLUMNS: dict[str, dict[str, str]] = {

@@ -11,7 +11,7 @@ from typing import Any
 from p4alg.alg import registry
 from p4alg.cli.connection import add_controller, add_organisation, client
 from p4alg.config.errors import UsageError
-from p4alg.engine.settings import DEFAULT_ORGANISATION
+from p4alg.engine.defaults import DEFAULT_ORGANISATION
 from p4alg.printable import printable
 
 _SHOWN = 160

@@ -13,6 +13,7 @@ from p4alg.config.errors import Gathering, gather
 from p4alg.config.logs import LogSettings, read_log
 from p4alg.config.nat import Nat, read_common_nat, read_nat
 from p4alg.config.organisations import OutsideAddresses, check_zones, read_names, read_shares
+from p4alg.config.places import SOCKET, SOCKET_VARIABLE, STATE, STATE_VARIABLE
 from p4alg.config.policy import read_ports, read_rules
 from p4alg.config.services import Algs, Services, read_algs, read_profile, read_services
 from p4alg.config.source import Item, load_text, parse
@@ -32,12 +33,8 @@ from p4alg.engine.settings import (
 )
 from p4alg.engine.tables import FilterMode, PolicyAction, Side
 
-SOCKET_VARIABLE = "P4ALG_SOCKET"
-STATE_VARIABLE = "P4ALG_STATE"
 _REPLACED = ("policy", "refuse", "denied_ports")
 """The sections that an organisation has instead of those at the top."""
-_SOCKET = "/run/p4alg/control.sock"
-_STATE = "/var/lib/p4alg/revisions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,18 +286,13 @@ def _check_hosts(nat: Nat, limits: Limits, where: Item) -> None:
         )
 
 
-def default_socket() -> Path:
-    """The control socket for commands that read no configuration."""
-    return Path(os.environ.get(SOCKET_VARIABLE) or _SOCKET)
-
-
 def _control(item: Item | None) -> Control:
     """The control section. Environment variables win, so that one file serves lab and machine."""
     keys = item.mapping(optional=("socket", "state", "metrics")) if item else {}
     socket = os.environ.get(SOCKET_VARIABLE) or (
-        keys["socket"].text() if "socket" in keys else _SOCKET
+        keys["socket"].text() if "socket" in keys else SOCKET
     )
-    state = os.environ.get(STATE_VARIABLE) or (keys["state"].text() if "state" in keys else _STATE)
+    state = os.environ.get(STATE_VARIABLE) or (keys["state"].text() if "state" in keys else STATE)
     metrics = keys["metrics"].text() if "metrics" in keys else None
     if metrics is not None and not is_host_port(metrics):
         raise keys["metrics"].error(f"'{metrics}' is not HOST:PORT")

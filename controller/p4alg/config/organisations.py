@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from p4alg.config.source import Item
-from p4alg.engine.settings import DEFAULT_ORGANISATION, Prefix, Zone
+from p4alg.engine.defaults import DEFAULT_ORGANISATION
+from p4alg.engine.settings import Prefix, Zone
 from p4alg.engine.tables import Side
 
 MAX_ORGANISATIONS = 255

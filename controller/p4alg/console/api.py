@@ -39,7 +39,7 @@ from p4alg.console.models import (
 from p4alg.console.state import MAX_CHECKS_WAITING, Console
 from p4alg.console.streams import TOPICS, stream, taken_place
 from p4alg.console.users import User
-from p4alg.engine.settings import DEFAULT_ORGANISATION
+from p4alg.engine.defaults import DEFAULT_ORGANISATION
 
 _FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": Failure} for status in (400, 401, 403, 404, 409, 429, 502, 503)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from p4alg.engine.settings import DEFAULT_ORGANISATION, AlgSettings
+from p4alg.engine.defaults import DEFAULT_ORGANISATION
+from p4alg.engine.settings import AlgSettings
 
 
 def alg_names(algs: Iterable[AlgSettings]) -> list[str]:

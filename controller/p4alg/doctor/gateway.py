@@ -20,6 +20,7 @@ from p4alg.artifacts import shipped
 from p4alg.config import loader
 from p4alg.config.errors import UserError
 from p4alg.config.loader import Config, Control
+from p4alg.config.places import default_socket
 from p4alg.config.switch import Switch
 from p4alg.daemon.client import Client
 from p4alg.doctor.facts import Gateway, Interface, Link, Socket, Space
@@ -27,7 +28,7 @@ from p4alg.driver.p4runtime.channel import Tls
 from p4alg.driver.p4runtime.inspection import running
 from p4alg.driver.target import TargetError
 from p4alg.engine.settings import all_zones
-from p4alg.lab import plan, services
+from p4alg.lab import names, plan
 from p4alg.lab.state import State
 
 SWITCH_OPTIONS = "P4ALG_SWITCH_OPTIONS"
@@ -79,7 +80,7 @@ def of_file(path: Path, ports: tuple[Wire, ...] | None, *, is_service: bool = Fa
     """The gateway of a configuration, on this machine."""
     config, error = _read(path)
     switch = config.switch if config else Switch()
-    control = config.control if config else Control(loader.default_socket(), Path("/"))
+    control = config.control if config else Control(default_socket(), Path("/"))
     gateway = _with_config(Gateway(interfaces=_interfaces(ports)), path, config, error)
     link, found = _link(switch), _socket(control.socket)
     if is_service:
@@ -91,7 +92,7 @@ def of_file(path: Path, ports: tuple[Wire, ...] | None, *, is_service: bool = Fa
 
 def of_lab(lab: State) -> Iterator[Gateway]:
     """The gateways of a lab: one for each of its switches."""
-    sockets = services.control_sockets()
+    sockets = names.control_sockets()
     for name, served in lab.switches.items():
         commands = [process.command for process in lab.processes if process.name == name]
         found = wires(commands[0]) if commands else None
@@ -99,7 +100,7 @@ def of_lab(lab: State) -> Iterator[Gateway]:
             interfaces=_interfaces(found, lab.hosts[name], f"p4alg lab exec {name} -- ")
         )
         switch = Switch(grpc=served.grpc, device_id=served.device_id)
-        controller = plan.controller_name(name)
+        controller = names.controller_name(name)
         for process in lab.processes:
             if process.name == controller and "-c" in process.command:
                 path = Path(process.command[process.command.index("-c") + 1])

@@ -18,7 +18,8 @@ from functools import lru_cache
 from p4alg.alg.contract import format_addr
 from p4alg.engine import cells
 from p4alg.engine.cells import Slot
-from p4alg.engine.settings import DEFAULT_ORGANISATION, Timers
+from p4alg.engine.defaults import DEFAULT_ORGANISATION
+from p4alg.engine.settings import Timers
 from p4alg.p4constants import GRACE_TICKS, Class, Phase
 from p4alg.protocols import proto_name
 

@@ -12,6 +12,7 @@ from enum import Enum
 
 from p4alg.alg.contract import format_addr
 from p4alg.alg.descriptor import Alg, Value
+from p4alg.engine.defaults import DEFAULT_ORGANISATION
 from p4alg.engine.tables import FilterMode, PolicyAction, Side
 from p4alg.nat.blocks import Layout
 from p4alg.protocols import proto_name
@@ -238,10 +239,6 @@ class AlgSettings:
     def all_options(self) -> Mapping[str, Value]:
         """The values of all options of the ALG."""
         return {**self.alg.defaults, **self.options}
-
-
-DEFAULT_ORGANISATION = "default"
-"""The name of the only organisation where none is configured. It has the number 0."""
 
 
 @dataclass(frozen=True, slots=True)

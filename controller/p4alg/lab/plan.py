@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from p4alg.lab.topology import SWITCH, Host, Topology
+from p4alg.lab.topology import Host, Topology
 from p4alg.p4constants import CPU_PORT
 
 DEVICE_ID = 1
@@ -34,11 +34,6 @@ class Switch:
     """As much as the switch is to log: ``debug``, ``info``, ``warning`` or ``error``."""
     thrift_port: int = 0
     """The port of BMv2's Thrift server; 0 where BMv2 is built without one."""
-
-
-def controller_name(switch: str) -> str:
-    """The name of the controller of a switch among the processes of a lab."""
-    return "controller" if switch == SWITCH else f"{switch}-controller"
 
 
 def namespace(prefix: str, name: str) -> str:

@@ -15,13 +15,11 @@ from typing import NoReturn
 
 from p4alg.config.errors import UsageError, UserError
 from p4alg.lab import files, fit, plan, processes, state
+from p4alg.lab.names import CONTROLLER, control_socket, control_sockets
 from p4alg.lab.processes import POLL, STOP_SECONDS, listens
 from p4alg.lab.running import current, logs, logs_folder, start, stop
 from p4alg.lab.services import (
-    CONTROLLER,
     Options,
-    control_socket,
-    control_sockets,
     restart,
     start_controller,
     start_servers,

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p4alg.config.errors import UsageError, UserError
-from p4alg.config.loader import SOCKET_VARIABLE, STATE_VARIABLE
+from p4alg.config.places import SOCKET_VARIABLE, STATE_VARIABLE
 from p4alg.lab import plan, processes, state
+from p4alg.lab.names import SWITCH, controller_name, socket_name
 from p4alg.lab.processes import POLL, listens
 from p4alg.lab.running import (
     START_SECONDS,
@@ -26,10 +27,7 @@ from p4alg.lab.running import (
     waiting,
 )
 from p4alg.lab.state import Process, Served
-from p4alg.lab.topology import SWITCH, Host
-
-CONTROLLER = plan.controller_name(SWITCH)
-"""The name of the controller of a lab with one switch."""
+from p4alg.lab.topology import Host
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +107,11 @@ def start_controller(
     options = options or Options()
     folder, lab = state.directory(), current()
     name = switch or next(iter(lab.switches), SWITCH)
-    own = plan.controller_name(name)
+    own = controller_name(name)
     if any(p.name == own and p.alive() for p in lab.processes):
         raise UserError(f"a {own} runs in the lab already: 'p4alg lab down' ends it")
     variables = {
-        SOCKET_VARIABLE: str(folder / _socket(own)),
+        SOCKET_VARIABLE: str(folder / socket_name(own)),
         STATE_VARIABLE: str(folder / f"{own}.revisions"),
     }
     copy = folder / f"{own}.config.yaml"
@@ -172,7 +170,7 @@ def restart(what: str) -> list[str]:
     lab = current()
     by_name = {process.name: process for process in lab.processes}
     switches = [name for name in lab.switches if name in by_name]
-    controllers = [own for own in map(plan.controller_name, lab.switches) if own in by_name]
+    controllers = [own for own in map(controller_name, lab.switches) if own in by_name]
     name = what
     if what not in by_name:
         of_role = {"switch": switches, "controller": controllers}.get(what, [])
@@ -181,8 +179,8 @@ def restart(what: str) -> list[str]:
         known = ", ".join((*switches, *controllers))
         raise UsageError(f"no '{what}' to restart in the lab (there are: {known})")
     again = [name]
-    if name in switches and plan.controller_name(name) in controllers:
-        again.append(plan.controller_name(name))
+    if name in switches and controller_name(name) in controllers:
+        again.append(controller_name(name))
     processes.end([by_name[each] for each in reversed(again)])
     for each in again:
         old = by_name[each]
@@ -193,32 +191,6 @@ def restart(what: str) -> list[str]:
         else:
             _wait_until_ready(process)
     return again
-
-
-def control_sockets() -> dict[str, Path]:
-    """The control sockets of the controllers in the lab that is up, by the names of switches."""
-    lab = state.load(state.directory())
-    if lab is None:
-        return {}
-    running = {process.name for process in lab.processes}
-    names = {plan.controller_name(name): name for name in (*lab.switches, SWITCH)}
-    return {name: state.directory() / _socket(own) for own, name in names.items() if own in running}
-
-
-def control_socket() -> Path | None:
-    """The control socket of the lab's controller; None if no lab with a controller is up.
-
-    Raises `UsageError` if there are several.
-    """
-    sockets = control_sockets()
-    if len(sockets) > 1:
-        many = " or ".join(str(path) for path in sockets.values())
-        raise UsageError(f"the lab has several controllers: give --socket {many}")
-    return next(iter(sockets.values()), None)
-
-
-def _socket(controller: str) -> str:
-    return "control.sock" if controller == CONTROLLER else f"{controller}.sock"
 
 
 def _wait_until_served(process: Process, grpc: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from p4alg.config.errors import UsageError
 from p4alg.config.source import Item, load
+from p4alg.lab.names import SWITCH
 
 DEFAULT = "nat"
 SHIPPED = ("nat", "cgnat", "office", "two-nats", "tenants")
@@ -17,8 +18,6 @@ SHIPPED = ("nat", "cgnat", "office", "two-nats", "tenants")
 MAX_HOSTS = 64
 MAX_SWITCHES = 8
 MAX_PORT = 509
-SWITCH = "switch"
-"""The name of the switch of a lab that names none. No host may have it."""
 
 # Mininet makes interfaces of the names of switches, which have at most 15 characters.
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")

@@ -16,6 +16,7 @@ from mininet.node import Controller, Host, Switch
 
 from p4alg.config.errors import UserError
 from p4alg.lab import files, fit, plan, runner, services, state, topology
+from p4alg.lab.names import controller_name
 from p4alg.lab.services import Options
 from p4alg.lab.topology import Topology
 from p4alg.mininet import recorder
@@ -234,7 +235,7 @@ class P4AlgController(Controller):
         for switch in self._switches:
             # The record is gone if somebody else has removed the lab.
             with contextlib.suppress(UserError):
-                runner.stop(plan.controller_name(switch))
+                runner.stop(controller_name(switch))
         self._switches = []
         # Not the end of `Controller`, which is that of a job of its shell.
         super(Controller, self).stop(*args, **kwargs)

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from p4alg.config.errors import UserError
 from p4alg.lab import plan, processes, runner, state
+from p4alg.lab.names import controller_name
 from p4alg.lab.state import Process, State
 
 PYTHON_VARIABLE = "P4ALG_PYTHON"
@@ -109,7 +110,7 @@ def forget_switch(name: str) -> None:
     lab = _ours()
     if lab is None:
         return
-    own = (name, plan.controller_name(name))
+    own = (name, controller_name(name))
     ended = [p for p in lab.processes if p.name in own or p.name.startswith(f"{name}-port")]
     processes.end(reversed(ended))
     lab.processes = [p for p in lab.processes if p not in ended]

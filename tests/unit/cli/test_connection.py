@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from p4alg.cli.connection import add_socket, client, find
-from p4alg.config import loader
+from p4alg.config import places
 from p4alg.config.errors import UserError
 from p4alg.lab import runner, state
 
@@ -23,7 +23,7 @@ def arguments(*argv: str) -> argparse.Namespace:
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch) -> Path:
     """A lab with a controller; gives where its state is."""
-    monkeypatch.delenv(loader.SOCKET_VARIABLE)
+    monkeypatch.delenv(places.SOCKET_VARIABLE)
     folder = state.directory()
     controller = state.Process(runner.CONTROLLER, os.getpid(), 1)
     state.save(folder, state.State("nat", "embedded", {}, [controller]))
@@ -31,12 +31,12 @@ def lab(monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_option_wins_over_all_else(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(loader.SOCKET_VARIABLE, "/env.sock")
+    monkeypatch.setenv(places.SOCKET_VARIABLE, "/env.sock")
     assert find(arguments("--socket", "/option.sock")) == Path("/option.sock")
 
 
 def test_the_environment_wins_over_the_lab(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(loader.SOCKET_VARIABLE, "/env.sock")
+    monkeypatch.setenv(places.SOCKET_VARIABLE, "/env.sock")
     assert find(arguments()) == Path("/env.sock")
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from p4alg.alg.registry import algs
 from p4alg.artifacts import PROGRAMS, shipped
-from p4alg.config import loader, switch
+from p4alg.config import loader, places, switch
 from p4alg.config.editing import set_value
 from p4alg.config.errors import ConfigError
 from p4alg.config.loader import from_item, read_text
@@ -95,7 +95,7 @@ control: {socket: /tmp/s.sock, state: /tmp/s.json, metrics: "127.0.0.1:9469"}
 
 
 def test_every_other_section_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (loader.SOCKET_VARIABLE, loader.STATE_VARIABLE):
+    for name in (places.SOCKET_VARIABLE, places.STATE_VARIABLE):
         monkeypatch.delenv(name, raising=False)
     text = TEXT.replace("  static:\n", "  exempt: [172.16.0.0/12]\n  static:\n")
     whole = "    - {outside: 192.0.2.9, inside: 10.0.0.12}\n# ALGs"
@@ -123,7 +123,7 @@ def test_every_other_section_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(loader.SOCKET_VARIABLE, "/run/lab.sock")
+    monkeypatch.setenv(places.SOCKET_VARIABLE, "/run/lab.sock")
     config = loader.from_item(parse(TEXT + MORE, "c.yaml"))
     assert str(config.control.socket) == "/run/lab.sock"
 
@@ -219,15 +219,15 @@ def test_a_switch_is_named_by_host_and_port(grpc: str) -> None:
 def test_without_a_section_the_switch_and_the_socket_are_those_of_the_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in (loader.SOCKET_VARIABLE, loader.STATE_VARIABLE):
+    for name in (places.SOCKET_VARIABLE, places.STATE_VARIABLE):
         monkeypatch.delenv(name, raising=False)
     lines = [line for line in TEXT.splitlines() if not line.startswith("switch:")]
     config = loader.from_item(parse("\n".join(lines), "c.yaml"))
     assert config.switch == switch.Switch()
-    assert config.control.socket == loader.default_socket() == Path("/run/p4alg/control.sock")
+    assert config.control.socket == places.default_socket() == Path("/run/p4alg/control.sock")
     assert config.control.state == Path("/var/lib/p4alg/revisions")
-    monkeypatch.setenv(loader.SOCKET_VARIABLE, "/run/lab.sock")
-    assert loader.default_socket() == Path("/run/lab.sock")
+    monkeypatch.setenv(places.SOCKET_VARIABLE, "/run/lab.sock")
+    assert places.default_socket() == Path("/run/lab.sock")
 
 
 def test_each_variant_of_the_program_has_its_place() -> None:

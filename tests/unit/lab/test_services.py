@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from p4alg.config.errors import UsageError, UserError
-from p4alg.lab import plan, services, state
+from p4alg.lab import names, plan, services, state
 from p4alg.lab.state import Process, Served, State
 
 SERVED = Served("127.0.0.1:9559", 1)
@@ -42,18 +42,18 @@ def record(folder: Path, *switches: str, processes: tuple[str, ...] = ()) -> Non
 
 def test_the_only_controller_is_the_one_that_commands_reach(folder: Path) -> None:
     record(folder, "switch", processes=("switch",))
-    assert services.control_socket() is None
+    assert names.control_socket() is None
     record(folder, "switch", processes=("switch", "controller"))
-    assert services.control_socket() == folder / "control.sock"
+    assert names.control_socket() == folder / "control.sock"
     record(folder, "s1", processes=("s1", "s1-controller"))
-    assert services.control_sockets() == {"s1": folder / "s1-controller.sock"}
-    assert services.control_socket() == folder / "s1-controller.sock"
+    assert names.control_sockets() == {"s1": folder / "s1-controller.sock"}
+    assert names.control_socket() == folder / "s1-controller.sock"
 
 
 def test_with_several_controllers_one_has_to_be_named(folder: Path) -> None:
     record(folder, "a", "b", processes=("a-controller", "b-controller"))
     with pytest.raises(UsageError, match=r"give --socket .*/a-controller.sock or .*/b-con"):
-        services.control_socket()
+        names.control_socket()
 
 
 @pytest.mark.parametrize("what", ["switch", "controller", "nosuch", "x"])
