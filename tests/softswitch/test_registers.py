@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from p4softswitch.p4rt import bytestring
+from p4softswitch.p4rt.cells import HINT, TIME
 from p4softswitch.p4rt.cells import answer as all_cells
 from p4softswitch.p4rt.codes import RpcError
 from p4softswitch.p4rt.device import CHUNK_ENTITIES
@@ -205,6 +206,87 @@ def test_many_cells_are_read_in_small_messages_while_packets_pass() -> None:
     assert gaps[len(gaps) * 99 // 100] < 0.05
 
 
+async def hinted(client: Client, number: int, hint: str) -> tuple[dict[int, int], int]:
+    """The cells of a register that a hint asks for, and the time that comes with the answer."""
+    wanted = p4r.ReadRequest(device_id=1)
+    wanted.entities.add().register_entry.register_id = number
+    call = client.stub.Read(wanted, metadata=((HINT, hint),))
+    found: dict[int, int] = {}
+    async for part in call:
+        assert part.ByteSize() < 1 << 18
+        for entity in part.entities:
+            entry = entity.register_entry
+            assert entry.register_id == number
+            assert entry.index.index not in found
+            found[entry.index.index] = int.from_bytes(entry.data.bitstring, "big")
+    return found, int(dict(await call.initial_metadata())[TIME])
+
+
+def test_a_hint_leaves_out_the_cells_that_nobody_needs() -> None:
+    message = large()
+    rng = random.Random(3)
+    held = {index: rng.getrandbits(WIDE) | 1 for index in rng.sample(range(MANY), 9000)}
+    held |= {0: 1 << 79, MANY - 1: 0x77 << 64, 5: 0x77}
+
+    async def body(server: Server, client: Client) -> None:
+        await client.arbitrate()
+        await client.push(message)
+        numbers = {r.preamble.alias: r.preamble.id for r in message.p4info.registers}
+        number = numbers["session_cell"]
+        executor = server.switch.executor
+        assert executor is not None
+        for index, value in held.items():
+            executor.state.registers["StateEgress.session_cell"].write(index, value)
+        assert await hinted(client, number, "held") == (held, 0)
+        server.switch.receive(1, request(PEEK), server.clock())
+        high, _ = await hinted(client, number, f"{0x77 << 64:x}/{0xFF << 64:x}")
+        low, time = await hinted(client, number, "77/ff")
+        assert high == {i: v for i, v in held.items() if v >> 64 & 0xFF == 0x77}
+        assert low == {i: v for i, v in held.items() if v & 0xFF == 0x77}
+        assert MANY - 1 in high
+        assert 5 in low
+        assert 0 < time < 20_000_000
+        both, later = await hinted(client, number, f"77/ff,{0x77 << 64:x}/{0xFF << 64:x}")
+        assert both == high | low
+        assert time <= later
+        # Cells that hold 0 are never sent, not even where a key fits them.
+        assert (await hinted(client, number, "0/0"))[0] == held
+        assert (await hinted(client, numbers["bits"], "held"))[0] == {}
+
+    with_server(body)
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        "",
+        "Held",
+        "1",
+        "1/",
+        "/1",
+        "x/1",
+        "1/1,",
+        "1/1, 2/2",
+        f"0/{'f' * 21}",
+        ",".join(["1/1"] * 65),
+    ],
+)
+def test_a_hint_that_means_nothing_is_refused_in_one_line(hint: str) -> None:
+    async def body(server: Server, client: Client) -> None:
+        await client.arbitrate()
+        message = config(name="stateful")
+        await client.push(message)
+        (number,) = (
+            r.preamble.id for r in message.p4info.registers if r.preamble.alias == "session_cell"
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await hinted(client, number, hint)
+        assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "\n" not in (failed.value.details() or "\n")
+
+    with_server(body)
+
+
 def test_a_refused_cell_is_a_grpc_status_of_one_line() -> None:
     async def body(server: Server, client: Client) -> None:
         await client.arbitrate()
@@ -233,7 +315,7 @@ def test_an_array_is_written_down_as_protobuf_does_it(first: int, width: int) ->
         part = made.entities.add().register_entry
         part.register_id, part.index.index = 369098753, index
         part.data.bitstring = bytestring.encode(value)
-    found = all_cells(369098753, first, values)
+    found = all_cells(369098753, enumerate(values, first))
     assert found.SerializeToString() == made.SerializeToString()
 
 

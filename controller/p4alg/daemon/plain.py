@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from p4alg.daemon.narrowing import MAX_KEYS, NOTHING, Picks, picks
 from p4alg.daemon.selection import EVERYTHING, Selection
 from p4alg.driver.target import Target, TargetError
 from p4alg.engine import cells
+from p4alg.engine.cells import Key
 from p4alg.engine.plain import Ending, Known, PlainFlows, Row, SwitchClock
 from p4alg.engine.settings import Timers
+from p4alg.p4constants import TICK_SHIFT
 
 VIEWS = ("sessions", "bindings", "subscribers")
 """The views that plain flows belong to."""
@@ -63,12 +66,13 @@ class PlainViews:
         """
         note = None
         try:
-            flows = await self._read()
+            everyone = self._known()
+            known = _of(everyone, organisation, selection)
+            flows = await self._read(picks(what, selection, known, everyone))
             note = UNREADABLE if flows is None else None
         except TargetError as error:
             flows, note = None, f"plain flows are not shown: {error}"
         if flows is not None:
-            known = _of(self._known(), organisation, selection)
             rows = await self._with(flows, known, what, rows, selection)
         found = selection.cut([row for row in rows if selection.fits(row)])
         return {"plain_flows": flows is not None, "rows": found} | ({"note": note} if note else {})
@@ -140,8 +144,11 @@ class PlainViews:
             return [*rows, *await _slowly(flows.bindings(used, known, now, selection.fits_ends))]
         return await _slowly(flows.subscribers(rows, used, known, now))
 
-    async def _read(self) -> PlainFlows | None:
-        """All cells; None if the switch does not tell them. `TargetError` if that fails."""
+    async def _read(self, wanted: Picks | None = None) -> PlainFlows | None:
+        """The wanted cells, or all; None if the switch does not tell them.
+
+        There may be more than are wanted. Raises `TargetError` if it fails.
+        """
         if not self._target.capabilities.registers:
             return None
         async with self._reading:
@@ -149,6 +156,11 @@ class PlainViews:
                 return self._last[1]
             try:
                 async with asyncio.timeout(READ_SECONDS):
+                    told = await self._target.time()
+                    if told is not None:
+                        self._switch_clock.tell(told >> TICK_SHIFT, self._clock())
+                        if wanted is not None:
+                            return await self._read_picked(wanted)
                     flows = await self._read_all()
             except TimeoutError:
                 text = f"the switch did not tell its registers in {READ_SECONDS:g} s"
@@ -157,22 +169,52 @@ class PlainViews:
             asyncio.get_running_loop().call_later(_FRESH, self._forget)
             return flows
 
+    async def _read_picked(self, wanted: Picks) -> PlainFlows:
+        """The cells that a selection is about, of a switch that tells its time.
+
+        Of any other it cannot be told by a few sessions which of them are over.
+        """
+        flows = PlainFlows(self.timers, self._switch_clock)
+        if wanted == NOTHING:
+            return flows
+        await self._take_sessions(flows, wanted.sessions)
+        slots = wanted.slots
+        if slots is None:
+            ends = flows.endpoints_read
+            hosts = {cells.subscriber_of(end) for end in ends}
+            if not ends:
+                return flows
+            if len(ends) <= MAX_KEYS:
+                slots = tuple(map(cells.slot_key_of, ends))
+            else:
+                slots = tuple(map(cells.slot_key, hosts)) if len(hosts) <= MAX_KEYS else ()
+        await self._take_slots(flows, slots)
+        return flows
+
     def _forget(self) -> None:
         self._last = None
 
     async def _read_all(self) -> PlainFlows:
         flows = PlainFlows(self.timers, self._switch_clock)
+        await self._take_sessions(flows)
+        await self._take_slots(flows)
+        return flows
+
+    # Cells first: most are empty, and have no state that anybody needs.
+
+    async def _take_sessions(self, flows: PlainFlows, keys: Sequence[Key] = ()) -> None:
         read = self._target.read_registers
-        # Cells first: most are empty, and have no state that anybody needs.
-        async for part in read(cells.SESSION_CELL.name):
+        async for part in read(cells.SESSION_CELL.name, keys=keys):
             flows.take_sessions(part)
         async for part in read(cells.SESSION_STATE.name, flows.session_cells):
             flows.take_session_states(part, self._clock())
-        async for part in read(cells.SLOT_CELL.name):
+
+    async def _take_slots(self, flows: PlainFlows, keys: Sequence[Key] = ()) -> None:
+        read = self._target.read_registers
+        async for part in read(cells.SLOT_CELL.name, keys=keys):
             flows.take_slots(part)
         async for part in read(cells.SLOT_STATE.name, flows.slot_cells):
             flows.take_slot_states(part)
-        return flows
 
 
 def _of(known: Known, organisation: str | None, selection: Selection = EVERYTHING) -> Known:
@@ -182,7 +224,7 @@ def _of(known: Known, organisation: str | None, selection: Selection = EVERYTHIN
         for number, owner in known.owners.items()
         if organisation in (None, owner.organisation) and selection.may_be_of(owner.inside_addr)
     }
-    return Known(owners, known.static)
+    return Known(owners, known.static, known.has_outside)
 
 
 async def _slowly(items: Iterable[_T | None]) -> list[_T]:

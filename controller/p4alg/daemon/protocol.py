@@ -8,9 +8,10 @@ instead, until the client closes the connection.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
+
+from p4alg import jsontext
 
 MAX_REQUEST = 4 << 20
 """The most bytes of a request. A configuration of 1 MiB fits in, with its quoting."""
@@ -25,7 +26,7 @@ class ProtocolError(ValueError):
 
 def encode(message: dict[str, Any]) -> bytes:
     """Make a line of a message."""
-    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+    return jsontext.dumps(message) + b"\n"
 
 
 def pieces(message: dict[str, Any]) -> Iterator[bytes]:
@@ -42,7 +43,7 @@ def pieces(message: dict[str, Any]) -> Iterator[bytes]:
     head, _, tail = whole.rpartition(b'"rows":[')
     yield head + b'"rows":['
     for start in range(0, len(rows), _ROWS):
-        part = json.dumps(rows[start : start + _ROWS], separators=(",", ":")).encode()
+        part = jsontext.dumps(rows[start : start + _ROWS])
         yield (b"," if start else b"") + part[1:-1]
     yield tail
 
@@ -50,8 +51,8 @@ def pieces(message: dict[str, Any]) -> Iterator[bytes]:
 def decode(line: bytes) -> dict[str, Any]:
     """Make a message of a line; `ProtocolError` if it is not one."""
     try:
-        message = json.loads(line)
-    except (ValueError, RecursionError):
+        message = jsontext.loads(line)
+    except ValueError:
         raise ProtocolError("not JSON") from None
     if not isinstance(message, dict):
         raise ProtocolError("not an object")

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from p4alg.engine import events as ev
 from p4alg.engine.actions import PacketOut
+from p4alg.engine.cells import Key
 from p4alg.engine.tables import Entry, Update
 
 
@@ -112,12 +113,20 @@ class Target(Protocol):
         ...
 
     def read_registers(
-        self, name: str, cells: Sequence[int] | None = None
+        self, name: str, cells: Sequence[int] | None = None, keys: Sequence[Key] = ()
     ) -> AsyncIterator[Mapping[int, int]]:
         """The cells of a register array that do not hold 0: index to value, some at a time.
 
-        All cells, or those in `cells`, which exist. Packets change cells in the meantime, so that
-        what is read is of several moments. Needs the capability `registers`.
+        All cells, or those in `cells`, which exist; with `keys`, only those of them that fit one.
+        Packets change cells in the meantime, so that what is read is of several moments. Needs the
+        capability `registers`.
+        """
+        ...
+
+    async def time(self) -> int | None:
+        """What the program's clock says, in microseconds; None if the switch does not tell.
+
+        A switch that tells it picks cells by keys itself, which takes a fraction of the time.
         """
         ...
 

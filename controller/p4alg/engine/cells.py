@@ -52,6 +52,24 @@ SESSION_CELL = Array("session_cell", 80, p4.WAYS_SESSION << p4.SESSION_BITS)
 SESSION_STATE = Array("session_state", 72, SESSION_CELL.cells)
 FRAGMENT_CELL = Array("fragment_cell", 192, 2 << p4.FRAGMENT_BITS)
 PINHOLE_CELL = Array("pinhole_cell", 96, p4.WAYS_PINHOLE << p4.PINHOLE_BITS)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What cells are picked by: those whose bits under `mask` are those of `value`."""
+
+    value: int
+    mask: int
+
+    def fits(self, cell: int) -> bool:
+        """Whether a cell is one of them."""
+        return cell & self.mask == self.value
+
+    def __and__(self, other: Key) -> Key:
+        """The key of the cells that both fit, where they are of different bits."""
+        return Key(self.value | other.value, self.mask | other.mask)
+
+
 ARRAYS = (SLOT_CELL, SLOT_STATE, SESSION_CELL, SESSION_STATE, FRAGMENT_CELL, PINHOLE_CELL)
 """All register arrays of the program, as it was compiled with this controller."""
 
@@ -277,6 +295,37 @@ def end_and_phase(value: int) -> tuple[int, int]:
     return value >> 40, value >> 32 & 0xFF
 
 
+# Keys of cells
+
+
+def session_key(
+    kind: Class | None = None,
+    subscriber: int | None = None,
+    inside_id: int | None = None,
+    remote: tuple[int, int] = (0, 0),
+    remote_id: int | None = None,
+) -> Key:
+    """Sessions of which so much is given; `remote` is a network: its address and its mask."""
+    key = Key(remote[0] << 48, remote[1] << 48)
+    for given, shift, mask in (
+        (kind, 14, 3),
+        (subscriber, 0, _SUBSCRIBER_MASK),
+        (inside_id, 16, _PORT_MASK),
+        (remote_id, 32, _PORT_MASK),
+    ):
+        if given is not None:
+            key &= Key(given << shift, mask << shift)
+    return key
+
+
+def slot_key(subscriber: int, kind: int | None = None, inside_id: int | None = None) -> Key:
+    """The slots of a subscriber, or of one of its endpoints."""
+    key = Key(subscriber << 16 + _SUBSCRIBER_SHIFT, _SUBSCRIBER_MASK << 16 + _SUBSCRIBER_SHIFT)
+    if kind is not None:
+        key &= Key(kind << 16 + _CLASS_SHIFT, 3 << 16 + _CLASS_SHIFT)
+    return key if inside_id is None else key & Key(inside_id, _PORT_MASK)
+
+
 # Endpoints
 
 
@@ -298,6 +347,11 @@ def endpoint_of_session(value: int) -> int:
 def subscriber_of(endpoint: int) -> int:
     """The number of the subscriber that an endpoint is one of."""
     return endpoint >> 16 & _SUBSCRIBER_MASK
+
+
+def slot_key_of(endpoint: int) -> Key:
+    """The slots of an endpoint. There is one, but for those that have ended."""
+    return slot_key(subscriber_of(endpoint), endpoint >> 30, endpoint & _PORT_MASK)
 
 
 def _crc32(value: int, size: int) -> int:

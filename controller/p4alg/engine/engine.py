@@ -295,7 +295,7 @@ class Engine:
 
     def known_hosts(self) -> Known:
         """What is known of the inside hosts that have plain flows."""
-        return views.known_hosts(self._flows, self.settings.name)
+        return views.known_hosts(self._flows, self.settings)
 
     @property
     def algs(self) -> Mapping[str, AlgSettings]:

@@ -222,7 +222,8 @@ class Organisations:
             return of[owner.organisation].static(owner, proto, inside_id)
 
         owners = {number: owner for known in of.values() for number, owner in known.owners.items()}
-        return Known(owners, static)
+        outside = [known.has_outside for known in of.values()]
+        return Known(owners, static, lambda prefix: any(has(prefix) for has in outside))
 
     def algs(self, organisation: str) -> Mapping[str, AlgSettings]:
         """The settings that the ALGs of an organisation have now. Raises KeyError."""

@@ -4,7 +4,7 @@ The switch sets up plain flows by itself and tells nobody. What is in its regist
 demand, in parts, and each part is `take`n here. Then there are rows for those flows that are alive.
 Rows come one by one, so that whoever asks for them may do something else in between.
 
-The switch does not tell its time either. But a session's end is never further away than its
+Few switches tell the time of their program. But a session's end is never further away than its
 timer, so each end says how late it is at least (`SwitchClock`).
 """
 
@@ -19,7 +19,7 @@ from p4alg.alg.contract import format_addr
 from p4alg.engine import cells
 from p4alg.engine.cells import Slot
 from p4alg.engine.defaults import DEFAULT_ORGANISATION
-from p4alg.engine.settings import Timers
+from p4alg.engine.settings import Prefix, Timers
 from p4alg.p4constants import GRACE_TICKS, Class, Phase
 from p4alg.protocols import proto_name
 
@@ -46,6 +46,8 @@ class Known:
     """By the number of the subscriber."""
     static: Callable[[Owner, int, int], tuple[int, int] | None]
     """Outside address and id of an inside endpoint (host, protocol, id) by a static mapping."""
+    has_outside: Callable[[Prefix], bool]
+    """Whether an address of this prefix may be the outside address of something."""
 
 
 _PROTOCOLS = {int(kind): proto for kind, proto in cells.PROTOCOLS.items()}
@@ -71,12 +73,19 @@ class SwitchClock:
 
     def __init__(self) -> None:
         self._origin: float | None = None
+        self._is_told = False
 
     def observe(self, tick: int, now: float) -> None:
         """At `now` (seconds of our clock) it is `tick` in the switch, or later."""
         origin = now - cells.seconds(tick)
+        if self._is_told:
+            return
         if self._origin is None or origin < self._origin:
             self._origin = origin
+
+    def tell(self, tick: int, now: float) -> None:
+        """At `now` it was `tick` in the switch just before: it has told its time itself."""
+        self._origin, self._is_told = now - cells.seconds(tick), True
 
     def ticks(self, now: float) -> int:
         """The time in the switch at `now`; 0 if nothing was seen yet."""
@@ -130,6 +139,11 @@ class PlainFlows:
     def session_cells(self) -> list[int]:
         """The cells of `session_state` that are needed."""
         return list(self._sessions)
+
+    @property
+    def endpoints_read(self) -> set[int]:
+        """The inside endpoints of all sessions that were read: see `cells.endpoint`."""
+        return set(map(cells.endpoint_of_session, self._sessions.values()))
 
     @property
     def slot_cells(self) -> list[int]:

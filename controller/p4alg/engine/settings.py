@@ -278,6 +278,14 @@ class Settings:
         """The ports of the named services. Raises KeyError for an unknown service."""
         return [span for service in services for span in self.services[service]]
 
+    def has_outside(self, prefix: Prefix) -> bool:
+        """Whether an address of a prefix may be the outside address of something."""
+        if any(pool.addr in prefix or prefix.addr in pool for pool in self.pools):
+            return True
+        if any(forward.outside_addr in prefix for forward in self.forwards):
+            return True
+        return any(forward.outside_addr in prefix for forward in self.address_forwards)
+
 
 def all_zones(organisations: Iterable[Settings]) -> tuple[Zone, ...]:
     """The zones of all organisations, in the order of their numbers."""

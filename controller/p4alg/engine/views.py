@@ -191,9 +191,9 @@ def _limits(context: Context) -> Rows:
     )
 
 
-def known_hosts(flows: Flows, organisation: str) -> Known:
+def known_hosts(flows: Flows, settings: Settings) -> Known:
     """What is known of the inside hosts of an organisation that have plain flows."""
-    mappings = flows.mappings
+    mappings, organisation = flows.mappings, settings.name
 
     def static(owner: Owner, proto: int, inside_id: int) -> tuple[int, int] | None:
         binding = mappings.bindings.outbound(proto, owner.inside_addr, inside_id)
@@ -210,6 +210,7 @@ def known_hosts(flows: Flows, organisation: str) -> Known:
             for found in mappings.subscribers.blocks
         },
         static=static,
+        has_outside=settings.has_outside,
     )
 
 

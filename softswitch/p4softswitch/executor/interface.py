@@ -80,6 +80,9 @@ class Executor(Protocol):
     def state(self) -> StateView:
         """Run-time state of the program."""
 
+    def time(self, now: int) -> int:
+        """What the program's clock (`ingress_global_timestamp`) says at `now` (ns), in us."""
+
     def process(self, port: int, frame: bytes, now: int) -> list[Output]:
         """Run a frame that came in by `port` at time `now` (ns); return what is sent, in order.
 

@@ -60,6 +60,10 @@ class V1ModelExecutor:
             d.id: tuple((w + 63) // 64 for w in d.widths) for d in program.learn_lists.values()
         }
 
+    def time(self, now: int) -> int:
+        """See `interface.Executor`."""
+        return int(self._native.p4_switch_time(self.pointer, now))
+
     def process(self, port: int, frame: bytes, now: int) -> list[Output]:
         """Run one frame; see `interface.Executor`."""
         worker = self._worker

@@ -189,6 +189,11 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "p4_io_run": (None, (_IO,)),
     "p4_io_stop": (None, (_IO,)),
     "p4_size_of": (c_uint64, (c_int,)),
+    "p4_cells_find": (
+        c_uint32,
+        (c_void_p, c_void_p, *(c_uint32,) * 3, c_void_p, c_uint32, c_void_p, c_void_p),
+    ),
+    "p4_switch_time": (c_uint64, (_SWITCH, c_uint64)),
 }
 
 

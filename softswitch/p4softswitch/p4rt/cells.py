@@ -1,4 +1,4 @@
-"""Answers with all cells of a register, made in protobuf's wire format.
+"""Answers with many cells of a register, made in protobuf's wire format.
 
 An array has some hundred thousand cells, of which nearly all hold 0. To make an object of each
 takes several times as long as to write down its bytes, of which all but the index are the same.
@@ -6,11 +6,13 @@ takes several times as long as to write down its bytes, of which all but the ind
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
 from p4softswitch.p4rt import bytestring
+from p4softswitch.p4rt.codes import INVALID_ARGUMENT, RpcError
 from p4softswitch.p4rt.proto import p4r
 
 _ENTITY = p4r.Entity.DESCRIPTOR.fields_by_name["register_entry"].number << 3 | 2
@@ -20,16 +22,49 @@ _LONGEST = 64
 """Bytes of a value up to which every length takes one byte."""
 
 
-def answer(register_id: int, first: int, values: Sequence[int]) -> Any:
-    """A ReadResponse with the cells of a register from index `first` on."""
+HINT = "p4softswitch-cells"
+"""Metadata of a Read: which cells of whole registers are wanted, see `wanted`."""
+TIME = "p4softswitch-time"
+"""Metadata of the answer to a Read with `HINT`: what the program's clock says, in microseconds."""
+HELD = "held"
+MAX_KEYS = 64
+_KEY = re.compile("([0-9a-f]{1,128})/([0-9a-f]{1,128})")
+
+Key = tuple[int, int]
+"""A value, and a mask that tells which of its bits count."""
+
+
+def wanted(metadata: Iterable[tuple[str, str | bytes]]) -> tuple[Key, ...] | None:
+    """What a Read asks for by `HINT`; None for all cells, as P4Runtime has it.
+
+    ``held`` is all cells that do not hold 0. ``VALUE/MASK,...`` (hexadecimal, at most `MAX_KEYS`)
+    is those of them that match one of these keys. Without a key, the result is empty. A switch
+    that does not know it sends all cells, and so a client looks at what comes all the same.
+    Raises `RpcError` for anything else.
+    """
+    text = next((value for key, value in metadata if key == HINT), None)
+    if text is None or text == HELD:
+        return None if text is None else ()
+    keys = str(text).split(",", MAX_KEYS)
+    found = [_KEY.fullmatch(key) for key in keys]
+    if len(keys) > MAX_KEYS or not all(found):
+        text = f"{HINT} must be '{HELD}', or up to {MAX_KEYS} of VALUE/MASK in hexadecimal"
+        raise RpcError(INVALID_ARGUMENT, text)
+    return tuple((int(key[1], 16), int(key[2], 16)) for key in found if key is not None)
+
+
+def answer(register_id: int, cells: Iterable[tuple[int, int]]) -> Any:
+    """A ReadResponse with cells of a register, each an index and a value."""
     parts = bytearray()
-    if not first and values:
-        entry = p4r.RegisterEntry(register_id=register_id)
-        entry.index.index = 0
-        entry.data.bitstring = bytestring.encode(values[0])
-        parts += p4r.ReadResponse(entities=[p4r.Entity(register_entry=entry)]).SerializeToString()
-        first, values = 1, values[1:]
-    for index, value in enumerate(values, first):
+    for index, value in cells:
+        if not index:
+            # Protobuf does not write a number that is 0.
+            entry = p4r.RegisterEntry(register_id=register_id)
+            entry.index.index = 0
+            entry.data.bitstring = bytestring.encode(value)
+            whole = p4r.ReadResponse(entities=[p4r.Entity(register_entry=entry)])
+            parts += whole.SerializeToString()
+            continue
         number = _varint(index)
         text = b"\0" if not value else value.to_bytes((value.bit_length() + 7) // 8, "big")
         parts += _head(register_id, len(number), len(text)) + number + _tail(len(text)) + text

@@ -14,6 +14,7 @@ from typing import Any
 from p4softswitch.errors import StateError
 from p4softswitch.p4rt import entries as entry_codec
 from p4softswitch.p4rt.arbitration import Arbitration, Client, election_id_of
+from p4softswitch.p4rt.cells import Key
 from p4softswitch.p4rt.codes import (
     INVALID_ARGUMENT,
     NOT_FOUND,
@@ -98,8 +99,16 @@ class Device:
         now = self.clock()
         return [writer.apply(update, now) for update in request.updates]
 
-    def read(self, request: Any) -> Iterator[Any]:
-        """Read; answers hold at most CHUNK_ENTITIES entities each. May raise `RpcError`."""
+    def time(self) -> int:
+        """What the program's clock says, in microseconds; 0 without a program."""
+        executor = self.switch.executor
+        return executor.time(self.clock()) if executor else 0
+
+    def read(self, request: Any, keys: Sequence[Key] | None = None) -> Iterator[Any]:
+        """Read; answers hold at most some thousand entities each. May raise `RpcError`.
+
+        With `keys`, only these cells of whole registers: see `cells.wanted`.
+        """
         self._check_device(request.device_id)
         loaded = self.pipeline.current
         reader = Reader(loaded.schema, loaded.executor)
@@ -107,7 +116,7 @@ class Device:
         answer = p4r.ReadResponse()
         try:
             for wanted in request.entities:
-                arrays = reader.arrays(wanted)
+                arrays = reader.arrays(wanted, keys)
                 if arrays is not None:
                     if answer.entities:
                         yield answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from p4softswitch.executor.interface import Executor
@@ -10,11 +10,17 @@ from p4softswitch.p4rt import bytestring, cells, entries
 from p4softswitch.p4rt.codes import INVALID_ARGUMENT, NOT_FOUND, UNIMPLEMENTED, RpcError
 from p4softswitch.p4rt.proto import p4r
 from p4softswitch.p4rt.schema import Schema, TableInfo
+from p4softswitch.state.arrays import RegisterStore
 from p4softswitch.state.replication import Replica
 from p4softswitch.state.tables import Entry, TableStore
 
 _CELLS = 480
 """Cells of a register that are taken out of the array at once."""
+
+_SEARCHED = 4096
+"""Cells that are looked at while packets are kept out."""
+_SENT = 1000
+"""Cells that are enough for an answer. It has at most `_SEARCHED` more."""
 
 _ZERO = bytestring.encode(0)
 
@@ -195,10 +201,11 @@ class Reader:
                     part.data.bitstring = bytestring.encode(value) if value else _ZERO
                     yield entity
 
-    def arrays(self, request: Any) -> Iterator[Any] | None:
-        """Answers with all cells of one register; None if something else is requested.
+    def arrays(self, request: Any, keys: Sequence[cells.Key] | None = None) -> Iterator[Any] | None:
+        """Answers with the cells of one register; None if something else is requested.
 
-        Cells are read when their turn comes: packets are forwarded in between.
+        All of them, or with `keys` as `cells.wanted` has it. Cells are read when their turn comes:
+        packets are forwarded in between. May raise `RpcError`.
         """
         part = request.register_entry
         info = self.schema.registers.get(part.register_id)
@@ -207,8 +214,15 @@ class Reader:
         if info is None or not info.is_bits or not cells.is_short(info.width):
             return None
         store = self.state.registers[info.name]
+        if keys is not None:
+            if any(part >> info.width for key in keys for part in key):
+                text = f"a key of {cells.HINT} is wider than register {info.name}"
+                raise RpcError(INVALID_ARGUMENT, text)
+            return _found(info.id, store, keys)
         return (
-            cells.answer(info.id, first, store.values(first, min(first + _CELLS, store.size)))
+            cells.answer(
+                info.id, enumerate(store.values(first, min(first + _CELLS, store.size)), first)
+            )
             for first in range(0, store.size, _CELLS)
         )
 
@@ -259,6 +273,17 @@ class Reader:
             part.config.max_list_size = config.max_list_size
             part.config.ack_timeout_ns = config.ack_timeout_ns
             yield entity
+
+
+def _found(register_id: int, store: RegisterStore, keys: Sequence[cells.Key]) -> Iterator[Any]:
+    """Answers with the cells that hold something, or match a key."""
+    waiting: list[tuple[int, int]] = []
+    for first in range(0, store.size, _SEARCHED):
+        waiting += store.find(first, min(first + _SEARCHED, store.size), keys)
+        if len(waiting) >= _SENT:
+            yield cells.answer(register_id, waiting)
+            waiting = []
+    yield cells.answer(register_id, waiting)
 
 
 def _chosen(objects: Mapping[int, _T], wanted: int, what: str) -> list[tuple[int, _T]]:

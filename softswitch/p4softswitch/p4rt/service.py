@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 
+from p4softswitch.p4rt import cells
 from p4softswitch.p4rt.codes import DETAILS_KEY, RpcError, batch_details
 from p4softswitch.p4rt.device import Device, Stream
 from p4softswitch.p4rt.listening import Tls, listen
@@ -73,7 +74,10 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):
     async def Read(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """Stream entities in chunks."""
         try:
-            for answer in self._device.read(request):
+            keys = cells.wanted(context.invocation_metadata() or ())
+            if keys is not None:
+                await context.send_initial_metadata(((cells.TIME, str(self._device.time())),))
+            for answer in self._device.read(request, keys):
                 yield answer
         except RpcError as exc:
             await context.abort(exc.grpc_code, exc.message)

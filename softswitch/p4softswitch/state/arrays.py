@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ctypes
 from array import array
+from collections.abc import Sequence
 
 from p4softswitch.errors import ProgramError, Reason, StateError
-from p4softswitch.native.library import locked
+from p4softswitch.native.library import locked, runtime
 
 MAX_CELLS = 1 << 24
 _WORD = 64
@@ -134,6 +135,37 @@ class RegisterStore:
         for low in rest:
             first = [a << _WORD | b for a, b in zip(first, low, strict=True)]
         return first
+
+    def find(
+        self, start: int, stop: int, keys: Sequence[tuple[int, int]] = ()
+    ) -> list[tuple[int, int]]:
+        """The cells from `start` up to but not including `stop` that hold something: index, value.
+
+        With keys, only those that match one of them, which is a value and a mask no wider than a
+        cell. Packets are kept out meanwhile, so that the range should be short.
+        """
+        count, words = max(stop - start, 0), len(self.words)
+        if not count:
+            return []
+        wanted = array("Q")
+        for key in keys:
+            for part in key:
+                wanted.extend(part >> _WORD * word & _WORD_MASK for word in reversed(range(words)))
+        arrays = array("Q", map(address_of, self.words))
+        sizes = array("I", [word.itemsize for word in self.words])
+        indices, values = array("I", bytes(4 * count)), array("Q", bytes(8 * count * words))
+        places = map(address_of, (arrays, sizes))
+        with locked():
+            found = runtime().p4_cells_find(
+                *places,
+                *(words, start, stop),
+                *(address_of(wanted), len(keys)),
+                *(address_of(indices), address_of(values)),
+            )
+        first, *rest = (values[word : found * words : words].tolist() for word in range(words))
+        for low in rest:
+            first = [a << _WORD | b for a, b in zip(first, low, strict=True)]
+        return list(zip(indices[:found].tolist(), first, strict=True))
 
     def check_index(self, index: int) -> None:
         """Raise `StateError` if there is no such cell."""

@@ -20,7 +20,7 @@ from tests.unit.engine.test_plain import FRESH, HOST, OUTSIDE, UDP_FLOW, UDP_SLO
 OWN: list[dict[str, object]] = [
     {"address": "10.0.0.11", "inside": "own", "organisation": "default"}
 ]
-KNOWN = Known({7: Owner(HOST, OUTSIDE)}, lambda *_: None)
+KNOWN = Known({7: Owner(HOST, OUTSIDE)}, lambda *_: None, lambda _: False)
 
 
 def switch_with_a_flow(**options: Any) -> MemoryTarget:
@@ -153,10 +153,10 @@ def test_a_cell_that_has_become_anothers_is_left_alone() -> None:
         states = dict(flows["session_state"])
         read = bench.target.read_registers
 
-        def taken(name: str, cells: Any = None) -> Any:
+        def taken(name: str, cells: Any = None, keys: Any = ()) -> Any:
             if name == "session_cell" and cells is not None:
                 flows["session_cell"][index] += 1
-            return read(name, cells)
+            return read(name, cells, keys)
 
         bench.target.read_registers = taken  # type: ignore[method-assign]
         await bench.views.clear("sessions", EVERYTHING, None, really=True)

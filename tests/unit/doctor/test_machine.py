@@ -12,6 +12,8 @@ import pytest
 from p4alg.doctor.facts import Compiler
 from p4alg.doctor.machine import machine
 
+PACKAGES = ("finsy", "grpcio", "orjson", "prometheus-client", "pyyaml")
+
 
 def test_facts_are_those_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "simple_switch_grpc"
@@ -22,7 +24,7 @@ def test_facts_are_those_of_this_machine(tmp_path: Path, monkeypatch: pytest.Mon
     found = machine(lambda: compiler)
     assert found.python == ".".join(map(str, sys.version_info[:3]))
     assert {package.name: package.found for package in found.packages} == {
-        name: metadata.version(name) for name in ("finsy", "grpcio", "prometheus-client", "pyyaml")
+        name: metadata.version(name) for name in PACKAGES
     }
     assert all(package.found == package.wanted for package in found.packages)
     assert found.compiler is compiler

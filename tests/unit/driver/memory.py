@@ -61,6 +61,10 @@ class MemoryTarget:
         self.arrays = {a.name: a.cells for a in program_cells.ARRAYS} if arrays is None else arrays
         self.cells: dict[str, dict[int, int]] = {name: {} for name in self.arrays}
         """What a test has put into registers: value by index, by name of the array."""
+        self.read: Counter[str] = Counter()
+        """How many cells were told, by the name of the array."""
+        self.clock: int | None = None
+        """The time of the program's clock, in microseconds."""
         self.entries: dict[EntryKey, Entry] = {entry_key(entry): entry for entry in present}
         self.sent: list[PacketOut] = []
         self.writes: list[list[Update]] = []
@@ -116,8 +120,16 @@ class MemoryTarget:
         """See `Target`."""
         return [self._stream()]
 
+    async def time(self) -> int | None:
+        """See `Target`: what the test has put into `clock`."""
+        await self._answer()
+        return self.clock
+
     async def read_registers(
-        self, name: str, cells: Sequence[int] | None = None
+        self,
+        name: str,
+        cells: Sequence[int] | None = None,
+        keys: Sequence[program_cells.Key] = (),
     ) -> AsyncIterator[Mapping[int, int]]:
         """See `Target`."""
         assert self._capabilities.registers
@@ -128,7 +140,10 @@ class MemoryTarget:
         for start in range(0, len(wanted), _CELLS):
             part = wanted[start : start + _CELLS]
             await asyncio.sleep(0)
-            yield {index: held[index] for index in part if held.get(index)}
+            there = {index: held[index] for index in part if held.get(index)}
+            told = {i: v for i, v in there.items() if not keys or any(k.fits(v) for k in keys)}
+            self.read[name] += len(told)
+            yield told
 
     async def write_registers(self, name: str, cells: Mapping[int, int]) -> None:
         """See `Target`."""

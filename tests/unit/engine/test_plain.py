@@ -30,7 +30,8 @@ def static(owner: Owner, proto: int, inside_id: int) -> tuple[int, int] | None:
     return (HOME, inside_id) if owner.inside_addr == WHOLE else None
 
 
-KNOWN = Known({7: Owner(HOST, OUTSIDE), 8: Owner(OTHER, OUTSIDE), 9: Owner(WHOLE, None)}, static)
+OWNERS = {7: Owner(HOST, OUTSIDE), 8: Owner(OTHER, OUTSIDE), 9: Owner(WHOLE, None)}
+KNOWN = Known(OWNERS, static, lambda _: True)
 
 
 class Registers:

@@ -18,6 +18,7 @@ from finsy.proto import p4r, p4r_grpc
 
 from p4alg.driver.p4runtime.errors import status_text
 from p4alg.driver.target import TargetError
+from p4alg.engine.cells import Key
 
 ANSWER_SECONDS = 10.0
 """Seconds to wait for a part of the answer."""
@@ -25,22 +26,39 @@ _ASKED = 2000
 """The most cells that are asked for by one request, if not all of the array are."""
 
 
-async def is_offered(switch: fy.Switch, register_id: int) -> bool:
-    """Whether the switch lets registers be read. `TargetError` if it cannot be asked."""
+_HINT, _TIME = "p4softswitch-cells", "p4softswitch-time"
+"""How the embedded switch is asked to leave cells out, and how it tells its time with them.
+
+A switch that does not know these sends all cells and no time: docs/embedded-switch.md."""
+_MAX_KEYS = 64
+
+
+async def probe(switch: fy.Switch, register_id: int) -> tuple[bool, int | None]:
+    """Whether the switch lets registers be read, and what it tells that its program's clock says.
+
+    The time is in microseconds, None if the switch does not tell. Raises `TargetError` if it
+    cannot be asked.
+    """
+    request = _request(switch.device_id, register_id, [0])
     try:
         async with _channel(switch) as channel:
-            await _first(channel, _request(switch.device_id, register_id, [0]))
+            answer = _asked(channel, request, ())
+            async for _ in _parts(answer):
+                pass
+            told = dict(await answer.initial_metadata() or ()).get(_TIME)
     except grpc.aio.AioRpcError as error:
         if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-            return False
+            return False, None
         raise TargetError(status_text(error.code(), error.details())) from None
-    return True
+    return True, int(told) if isinstance(told, str) and told.isdigit() else None
 
 
 async def read(
-    switch: fy.Switch, register_id: int, cells: Sequence[int] | None
+    switch: fy.Switch, register_id: int, cells: Sequence[int] | None, keys: Sequence[Key] = ()
 ) -> AsyncIterator[dict[int, int]]:
     """The cells that do not hold 0, by index: all of the array, or of those named.
+
+    With `keys`, those of them that fit one.
 
     As they come, a few hundred at a time. Raises `TargetError` if the switch refuses or is gone.
     """
@@ -55,8 +73,11 @@ async def read(
                     for start in range(0, len(cells), _ASKED)
                 ]
             for request in requests:
-                async for part in _parts(channel, request):
-                    yield _cells(part)
+                async for part in _parts(_asked(channel, request, keys)):
+                    found = _cells(part)
+                    if keys:
+                        found = {i: v for i, v in found.items() if any(k.fits(v) for k in keys)}
+                    yield found
     except grpc.aio.AioRpcError as error:
         raise TargetError(status_text(error.code(), error.details())) from None
 
@@ -77,9 +98,19 @@ def _request(device_id: int, register_id: int, cells: Sequence[int] | None) -> A
     return request
 
 
-async def _parts(channel: grpc.aio.Channel, request: Any) -> AsyncIterator[Any]:
+def _hint(keys: Sequence[Key]) -> tuple[tuple[str, str], ...]:
+    """The metadata that has empty cells left out, and those that fit no key if these are few."""
+    texts = [f"{key.value:x}/{key.mask:x}" for key in keys]
+    return ((_HINT, ",".join(texts) if 0 < len(texts) <= _MAX_KEYS else "held"),)
+
+
+def _asked(channel: grpc.aio.Channel, request: Any, keys: Sequence[Key]) -> Any:
+    """The answer of the switch to a request, as it comes."""
     stub: Any = p4r_grpc.P4RuntimeStub(channel)
-    answer = stub.Read(request)
+    return stub.Read(request, metadata=_hint(keys))
+
+
+async def _parts(answer: Any) -> AsyncIterator[Any]:
     while True:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -89,11 +120,6 @@ async def _parts(channel: grpc.aio.Channel, request: Any) -> AsyncIterator[Any]:
         if part is grpc.aio.EOF:
             return
         yield part
-
-
-async def _first(channel: grpc.aio.Channel, request: Any) -> None:
-    async for _ in _parts(channel, request):
-        pass
 
 
 def _cells(part: Any) -> dict[int, int]:

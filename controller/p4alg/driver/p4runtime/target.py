@@ -33,6 +33,7 @@ from p4alg.driver.p4runtime.preparation import (
 from p4alg.driver.target import Capabilities, TargetError, Traffic
 from p4alg.engine import events as ev
 from p4alg.engine.actions import PacketOut
+from p4alg.engine.cells import Key
 from p4alg.engine.reconcile import EntryKey, entry_key
 from p4alg.engine.tables import Block, Entry, Op, PinholeEntry, Session, Subscriber, Update
 
@@ -46,6 +47,8 @@ _COUNTERS = (
 """The arrays of counters: what they count, and the words for their indices."""
 _WRITTEN = 500
 """The most meters, registers or counters that are set by one write."""
+_NAMED = 500
+"""So many cells are named, of a switch that leaves out those that hold nothing."""
 _NAMED_TIMES = 10
 """A cell that is asked for by its index costs so many times as much as one of a whole array."""
 
@@ -59,6 +62,8 @@ class P4RuntimeTarget:
         """Take a connected switch. It is ready for use after `prepare`."""
         self._switch = switch
         self._capabilities = promised(switch.p4info)
+        self._picks_cells = False
+        """Whether the switch picks cells of registers by keys, and tells its time."""
         self._encoder = Encoder(switch.p4info)
         self._events: list[AsyncIterator[ev.Event]] = []
         self._listening: list[asyncio.Future[Any]] = []
@@ -268,18 +273,25 @@ class P4RuntimeTarget:
         return {register.alias: register.size for register in self._switch.p4info.registers}
 
     async def read_registers(
-        self, name: str, cells: Sequence[int] | None = None
+        self, name: str, cells: Sequence[int] | None = None, keys: Sequence[Key] = ()
     ) -> AsyncIterator[Mapping[int, int]]:
         """See `Target`."""
         self._check_open()
         register = self._switch.p4info.registers[name]
-        if cells is None or len(cells) * _NAMED_TIMES < register.size:
-            async for part in registers.read(self._switch, register.id, cells):
+        few = _NAMED if self._picks_cells else register.size // _NAMED_TIMES
+        if cells is None or len(cells) < few:
+            parts = registers.read(self._switch, register.id, cells, keys)
+            async for part in parts:
                 yield part
             return
         wanted = set(cells)
-        async for part in registers.read(self._switch, register.id, None):
+        async for part in registers.read(self._switch, register.id, None, keys):
             yield {index: part[index] for index in wanted.intersection(part)}
+
+    async def time(self) -> int | None:
+        """See `Target`."""
+        self._check_open()
+        return (await self._probe())[1] if self._picks_cells else None
 
     async def write_registers(self, name: str, cells: Mapping[int, int]) -> None:
         """See `Target`."""
@@ -295,9 +307,14 @@ class P4RuntimeTarget:
             raise_unusable(error)
 
     async def _offers_registers(self) -> bool:
+        offered, time = await self._probe()
+        self._picks_cells = time is not None
+        return offered
+
+    async def _probe(self) -> tuple[bool, int | None]:
         for register in self._switch.p4info.registers:
-            return await registers.is_offered(self._switch, register.id)
-        return False
+            return await registers.probe(self._switch, register.id)
+        return False, None
 
     # Counters and state
 

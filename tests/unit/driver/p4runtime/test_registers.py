@@ -14,6 +14,7 @@ from p4alg.driver.p4runtime import registers
 from p4alg.driver.p4runtime.connection import connect
 from p4alg.driver.target import Target, TargetError, shortcomings
 from p4alg.engine import cells
+from p4alg.engine.cells import Key
 from p4softswitch.p4rt.codes import INTERNAL, UNIMPLEMENTED, RpcError
 from p4softswitch.p4rt.read import Reader
 from p4softswitch.server import Server, Settings
@@ -103,6 +104,34 @@ def test_cells_are_read_that_are_asked_for(on_target: Run) -> None:
     on_target(body)
 
 
+def test_cells_are_picked_by_keys(on_target: Run) -> None:
+    async def body(target: Target) -> None:
+        async def picked(wanted: list[int] | None, *keys: Key) -> set[int]:
+            found: set[int] = set()
+            async for part in target.read_registers("session_cell", wanted, keys):
+                found |= part.keys()
+            return found
+
+        high = Key(1 << 79, 1 << 79)
+        assert await picked(None, high) == {7, LAST}
+        assert await picked([7, 500], high) == {7}
+        assert await picked(None, high, Key(0x1234, 0xFFFF)) == {7, 500, LAST}
+        # More of them than a switch is asked for at once.
+        assert await picked(None, *(Key(n, 0xFFFF) for n in range(0x1200, 0x1300))) == {500}
+        assert await picked(None, Key(2, 0xFFFF)) == set()
+
+    on_target(body)
+
+
+def test_the_embedded_switch_tells_the_time_of_its_program() -> None:
+    async def body() -> None:
+        async with p4runtime({}) as target:
+            # The clock begins with the first packet, which has not come.
+            assert await target.time() == 0
+
+    asyncio.run(asyncio.wait_for(body(), 20))
+
+
 def test_others_have_their_turn_while_all_cells_are_read(on_target: Run) -> None:
     async def body(target: Target) -> None:
         turns = 0
@@ -164,6 +193,9 @@ def test_a_switch_that_goes_away_while_it_is_read_is_one_line() -> None:
         switch = Server(Settings([], "127.0.0.1:0"))
         await switch.start()
         async with connect(f"127.0.0.1:{switch.grpc_port}", 1, shipped(), []) as target:
+            executor = switch.switch.executor
+            assert executor is not None
+            executor.state.registers["slot_cell"].fill(1)
             parts = aiter(target.read_registers("slot_cell"))
             await anext(parts)
             await switch.stop()
@@ -187,7 +219,7 @@ def test_a_switch_that_does_not_answer_is_not_waited_for(
         server = await asyncio.start_server(silent, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(TargetError, match="does not answer"):
-            await registers.is_offered(fy.Switch("s", f"127.0.0.1:{port}"), 1)
+            await registers.probe(fy.Switch("s", f"127.0.0.1:{port}"), 1)
         server.close()
 
     asyncio.run(asyncio.wait_for(whole(), 20))
