@@ -6,7 +6,7 @@ import argparse
 import gc
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from p4alg import jsontext
@@ -101,6 +101,19 @@ def views() -> dict[str, View | None]:
     return dict(sorted(found.items()))
 
 
+class _Views(Collection[str]):
+    """The names of all views. ALGs are asked for theirs last: to import them takes a while."""
+
+    def __contains__(self, name: object) -> bool:
+        return name in _OWN_VIEWS or name in views()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(views())
+
+    def __len__(self) -> int:
+        return len(views())
+
+
 def register(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
@@ -108,7 +121,7 @@ def register(commands: Any) -> None:
         help="what the controller and its switch hold",
         description="What the controller and its switch hold: all, or the rows that are selected.",
     )
-    parser.add_argument("what", choices=list(views()), metavar="VIEW", help=", ".join(views()))
+    parser.add_argument("what", choices=_Views(), metavar="VIEW", help="%(choices)s")
     parser.add_argument("--json", action="store_true", dest="as_json", help="everything, as JSON")
     parser.add_argument("--count", action="store_true", help="only how many there are")
     parser.add_argument(
@@ -217,7 +230,7 @@ def lines(
         return config_lines(result)
     if not result:
         return [f"no such {what}" if selected else f"no {what}"]
-    view = views()[what]
+    view = None if what in _COLUMNS else views()[what]
     if view is not None:
         titles = {column.title: column.title for column in view.columns}
         cells: list[Row] = [

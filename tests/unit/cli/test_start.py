@@ -13,6 +13,7 @@ from p4alg.cli import main
 main(sys.argv[1:])
 print("loaded", *sys.modules)
 """
+ALGS = ("p4alg.alg.sip.alg", "p4alg.alg.ftp.alg")
 HEAVY = (
     "p4alg.daemon.app",
     "p4alg.config.loader",
@@ -28,6 +29,11 @@ def loaded(*command: str) -> set[str]:
     """The modules that are there after a command."""
     done = subprocess.run([sys.executable, "-c", _TELL, *command], capture_output=True, text=True)
     return set(done.stdout.rpartition("loaded ")[2].split())
+
+
+def test_views_that_are_no_algs_need_no_alg() -> None:
+    assert not loaded("show", "sessions", "--socket", "/nowhere").intersection(ALGS)
+    assert loaded("show", "calls", "--socket", "/nowhere").issuperset(ALGS)
 
 
 @pytest.mark.parametrize("command", [("show", "algs"), ("show", "--help")])
