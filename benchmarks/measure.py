@@ -384,8 +384,8 @@ FIGURES = (
     ),
 )
 """In the order in which they are measured: what fills the switch with flows comes last."""
-MEMORY = "memory"
-"""The name of what needs no lab: `memory`."""
+MEMORY, OPERATING = "memory", "operating"
+"""What has a lab of its own: `memory`, and `operating.report`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,14 +397,28 @@ class Held:
     switch: float
 
 
+def large_config(checkout: Checkout) -> str:
+    """The configuration of the lab with the large program."""
+    standard = checkout.config.read_text() + _MORE
+    return standard.replace("switch: {", "switch: {program: large, ")
+
+
+def begin_flows(count: int, begun: float = 0.0) -> float:
+    """Begin plain flows of one host until there are `count`, of which `begun` were; how many."""
+    while begun < count:
+        seconds = min((count - begun) / _HELD_RATE, _HELD_SECONDS) + 0.05
+        args = (SERVER, _addresses("inside1"), COUNT_PORT, _HELD_RATE, seconds)
+        rates = traffic("inside1", "busy-flows", *args)
+        begun += rates["packets_per_second"] * seconds
+    return begun
+
+
 def memory(checkout: Checkout) -> list[Held]:
     """The embedded switch with the large program, and its controller, as plain flows begin."""
-    standard = checkout.config.read_text() + _MORE
-    text = standard.replace("switch: {", "switch: {program: large, ")
     runner.sweep()
     try:
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
-            config.write(text)
+            config.write(large_config(checkout))
             config.flush()
             topo = topology.read(topology.find("nat"))
             runner.up(topo, "embedded", Path(config.name), checkout.python)
@@ -413,11 +427,7 @@ def memory(checkout: Checkout) -> list[Held]:
         begun = 0.0
         for count in HELD_FLOWS:
             print(f"  embedded: {count} flows ...", file=sys.stderr, flush=True)
-            while begun < count:
-                seconds = min((count - begun) / _HELD_RATE, _HELD_SECONDS) + 0.05
-                args = (SERVER, _addresses("inside1"), COUNT_PORT, _HELD_RATE, seconds)
-                rates = traffic("inside1", "busy-flows", *args)
-                begun += rates["packets_per_second"] * seconds
+            begun = begin_flows(count, begun)
             found.append(Held(count, *_resident()))
         return found
     finally:

@@ -21,7 +21,8 @@ os.environ["P4ALG_LAB_PREFIX"] = "p4algbench-"
 os.environ.pop("P4ALG_SOCKET", None)
 
 import measure
-from measure import FIGURES, INCUMBENTS, KERNEL, MEMORY, Checkout, Figure, Row, Values
+import operating
+from measure import FIGURES, INCUMBENTS, KERNEL, MEMORY, OPERATING, Checkout, Figure, Row, Values
 from p4alg.config.errors import UserError
 from p4alg.lab import plan
 
@@ -114,7 +115,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="compare the gateway's targets and netfilter")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of a flood")
-    figures = [*(figure.name for figure in FIGURES), MEMORY]
+    figures = [*(figure.name for figure in FIGURES), MEMORY, OPERATING]
     parser.add_argument(
         "--only",
         type=lambda text: _names(text, figures),
@@ -182,6 +183,8 @@ def compare(args: argparse.Namespace) -> int:
                     f"embedded{name}, {held.flows} plain flows: controller "
                     f"{held.controller:.0f} MB, switch {held.switch:.0f} MB"
                 )
+    if OPERATING in args.only:
+        print(*operating.report(ours), sep="\n")
     missed = floors(results.get(("embedded", False), {}))
     for line in missed:
         print(f"FLOOR MISSED on the embedded switch: {line}")
