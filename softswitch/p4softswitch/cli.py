@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from p4softswitch.errors import CompilerError, SwitchError
 from p4softswitch.executor.compiler import translate
 from p4softswitch.io.spec import InterfaceSpec, PortSpec, parse_port
@@ -214,7 +216,7 @@ def run(args: argparse.Namespace) -> int:
     level = getattr(logging, args.log_level.upper())
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
     try:
-        asyncio.run(_serve(settings_from(args)))
+        uvloop.run(_serve(settings_from(args)))
     except UsageError as exc:
         print(f"p4softswitch: {exc}", file=sys.stderr)
         return 2

@@ -12,7 +12,7 @@ import pytest
 from p4alg.doctor.facts import Compiler
 from p4alg.doctor.machine import machine
 
-PACKAGES = ("finsy", "grpcio", "orjson", "prometheus-client", "pyyaml")
+PACKAGES = ("finsy", "grpcio", "orjson", "prometheus-client", "pyyaml", "uvloop")
 
 
 def test_facts_are_those_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
