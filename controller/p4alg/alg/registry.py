@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from p4alg.alg.descriptor import MAX_ID, Alg, objection
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "p4alg.algs"
 OWN = "p4alg"
@@ -32,6 +35,9 @@ class Catalogue:
 @cache
 def catalogue() -> Catalogue:
     """The ALGs of all installed distributions."""
+    # Not at the top: it is more than most commands need.
+    from importlib.metadata import entry_points
+
     return assemble(entry_points(group=GROUP))
 
 

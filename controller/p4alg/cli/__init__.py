@@ -6,9 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import version
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -46,6 +44,8 @@ class _Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Name the choice that may have been meant, rather than all of them."""
         if action.choices is not None and value not in action.choices:
+            from difflib import get_close_matches
+
             near = get_close_matches(str(value), list(map(str, action.choices)), 1)
             if near:
                 raise argparse.ArgumentError(
@@ -55,6 +55,16 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {_one_line(message)} (see '{self.prog} --help')\n")
+
+
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for, which is more work than most commands are."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"p4alg {version('p4alg')}")
+        parser.exit()
 
 
 class _Grouped(argparse.RawDescriptionHelpFormatter):
@@ -94,7 +104,9 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=_Grouped,
     )
-    parser.add_argument("--version", action="version", version=f"p4alg {version('p4alg')}")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show program's version number and exit"
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in _commands() if command is None else [command]:
         import_module(f"p4alg.cli.{name.replace('-', '_')}").register(commands)
