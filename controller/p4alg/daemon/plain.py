@@ -80,7 +80,7 @@ class PlainViews:
     async def ticks(self) -> int:
         """What time it is in the switch, at least, in ticks of its clock; 0 if nothing tells it."""
         with suppress(TargetError):
-            await self._read()
+            await self._read(NOTHING)
         return self._switch_clock.ticks(self._clock())
 
     async def clear(

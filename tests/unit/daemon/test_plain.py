@@ -12,8 +12,10 @@ from p4alg.daemon import plain
 from p4alg.daemon.plain import PlainViews
 from p4alg.daemon.selection import EVERYTHING, parse
 from p4alg.driver.target import TargetError
+from p4alg.engine.cells import TICK_SECONDS
 from p4alg.engine.plain import Known, Owner
 from p4alg.engine.settings import Timers
+from p4alg.p4constants import TICK_SHIFT
 from tests.unit.driver.memory import MemoryTarget
 from tests.unit.engine.test_plain import FRESH, HOST, OUTSIDE, UDP_FLOW, UDP_SLOT, Registers
 
@@ -171,3 +173,16 @@ def test_a_switch_without_registers_cannot_clear() -> None:
             await bench.views.clear("sessions", EVERYTHING, None, really=True)
 
     run(body, lacks=["registers"])
+
+
+def test_a_switch_that_tells_its_time_is_read_no_further_for_it() -> None:
+    async def body(bench: Bench) -> None:
+        bench.target.clock = 777 << TICK_SHIFT
+        assert await bench.views.ticks() == 777
+        assert not bench.target.read
+        bench.now += 10
+        bench.target.clock = None
+        assert await bench.views.ticks() == 777 + int(10 / TICK_SECONDS)
+        assert bench.target.read
+
+    run(body)
