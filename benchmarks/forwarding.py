@@ -117,8 +117,8 @@ class Bench:
                 pass
             writer.close()
             best = max(best, IN_FILE / (time.perf_counter() - begin))
-            if written.tx_packets != IN_FILE:
-                raise SystemExit(f"{written.tx_packets} of {IN_FILE} packets were forwarded")
+            if written.stats.tx_packets != IN_FILE:
+                raise SystemExit(f"{written.stats.tx_packets} of {IN_FILE} packets were forwarded")
         return best
 
 

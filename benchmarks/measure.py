@@ -26,6 +26,10 @@ OVS = "ovs"
 """The target that is Open vSwitch's datapath in userspace."""
 INCUMBENTS = {KERNEL: netfilter.up, OVS: ovs.up}
 """Targets without a controller, and what builds their labs."""
+WORKERS = {"embedded-1w": 1, "embedded-2w": 2}
+"""Targets that are the embedded switch with so many workers, on which less is measured."""
+OF_WORKERS = ("tcp", "packets", "new-flows")
+"""What is measured on those."""
 SERVER = "198.51.100.11"
 CALL_RATES = (50, 100, 150, 200, 300)
 """Calls a second that are tried, each for three seconds, until one fails."""
@@ -100,9 +104,11 @@ def run(target: str, checkout: Checkout, figures: Iterable[Figure], seconds: flo
             with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
                 config.write(checkout.config.read_text() + _MORE)
                 config.flush()
-                runner.up(topo, target, Path(config.name), checkout.python)
+                options = runner.Options(workers=WORKERS.get(target, 0))
+                kind = "embedded" if target in WORKERS else target
+                runner.up(topo, kind, Path(config.name), checkout.python, options)
         for figure in figures:
-            if target in figure.not_on:
+            if target in figure.not_on or (target in WORKERS and figure.name not in OF_WORKERS):
                 continue
             print(f"  {target}: {figure.name} ...", file=sys.stderr, flush=True)
             try:

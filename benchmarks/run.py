@@ -22,7 +22,18 @@ os.environ.pop("P4ALG_SOCKET", None)
 
 import measure
 import operating
-from measure import FIGURES, INCUMBENTS, KERNEL, MEMORY, OPERATING, Checkout, Figure, Row, Values
+from measure import (
+    FIGURES,
+    INCUMBENTS,
+    KERNEL,
+    MEMORY,
+    OPERATING,
+    WORKERS,
+    Checkout,
+    Figure,
+    Row,
+    Values,
+)
 from p4alg.config.errors import UserError
 from p4alg.lab import plan
 
@@ -123,7 +134,7 @@ def arguments() -> argparse.Namespace:
         metavar="FIGURE,...",
         help=f"measure these only: {', '.join(figures)}",
     )
-    targets = [*plan.TARGETS, *INCUMBENTS]
+    targets = [*plan.TARGETS, *WORKERS, *INCUMBENTS]
     parser.add_argument(
         "--targets",
         type=lambda text: _names(text, targets),

@@ -63,12 +63,12 @@ def build(space: str) -> None:
             _do("ip", "-n", space, "link", "set", end, "up")
 
 
-def target_command(target: str, python: str) -> list[str]:
+def target_command(target: str, python: str, workers: int) -> list[str]:
     """The command of the switch."""
     ports = [word for n in PORTS for word in ("-i", f"{n}@sw{n}")]
     if target == "embedded":
         served = ["--grpc", GRPC, "--device-id", "1", "--cpu-port", str(CPU_PORT)]
-        return [python, "-m", "p4softswitch", *ports, *served]
+        return [python, "-m", "p4softswitch", *ports, *served, "--workers", str(workers)]
     served = ["--", "--grpc-server-addr", GRPC, "--cpu-port", str(CPU_PORT)]
     return ["simple_switch_grpc", "--no-p4", "--device-id", "1", *ports, *served]
 
@@ -120,9 +120,10 @@ def main() -> int:
     parser.add_argument("--target", choices=("embedded", "bmv2"), default="embedded")
     default = os.environ.get("P4ALG_PYTHON", str(ROOT / ".venv" / "bin" / "python"))
     parser.add_argument("--switch-python", default=default, help="runs the embedded switch")
+    parser.add_argument("--workers", type=int, default=1, help="threads of the embedded switch")
     parser.add_argument("tests", nargs="*", help="ptf test names (default: all)")
     args = parser.parse_args()
-    command = target_command(args.target, args.switch_python)
+    command = target_command(args.target, args.switch_python, args.workers)
     if shutil.which(command[0]) is None:
         if args.target == "bmv2":
             print("skipped: simple_switch_grpc is not on PATH")

@@ -21,7 +21,7 @@ from p4softswitch.errors import CompilerError, SwitchError
 from p4softswitch.executor.compiler import translate
 from p4softswitch.io.spec import InterfaceSpec, PortSpec, parse_port
 from p4softswitch.native.compiler import Compiler, describe
-from p4softswitch.native.library import runtime
+from p4softswitch.native.library import MAX_WORKERS, runtime
 from p4softswitch.p4rt.codes import RpcError
 from p4softswitch.p4rt.listening import DEFAULT_ADDRESS, UNIX, Tls, problem
 from p4softswitch.p4rt.proto import p4r, text_format
@@ -31,6 +31,8 @@ from p4softswitch.server import Server, Settings
 __all__ = ["Compiler", "CompilerError", "add_arguments", "compiler", "main", "run"]
 
 _LEVELS = ("debug", "info", "warning", "error")
+_AT_MOST = 4
+"""Workers that are started unasked; more wait for each other too often."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,6 +91,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print the C that --json is translated to, and do nothing else",
     )
     parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="threads that run packets of interfaces, each whole flows"
+        f" (1..{MAX_WORKERS}; default: one for every two processors, at most {_AT_MOST})",
+    )
+    parser.add_argument(
         "--log-level",
         choices=_LEVELS,
         default="warning",
@@ -129,6 +138,8 @@ def settings_from(args: argparse.Namespace) -> Settings:
         raise UsageError("CPU port and drop port are the same")
     if args.device_id < 1:
         raise UsageError("the device id is a positive number")
+    if args.workers is not None and not 1 <= args.workers <= MAX_WORKERS:
+        raise UsageError(f"--workers is in 1..{MAX_WORKERS}")
     wrong = problem(args.grpc)
     if wrong is not None:
         raise UsageError(f"--grpc {args.grpc}: {wrong}")
@@ -136,7 +147,15 @@ def settings_from(args: argparse.Namespace) -> Settings:
     if (args.p4info is None) != (args.json is None):
         raise UsageError("give --p4info and --json together")
     config = None if args.p4info is None else _read_config(args.p4info, args.json)
-    return Settings(ports, args.grpc, args.device_id, args.cpu_port, args.drop_port, config, tls)
+    workers = args.workers or _default_workers()
+    return Settings(
+        ports, args.grpc, args.device_id, args.cpu_port, args.drop_port, config, tls, workers
+    )
+
+
+def _default_workers() -> int:
+    """One for every two processors: the other is for what Linux does with the frames."""
+    return min(_AT_MOST, max(1, len(os.sched_getaffinity(0)) // 2))
 
 
 def _tls_from(args: argparse.Namespace) -> Tls | None:

@@ -1,4 +1,4 @@
-"""Runs a switch: P4Runtime, timers and files in one asyncio loop, interfaces in a native thread."""
+"""Runs a switch: P4Runtime, timers and files in one asyncio loop, interfaces in native threads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ _AT_ONCE = 256  # frames of files that are run before gRPC has its turn
 
 @dataclass(slots=True)
 class Settings:
-    """What a server needs to know; `config` is a pipeline to start with."""
+    """What a server needs to know; `config` is a pipeline to start with, `workers` are the threads
+    that run packets of interfaces (1..MAX_WORKERS)."""
 
     ports: Sequence[PortSpec]
     grpc: str = DEFAULT_ADDRESS
@@ -38,6 +39,7 @@ class Settings:
     drop_port: int = 511
     config: Any = None
     tls: Tls | None = None
+    workers: int = 1
 
 
 class Server:
@@ -105,7 +107,7 @@ class Server:
     def _open_port(self, spec: PortSpec) -> None:
         if isinstance(spec, InterfaceSpec):
             if self._io is None:
-                self._io = self.switch.data_path = PacketIo()
+                self._io = self.switch.data_path = PacketIo(self.settings.workers)
                 self._open.callback(self._io.close)
                 self._io.use(self.switch.executor)
             stats = self._io.add_port(spec.port, spec.interface)
@@ -152,12 +154,15 @@ class Server:
             await asyncio.sleep(SWEEP_SECONDS)
             if self._io is not None:
                 self._io.rebind()
-                self._tell_overflow(self._io)
+                self._tell_losses(self._io)
             self.switch.sweep_idle(self.clock())
             if self._digest_timer is None:
                 self._digests_due()
 
-    def _tell_overflow(self, io: PacketIo) -> None:
+    def _tell_losses(self, io: PacketIo) -> None:
+        missed = io.count_missed()
+        if missed:
+            log.info("%d frames came faster than they could be taken", missed)
         lost = int(io.counts.queue_overflow)
         if lost > self._overflow:
             log.warning("%d packets and digests found the queue full", lost - self._overflow)

@@ -17,7 +17,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("name", ["l2switch", "stateful", "stress"])
+@pytest.mark.parametrize("name", ["l2switch", "stateful", "stress", "shared"])
 def test_the_artifacts_are_compiled_from_the_source(tmp_path: Path, name: str) -> None:
     command = ["p4c-bm2-ss", "--arch", "v1model", "--p4runtime-files", f"{tmp_path}/x.txtpb"]
     command += ["-o", f"{tmp_path}/x.json", f"{name}.p4"]

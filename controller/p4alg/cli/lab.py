@@ -23,6 +23,13 @@ def register(commands: Any) -> None:
 
     up = actions.add_parser("up", help="build the lab, start its switch and its controller")
     _add_what(up)
+    up.add_argument(
+        "--workers",
+        type=_workers,
+        metavar="N",
+        default=0,
+        help="threads of an embedded switch that run packets (default: it chooses)",
+    )
     up.set_defaults(handler=_up)
 
     mininet = actions.add_parser("mininet", help="build the lab in Mininet, and give its prompt")
@@ -98,6 +105,12 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _workers(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of threads")
+    return int(text)
+
+
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535 - topology.MAX_SWITCHES:
         raise argparse.ArgumentTypeError(f"'{text}' is not a port")
@@ -106,7 +119,9 @@ def _port(text: str) -> int:
 
 def _options(args: argparse.Namespace) -> Options:
     servers = not args.no_servers
-    return Options(args.folder, args.pcap, args.messages, servers, args.log_level)
+    # Mininet's switches choose by themselves.
+    workers = getattr(args, "workers", 0)
+    return Options(args.folder, args.pcap, args.messages, servers, args.log_level, workers)
 
 
 def _configs(args: argparse.Namespace, lab: Topology) -> Mapping[str, Path]:
@@ -130,6 +145,8 @@ def _configs(args: argparse.Namespace, lab: Topology) -> Mapping[str, Path]:
 
 
 def _up(args: argparse.Namespace) -> int:
+    if args.workers and args.target != "embedded":
+        raise UsageError(f"--workers is for the embedded switch, not for {args.target}")
     what = topology.read(topology.find(args.topology))
     configs = _configs(args, what)
     runner.up(what, args.target, configs, options=_options(args))

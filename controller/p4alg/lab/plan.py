@@ -34,6 +34,8 @@ class Switch:
     """As much as the switch is to log: ``debug``, ``info``, ``warning`` or ``error``."""
     thrift_port: int = 0
     """The port of BMv2's Thrift server; 0 where BMv2 is built without one."""
+    workers: int = 0
+    """Threads of the embedded switch that run packets; 0 where it chooses."""
 
 
 def namespace(prefix: str, name: str) -> str:
@@ -156,7 +158,11 @@ def switch_command(switch: Switch, python: str) -> Command:
     device, cpu = str(switch.device_id), str(CPU_PORT)
     if switch.target == "embedded":
         served = ["--grpc", switch.grpc, "--device-id", device, "--cpu-port", cpu]
-        return [python, "-m", "p4softswitch", *ports, *served, "--log-level", switch.log_level]
+        workers = ["--workers", str(switch.workers)] if switch.workers else []
+        return [
+            *(python, "-m", "p4softswitch", *ports, *served, *workers),
+            *("--log-level", switch.log_level),
+        ]
     level = {"warning": "warn"}.get(switch.log_level, switch.log_level)
     thrift = ["--thrift-port", str(switch.thrift_port)] if switch.thrift_port else []
     return [

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -96,7 +97,11 @@ def up(
             if host.vlan:
                 _join_vlan(prefix, host, python)
         for name in topology.switches:
-            switch = plan.switch(name, target, topology, folder)
+            switch = replace(
+                plan.switch(name, target, topology, folder),
+                log_level=options.log_level,
+                workers=options.workers,
+            )
             start_switch(switch, python, options)
         for name, path in configs.items():
             start_controller(path, python, name, options)

@@ -44,6 +44,8 @@ class Options:
     """Whether the servers of the topology are started."""
     log_level: str = "warning"
     """As much as the switches log."""
+    workers: int = 0
+    """Threads of an embedded switch that run packets; 0 where it chooses. Not in Mininet."""
 
 
 def start_switch(

@@ -1,4 +1,4 @@
-"""The native thread that runs packets between interfaces (native/packet_io.c), seen from Python."""
+"""The native threads that run packets between interfaces (native/packet_io.c), from Python."""
 
 from __future__ import annotations
 
@@ -30,28 +30,30 @@ class _Counts(ctypes.Structure):
 
 
 class PacketIo:
-    """Ports on interfaces and the thread that serves them.
+    """Ports on interfaces and the `workers` (1..MAX_WORKERS), the threads that serve them.
 
     `fileno` is readable when `take` has something: what the program sent to other ports.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 1) -> None:
         self._native = runtime()
-        self._io: int = self._native.p4_io_new()
+        self._workers = workers
+        self._io: int = self._native.p4_io_new(workers)
         if not self._io:
             raise PortError("there is no memory for packet I/O")
         self.counts = _Counts.from_address(self._io)
         self._buffer = ctypes.create_string_buffer(_ROOM)
         self._ports: list[InterfacePort] = []
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self._executor: Executor | None = None
 
     def add_port(self, number: int, interface: str) -> PortStats:
         """Open an interface as a port, before `start`; `PortError` if that is not possible."""
         if len(self._ports) == _MAX_PORTS:
             raise PortError(f"{interface} is one too many: at most {_MAX_PORTS} interfaces")
-        port = InterfacePort(interface)
-        error = self._native.p4_io_add_port(self._io, number, port.fileno())
+        port = InterfacePort(interface, self._workers)
+        files = (ctypes.c_int * self._workers)(*port.filenos())
+        error = self._native.p4_io_add_port(self._io, number, files)
         if error:
             port.close()
             raise PortError(f"cannot use interface {interface}: {os.strerror(error)}")
@@ -62,10 +64,15 @@ class PacketIo:
 
     def start(self) -> None:
         """Begin to run packets."""
-        self._thread = threading.Thread(
-            target=self._native.p4_io_run, args=(self._io,), name="packets", daemon=True
-        )
-        self._thread.start()
+        for number in range(self._workers):
+            thread = threading.Thread(
+                target=self._native.p4_io_run,
+                args=(self._io, number),
+                name=f"packets-{number}",
+                daemon=True,
+            )
+            thread.start()
+            self._threads.append(thread)
 
     def use(self, executor: Executor | None) -> None:
         """Run another program from the next batch on; what waits in the queue is forgotten."""
@@ -94,16 +101,20 @@ class PacketIo:
         """Send a frame; if the interface cannot take it now, it is dropped and counted."""
         self._native.p4_io_send(self._io, number, frame, len(frame))
 
+    def count_missed(self) -> int:
+        """Frames that found a ring full since the last time; adds them to the ports' counts."""
+        return int(self._native.p4_io_count_missed(self._io))
+
     def rebind(self) -> None:
         """Take up interfaces that had vanished and are there again."""
         for port in self._ports:
             port.rebind()
 
     def close(self) -> None:
-        """End the thread and close everything; may be called once."""
-        if self._thread is not None:
-            self._native.p4_io_stop(self._io)
-            self._thread.join()
+        """End the threads and close everything; may be called once."""
+        self._native.p4_io_stop(self._io)
+        for thread in self._threads:
+            thread.join()
         for port in self._ports:
             port.close()
         self._native.p4_io_free(self._io)

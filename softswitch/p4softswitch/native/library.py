@@ -20,6 +20,8 @@ EXISTS, FULL, NO_MEMORY = -1, -2, -3
 EXACT, LPM, TERNARY = range(3)
 FRAME, DIGEST, REPORT = range(3)
 _ABI = 1
+MAX_WORKERS = 16
+"""Threads that may run packets of interfaces."""
 
 
 class RawEntry(ctypes.Structure):
@@ -95,6 +97,7 @@ class PortStats(ctypes.Structure):
         ("tx_dropped", c_uint64),
         ("rx_errors", c_uint64),
         ("rx_cut_off", c_uint64),
+        ("rx_missed", c_uint64),
     )
 
 
@@ -178,15 +181,17 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
         c_uint32,
         (_PROGRAM, _SWITCH, _WORKER, c_void_p, c_uint32, c_void_p, c_uint64),
     ),
-    "p4_io_new": (_IO, ()),
+    "p4_spread": (c_int, (c_int, c_uint32, c_uint32)),
+    "p4_io_new": (_IO, (c_uint32,)),
     "p4_io_free": (None, (_IO,)),
     "p4_io_wake_fd": (c_int, (_IO,)),
-    "p4_io_add_port": (c_int, (_IO, c_uint32, c_int)),
+    "p4_io_add_port": (c_int, (_IO, c_uint32, c_void_p)),
+    "p4_io_count_missed": (c_uint64, (_IO,)),
     "p4_io_stats": (c_void_p, (_IO, c_uint32)),
     "p4_io_use": (None, (_IO, _PROGRAM, _SWITCH)),
     "p4_io_take": (c_uint64, (_IO, c_void_p, c_uint64)),
     "p4_io_send": (None, (_IO, c_uint32, ctypes.c_char_p, c_uint32)),
-    "p4_io_run": (None, (_IO,)),
+    "p4_io_run": (None, (_IO, c_uint32)),
     "p4_io_stop": (None, (_IO,)),
     "p4_size_of": (c_uint64, (c_int,)),
     "p4_cells_find": (
@@ -207,7 +212,8 @@ def runtime() -> Any:
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
     sizes = [ctypes.sizeof(t) for t in (RawEntry, RawMeter, Output)]
-    if [library.p4_size_of(i) for i in range(3)] != sizes or library.p4_size_of(4) != _ABI:
+    numbers = [_ABI, MAX_WORKERS]
+    if [library.p4_size_of(i) for i in (0, 1, 2, 4, 5)] != sizes + numbers:
         raise CompilerError("the C compiler lays structures out in an unexpected way")
     return library
 

@@ -1,6 +1,8 @@
 /*
  * Ports on Linux interfaces: frames come from the ring of an AF_PACKET socket (packet(7)), are run
- * in batches and sent in batches, by one thread that never waits for Python.
+ * in batches and sent in batches, by threads that never wait for Python: the workers. Each has a
+ * socket of its own on each port, with a ring, and gets whole flows (spread.c). A worker runs a
+ * batch under the lock of the runtime, and receives and sends without.
  *
  * What is not for one of these ports (packets for the controller, samples of digests) goes into a
  * bounded queue, which Python empties in batches; what does not fit is counted and lost.
@@ -23,21 +25,35 @@
 #define MAX_PORT 512u
 #define FRAME_SIZE 2048u           /* of the ring; longer frames come by the socket's queue */
 #define BLOCK_SIZE (1u << 18)
-#define BLOCKS 32u                 /* 4096 frames, 8 MB */
+#define BLOCKS 32u                 /* of a port: 4096 frames, 8 MB; its workers share them */
+#define LEAST_BLOCKS 8u            /* of a worker */
 #define LARGEST (65535u + 18u)
 #define QUEUE_SIZE (4u << 20)
 #define POLL_MS 500
 
-/* Read from outside: the order is that of io/native.py. */
 struct port {
-    struct p4_port_stats stats;
-    int fd;
+    struct p4_port_stats stats; /* read from outside; changed by all workers */
+    int fd;                     /* by which other threads send */
     u32 number;
+};
+
+/* A port as one worker has it. */
+struct lane {
+    struct port *port;
+    int fd;
     u8 *ring;
     u32 at; /* the next frame of the ring */
     u32 waiting;
     struct mmsghdr messages[P4_BATCH];
     struct iovec parts[P4_BATCH];
+};
+
+struct worker {
+    struct p4_worker *packets;
+    u8 *large; /* a frame that is too large for the ring */
+    u64 ran;   /* the generation of the program that made the present outputs */
+    struct lane *lanes[MAX_PORTS];
+    struct lane *by_number[MAX_PORT];
 };
 
 struct record {
@@ -48,18 +64,19 @@ struct record {
 struct p4_io {
     /* Read from outside. */
     u64 no_program, no_such_port, queue_overflow, frames_queued;
-    int wake, stop; /* eventfds: there is something in the queue; the thread shall end */
+    int wake, stop; /* eventfds: there is something in the queue; the threads shall end */
     atomic_int ending;
     struct port *ports[MAX_PORTS];
     struct port *by_number[MAX_PORT];
-    u32 port_count;
-    const struct p4_program *program; /* under the lock, as is the switch */
+    u32 port_count, worker_count, frames; /* `frames` of each ring */
+    struct worker workers[P4_MAX_WORKERS];
+    const struct p4_program *program; /* under the lock, as are the switch and its generation */
     struct p4_switch *s;
-    struct p4_worker *worker;
-    u8 *large; /* a frame that is too large for the ring */
+    u64 generation;
     pthread_mutex_t queue_lock;
     u8 *queue;
     u64 head, tail; /* bytes ever taken and put; the queue is used as a ring */
+    u64 wanted;     /* the generation whose outputs are still of use */
 };
 
 static u64 now_ns(void) {
@@ -70,33 +87,53 @@ static u64 now_ns(void) {
 
 static void count(u64 *counter, u64 more) { __atomic_fetch_add(counter, more, __ATOMIC_RELAXED); }
 
+static size_t ring_size(const struct p4_io *io) { return (size_t)io->frames * FRAME_SIZE; }
+
+static void lane_free(const struct p4_io *io, struct lane *lane) {
+    if (lane && lane->ring != MAP_FAILED)
+        munmap(lane->ring, ring_size(io));
+    free(lane);
+}
+
 void p4_io_free(struct p4_io *io) {
-    for (u32 i = 0; i < io->port_count; i++) {
-        munmap(io->ports[i]->ring, (size_t)BLOCK_SIZE * BLOCKS);
-        free(io->ports[i]);
+    for (u32 w = 0; w < io->worker_count; w++) {
+        struct worker *worker = &io->workers[w];
+        for (u32 i = 0; i < io->port_count; i++)
+            lane_free(io, worker->lanes[i]);
+        if (worker->packets)
+            p4_worker_free(worker->packets);
+        free(worker->large);
     }
+    for (u32 i = 0; i < io->port_count; i++)
+        free(io->ports[i]);
     if (io->wake >= 0)
         close(io->wake);
     if (io->stop >= 0)
         close(io->stop);
-    if (io->worker)
-        p4_worker_free(io->worker);
-    free(io->large);
     free(io->queue);
     free(io);
 }
 
-struct p4_io *p4_io_new(void) {
+/* For 1 to P4_MAX_WORKERS workers; NULL if there is no memory. */
+struct p4_io *p4_io_new(u32 workers) {
     struct p4_io *io = calloc(1, sizeof *io);
     if (!io)
         return NULL;
+    u32 blocks = BLOCKS / workers;
+    io->frames = (blocks < LEAST_BLOCKS ? LEAST_BLOCKS : blocks) * (BLOCK_SIZE / FRAME_SIZE);
+    io->worker_count = workers;
     pthread_mutex_init(&io->queue_lock, NULL);
     io->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     io->stop = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    io->worker = p4_worker_new();
-    io->large = malloc(LARGEST + 4);
     io->queue = malloc(QUEUE_SIZE);
-    if (io->wake >= 0 && io->stop >= 0 && io->worker && io->large && io->queue)
+    int complete = io->wake >= 0 && io->stop >= 0 && io->queue;
+    for (u32 w = 0; w < workers; w++) {
+        struct worker *worker = &io->workers[w];
+        worker->packets = p4_worker_new();
+        worker->large = malloc(LARGEST + 4);
+        complete = complete && worker->packets && worker->large;
+    }
+    if (complete)
         return io;
     p4_io_free(io);
     return NULL;
@@ -104,36 +141,71 @@ struct p4_io *p4_io_new(void) {
 
 int p4_io_wake_fd(const struct p4_io *io) { return io->wake; }
 
-/* Add a port before the thread runs. `fd` is a socket that is not bound yet; 0, or an errno. */
-int p4_io_add_port(struct p4_io *io, u32 number, int fd) {
-    if (io->port_count == MAX_PORTS || number >= MAX_PORT)
-        return ENOSPC;
+/* Give a socket its ring, whose memory is that of the lane. 0, or an errno. */
+static int lane_open(const struct p4_io *io, struct lane *lane) {
     int version = TPACKET_V2, yes = 1;
     struct tpacket_req ring = {.tp_block_size = BLOCK_SIZE,
-                               .tp_block_nr = BLOCKS,
+                               .tp_block_nr = io->frames / (BLOCK_SIZE / FRAME_SIZE),
                                .tp_frame_size = FRAME_SIZE,
-                               .tp_frame_nr = BLOCK_SIZE / FRAME_SIZE * BLOCKS};
+                               .tp_frame_nr = io->frames};
     /* Room in front of a frame for the VLAN tag that Linux has taken out of it. */
     int reserve = 16;
-    if (setsockopt(fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version) ||
-        setsockopt(fd, SOL_PACKET, PACKET_RESERVE, &reserve, sizeof reserve) ||
-        setsockopt(fd, SOL_PACKET, PACKET_COPY_THRESH, &yes, sizeof yes) ||
-        setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &ring, sizeof ring))
+    if (setsockopt(lane->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version) ||
+        setsockopt(lane->fd, SOL_PACKET, PACKET_RESERVE, &reserve, sizeof reserve) ||
+        setsockopt(lane->fd, SOL_PACKET, PACKET_COPY_THRESH, &yes, sizeof yes) ||
+        setsockopt(lane->fd, SOL_PACKET, PACKET_RX_RING, &ring, sizeof ring))
         return errno;
     /* No PACKET_QDISC_BYPASS: who captures on the interface would not see what the switch sends. */
+    lane->ring = mmap(NULL, ring_size(io), PROT_READ | PROT_WRITE, MAP_SHARED, lane->fd, 0);
+    return lane->ring == MAP_FAILED ? errno : 0;
+}
+
+static struct lane *lane_new(struct port *port, int fd) {
+    struct lane *lane = calloc(1, sizeof *lane);
+    if (!lane)
+        return NULL;
+    lane->port = port;
+    lane->fd = fd;
+    lane->ring = MAP_FAILED;
+    for (u32 i = 0; i < P4_BATCH; i++) {
+        lane->messages[i].msg_hdr.msg_iov = &lane->parts[i];
+        lane->messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    return lane;
+}
+
+/*
+ * Add a port before the threads run. `fds` are sockets that are not bound yet, one for each worker,
+ * which stay open as long as the port is there; 0, or an errno.
+ */
+int p4_io_add_port(struct p4_io *io, u32 number, const int *fds) {
+    if (io->port_count == MAX_PORTS || number >= MAX_PORT)
+        return ENOSPC;
     struct port *port = calloc(1, sizeof *port);
     if (!port)
         return ENOMEM;
-    port->ring = mmap(NULL, (size_t)BLOCK_SIZE * BLOCKS, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (port->ring == MAP_FAILED) {
-        free(port);
-        return errno;
-    }
-    port->fd = fd;
+    port->fd = fds[0];
     port->number = number;
-    for (u32 i = 0; i < P4_BATCH; i++) {
-        port->messages[i].msg_hdr.msg_iov = &port->parts[i];
-        port->messages[i].msg_hdr.msg_iovlen = 1;
+    int error = 0;
+    for (u32 w = 0; w < io->worker_count && !error; w++) {
+        struct lane *lane = lane_new(port, fds[w]);
+        io->workers[w].lanes[io->port_count] = lane;
+        error = lane ? lane_open(io, lane) : ENOMEM;
+        if (!error && io->worker_count > 1)
+            error = p4_spread(fds[w], w, io->worker_count);
+    }
+    for (u32 w = 0; w < io->worker_count; w++) {
+        struct lane **lane = &io->workers[w].lanes[io->port_count];
+        if (error) {
+            lane_free(io, *lane);
+            *lane = NULL;
+        } else {
+            io->workers[w].by_number[number] = *lane;
+        }
+    }
+    if (error) {
+        free(port);
+        return error;
     }
     io->ports[io->port_count++] = port;
     io->by_number[number] = port;
@@ -144,14 +216,33 @@ struct p4_port_stats *p4_io_stats(struct p4_io *io, u32 number) {
     return &io->by_number[number]->stats;
 }
 
+/* Count the frames that found a ring full since the last time; how many. One thread at a time. */
+u64 p4_io_count_missed(struct p4_io *io) {
+    u64 all = 0;
+    for (u32 w = 0; w < io->worker_count; w++)
+        for (u32 i = 0; i < io->port_count; i++) {
+            const struct lane *lane = io->workers[w].lanes[i];
+            struct tpacket_stats stats;
+            socklen_t size = sizeof stats;
+            if (getsockopt(lane->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size))
+                continue;
+            count(&lane->port->stats.rx_missed, stats.tp_drops);
+            all += stats.tp_drops;
+        }
+    return all;
+}
+
 /* Run another program from the next batch on, none with NULL. What waits is forgotten. */
 void p4_io_use(struct p4_io *io, const struct p4_program *program, struct p4_switch *s) {
     p4_lock();
     io->program = program;
     io->s = s;
-    p4_worker_forget_packets(io->worker);
+    io->generation++;
+    for (u32 w = 0; w < io->worker_count; w++)
+        p4_worker_forget_packets(io->workers[w].packets);
     pthread_mutex_lock(&io->queue_lock);
     io->head = io->tail;
+    io->wanted = io->generation;
     pthread_mutex_unlock(&io->queue_lock);
     p4_unlock();
 }
@@ -171,11 +262,14 @@ static void queue_copy_out(struct p4_io *io, u64 from, void *to, u64 size) {
     memcpy((u8 *)to + first, io->queue, size - first);
 }
 
-static void queue_put(struct p4_io *io, const struct p4_output *out, const u8 *data) {
+static void queue_put(struct p4_io *io, const struct p4_output *out, const u8 *data, u64 ran) {
     struct record record = {out->kind, out->port, out->length, 0, out->now};
     pthread_mutex_lock(&io->queue_lock);
     int empty = io->head == io->tail;
-    if (QUEUE_SIZE - (io->tail - io->head) < sizeof record + out->length) {
+    if (ran != io->wanted) {
+        /* Of a program that is not in use any more: its digests would mean something else. */
+        empty = 0;
+    } else if (QUEUE_SIZE - (io->tail - io->head) < sizeof record + out->length) {
         io->queue_overflow++;
     } else {
         queue_copy_in(io, &record, sizeof record);
@@ -213,29 +307,30 @@ u64 p4_io_take(struct p4_io *io, u8 *to, u64 room) {
 
 /* --- sending ------------------------------------------------------------------------------------ */
 
-static void flush(struct port *port) {
+static void flush(struct lane *lane) {
+    struct p4_port_stats *stats = &lane->port->stats;
     u32 sent = 0;
-    while (sent < port->waiting) {
-        int n = sendmmsg(port->fd, port->messages + sent, port->waiting - sent, MSG_DONTWAIT);
+    while (sent < lane->waiting) {
+        int n = sendmmsg(lane->fd, lane->messages + sent, lane->waiting - sent, MSG_DONTWAIT);
         if (n <= 0) {
             if (n < 0 && errno == EINTR)
                 continue;
             /* The interface is down, its queue full, or the frame too long for it. */
-            count(&port->stats.tx_dropped, 1);
+            count(&stats->tx_dropped, 1);
             sent++;
             continue;
         }
         u64 bytes = 0;
         for (u32 i = sent; i < sent + (u32)n; i++)
-            bytes += port->parts[i].iov_len;
-        count(&port->stats.tx_packets, (u64)n);
-        count(&port->stats.tx_bytes, bytes);
+            bytes += lane->parts[i].iov_len;
+        count(&stats->tx_packets, (u64)n);
+        count(&stats->tx_bytes, bytes);
         sent += (u32)n;
     }
-    port->waiting = 0;
+    lane->waiting = 0;
 }
 
-/* Send one frame; for another thread than that of p4_io_run. */
+/* Send one frame; for another thread than those of p4_io_run. */
 void p4_io_send(struct p4_io *io, u32 number, const u8 *data, u32 length) {
     struct port *port = number < MAX_PORT ? io->by_number[number] : NULL;
     if (!port) {
@@ -248,30 +343,30 @@ void p4_io_send(struct p4_io *io, u32 number, const u8 *data, u32 length) {
     }
 }
 
-static void dispatch(struct p4_io *io) {
-    struct p4_worker *w = io->worker;
+static void dispatch(struct p4_io *io, struct worker *worker) {
+    struct p4_worker *w = worker->packets;
     for (u32 i = 0; i < w->count; i++) {
         const struct p4_output *out = &w->outputs[i];
-        struct port *port =
-            out->kind == P4_FRAME && out->port < MAX_PORT ? io->by_number[out->port] : NULL;
-        if (!port) {
-            queue_put(io, out, w->bytes + out->offset);
+        struct lane *lane =
+            out->kind == P4_FRAME && out->port < MAX_PORT ? worker->by_number[out->port] : NULL;
+        if (!lane) {
+            queue_put(io, out, w->bytes + out->offset, worker->ran);
             continue;
         }
-        port->parts[port->waiting++] =
+        lane->parts[lane->waiting++] =
             (struct iovec){w->bytes + out->offset, out->length};
-        if (port->waiting == P4_BATCH)
-            flush(port);
+        if (lane->waiting == P4_BATCH)
+            flush(lane);
     }
     for (u32 i = 0; i < io->port_count; i++)
-        if (io->ports[i]->waiting)
-            flush(io->ports[i]);
+        if (worker->lanes[i]->waiting)
+            flush(worker->lanes[i]);
 }
 
 /* --- receiving ---------------------------------------------------------------------------------- */
 
-static struct tpacket2_hdr *frame_at(const struct port *port, u32 at) {
-    return (struct tpacket2_hdr *)(port->ring + (size_t)at * FRAME_SIZE);
+static struct tpacket2_hdr *frame_at(const struct lane *lane, u32 at) {
+    return (struct tpacket2_hdr *)(lane->ring + (size_t)at * FRAME_SIZE);
 }
 
 static u32 status_of(struct tpacket2_hdr *header) {
@@ -287,22 +382,27 @@ static u8 *put_tag(u8 *data, const struct tpacket2_hdr *header, u32 status) {
     return data - 4;
 }
 
-static void run_frame(struct p4_io *io, struct port *port, struct tpacket2_hdr *header,
-                      u32 status, u64 now) {
+/* What a batch has received. */
+struct received {
+    u64 packets, bytes, cut_off, no_program;
+};
+
+static void run_frame(struct p4_io *io, struct worker *worker, struct lane *lane,
+                      struct tpacket2_hdr *header, u32 status, u64 now, struct received *got) {
     const struct sockaddr_ll *from =
         (const struct sockaddr_ll *)((u8 *)header + TPACKET_ALIGN(sizeof *header));
     u8 *data = (u8 *)header + header->tp_mac;
     u32 length = header->tp_len;
     if (status & TP_STATUS_COPY) {
-        ssize_t whole = recv(port->fd, io->large + 4, LARGEST, MSG_DONTWAIT | MSG_TRUNC);
+        ssize_t whole = recv(lane->fd, worker->large + 4, LARGEST, MSG_DONTWAIT | MSG_TRUNC);
         if (whole < 0 || whole > (ssize_t)LARGEST) {
-            port->stats.rx_cut_off++;
+            got->cut_off++;
             return;
         }
-        data = io->large + 4;
+        data = worker->large + 4;
         length = (u32)whole;
     } else if (header->tp_snaplen < length) {
-        port->stats.rx_cut_off++;
+        got->cut_off++;
         return;
     }
     if (from->sll_pkttype == PACKET_OUTGOING)
@@ -311,49 +411,57 @@ static void run_frame(struct p4_io *io, struct port *port, struct tpacket2_hdr *
         data = put_tag(data, header, status);
         length += 4;
     }
-    port->stats.rx_packets++;
-    port->stats.rx_bytes += length;
+    got->packets++;
+    got->bytes += length;
     if (io->program)
-        io->program->run(io->s, io->worker, port->number, data, length, now);
+        io->program->run(io->s, worker->packets, lane->port->number, data, length, now);
     else
-        io->no_program++;
+        got->no_program++;
 }
 
 /* Run what is there, at most a batch; how many frames. */
-static u32 receive(struct p4_io *io, struct port *port) {
-    const u32 frames = BLOCK_SIZE / FRAME_SIZE * BLOCKS;
-    if (!(status_of(frame_at(port, port->at)) & TP_STATUS_USER))
+static u32 receive(struct p4_io *io, struct worker *worker, struct lane *lane) {
+    if (!(status_of(frame_at(lane, lane->at)) & TP_STATUS_USER))
         return 0;
     u32 n = 0;
     u64 now = now_ns();
-    io->worker->count = 0;
-    io->worker->used = 0;
-    p4_lock();
+    struct received got = {0};
+    worker->packets->count = 0;
+    worker->packets->used = 0;
+    p4_lock_batch();
+    worker->ran = io->generation;
     for (; n < P4_BATCH; n++) {
-        struct tpacket2_hdr *header = frame_at(port, port->at);
+        struct tpacket2_hdr *header = frame_at(lane, lane->at);
         u32 status = status_of(header);
         if (!(status & TP_STATUS_USER))
             break;
-        run_frame(io, port, header, status, now);
+        run_frame(io, worker, lane, header, status, now, &got);
         __atomic_store_n(&header->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
-        port->at = (port->at + 1) % frames;
+        lane->at = (lane->at + 1) % io->frames;
     }
     p4_unlock();
-    dispatch(io);
+    count(&lane->port->stats.rx_packets, got.packets);
+    count(&lane->port->stats.rx_bytes, got.bytes);
+    if (P4_UNLIKELY(got.cut_off))
+        count(&lane->port->stats.rx_cut_off, got.cut_off);
+    if (P4_UNLIKELY(got.no_program))
+        count(&io->no_program, got.no_program);
+    dispatch(io, worker);
     p4_give_way();
     return n;
 }
 
-/* Run packets until p4_io_stop is called. */
-void p4_io_run(struct p4_io *io) {
+/* Run packets as the worker of that number, until p4_io_stop is called. */
+void p4_io_run(struct p4_io *io, u32 number) {
+    struct worker *worker = &io->workers[number];
     struct pollfd wait[MAX_PORTS + 1];
     for (u32 i = 0; i < io->port_count; i++)
-        wait[i] = (struct pollfd){io->ports[i]->fd, POLLIN, 0};
+        wait[i] = (struct pollfd){worker->lanes[i]->fd, POLLIN, 0};
     wait[io->port_count] = (struct pollfd){io->stop, POLLIN, 0};
     while (!atomic_load(&io->ending)) {
         u32 n = 0;
         for (u32 i = 0; i < io->port_count; i++)
-            n += receive(io, io->ports[i]);
+            n += receive(io, worker, worker->lanes[i]);
         if (n || poll(wait, io->port_count + 1, POLL_MS) <= 0)
             continue;
         for (u32 i = 0; i < io->port_count; i++)
@@ -361,8 +469,9 @@ void p4_io_run(struct p4_io *io) {
                 /* The interface is down or gone. Reading the error clears it; other ports go on. */
                 int error;
                 socklen_t size = sizeof error;
-                (void)getsockopt(io->ports[i]->fd, SOL_SOCKET, SO_ERROR, &error, &size);
-                io->ports[i]->stats.rx_errors++;
+                (void)getsockopt(wait[i].fd, SOL_SOCKET, SO_ERROR, &error, &size);
+                if (number == 0) /* each worker sees it */
+                    count(&io->ports[i]->stats.rx_errors, 1);
             }
     }
 }

@@ -10,11 +10,16 @@ enum { P4_INSERT_EXISTS = -1, P4_INSERT_FULL = -2, P4_INSERT_NO_MEMORY = -3 };
 struct p4_port_stats {
     u64 rx_packets, rx_bytes, tx_packets, tx_bytes;
     u64 tx_dropped, rx_errors, rx_cut_off;
+    u64 rx_missed; /* the ring was full; p4_io_count_missed adds them up */
 };
 
 #define P4_BATCH 64u /* packets run before others may take the lock */
+#define P4_MAX_WORKERS 16u
+
+int p4_spread(int fd, u32 worker, u32 workers);
 
 void p4_lock(void);
+void p4_lock_batch(void);
 void p4_unlock(void);
 void p4_give_way(void);
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,10 @@ def test_BMv2_gets_a_Thrift_port_only_where_it_has_Thrift() -> None:
     # Options of BMv2 stand before those of its target.
     assert command[command.index("--thrift-port") + 1] == "9091"
     assert command.index("--thrift-port") < command.index("--")
+
+
+def test_an_embedded_switch_chooses_its_workers_unless_they_are_given() -> None:
+    switch = plan.Switch("s1", "embedded", {1: "s1-eth1"}, "h:1")
+    assert "--workers" not in plan.switch_command(switch, "python3")
+    command = plan.switch_command(replace(switch, workers=2), "python3")
+    assert command[command.index("--workers") + 1] == "2"
