@@ -61,6 +61,7 @@ lint: $(VENV)/.ready ## style, types, and which package may import which
 
 ptf: setup ## data-plane tests on the embedded switch, and on BMv2 where it is
 	$(PTFENV)/bin/python ptf-tests/run.py --target embedded
+	$(PTFENV)/bin/python ptf-tests/run.py --target embedded --workers 2
 	$(PTFENV)/bin/python ptf-tests/run.py --target bmv2
 
 bench: setup $(OVS)/.ready ## figures of every target present, beside the kernel's NAT and OVS

@@ -278,7 +278,8 @@ def new_flows(_target: str, seconds: float) -> Values:
     first = _addresses("inside1")
     length = min(seconds, _FLOW_SECONDS)
     rates = traffic("inside1", "flow-flood", SERVER, first, COUNT_PORT, length)
-    values = {"flows": rates["new"] / 1e3, "flow-share": rates["new"] / rates["known"]}
+    new, known = rates["new"], rates["known"]
+    values = {"flows": new / 1e3, "known": known / 1e3, "flow-share": new / known}
     if before is not None:
         values["flow-punts"] = (_handed_over() or 0.0) - before
     return values
@@ -375,6 +376,7 @@ FIGURES = (
         new_flows,
         (
             Row("flows", "new plain flows", "1000/s"),
+            Row("known", "packets of 16 flows", "kpps"),
             Row("flow-share", "of known packets", "ratio"),
             Row("flow-punts", "handed to the controller", ""),
         ),

@@ -183,6 +183,15 @@ class GatewayTest(BaseTest):
         """Require exactly this packet out of a port."""
         testutils.verify_packet(self, bytes(packet), port, timeout=WAIT)
 
+    def expect_in_any_order(self, port, packets):
+        """Require exactly these packets, which are of different flows, out of a port."""
+        missing = [bytes(packet) for packet in packets]
+        while missing:
+            got = testutils.dp_poll(self, port_number=port, timeout=WAIT)
+            if not isinstance(got, self.dataplane.PollSuccess):
+                self.fail(f"{len(missing)} packets did not come, for instance {missing[0].hex()}")
+            missing = [packet for packet in missing if got.packet[: len(packet)] != packet]
+
     def packet_out(self, packet, port=INSIDE, flags=Out.PIPELINE):
         """Hand a packet of the controller to the switch."""
         sh.PacketOut(bytes(packet), port=str(int(port)), flags=str(int(flags))).send()

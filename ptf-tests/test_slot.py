@@ -69,8 +69,8 @@ class N4787_1_ABurstOfANewEndpointGetsOneMapping(_Slot):
     def runTest(self):
         peers = range(1000, 1000 + PEERS)
         self.send_at_once(INSIDE, [outward(UDP(sport=5000, dport=port)) for port in peers])
-        for port in peers:
-            self.expect(OUTSIDE, outward_translated(UDP(sport=BASE, dport=port)))
+        flows = [UDP(sport=BASE, dport=port) for port in peers]
+        self.expect_in_any_order(OUTSIDE, [outward_translated(flow) for flow in flows])
         for port in (1000, 1000 + PEERS - 1):
             self.passes_in(UDP(sport=port, dport=BASE), 5000)
 
