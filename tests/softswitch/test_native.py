@@ -129,6 +129,20 @@ def test_a_batch_is_the_same_as_packet_after_packet() -> None:
     assert many.stats.packets == len(frames)
 
 
+def test_cells_at_the_same_index_of_large_arrays_are_fetched_together() -> None:
+    text = program_text("stateful")
+    assert "__builtin_prefetch" not in translate(load_program(text)).source
+    root = json.loads(text)
+    for register in root["register_arrays"]:
+        register["size"] = {"slot_cell": 5000, "slot_state": 5000}.get(
+            register["name"].split(".")[-1], register["size"]
+        )
+    lines = translate(load_program(json.dumps(root))).source.splitlines()
+    fetched = {line.strip() for line in lines if "__builtin_prefetch" in line}
+    names = ("REGISTER_StateEgress_slot_cell", "REGISTER_StateEgress_slot_state")
+    assert fetched == {f"__builtin_prefetch(&((u64 *)s->object[{name}])[at]);" for name in names}
+
+
 LARGE = [
     (MatchKind.EXACT, lambda n: (Exact(n % 32), Exact(n // 32 % 16), Exact(n // 512))),
     (MatchKind.TERNARY, lambda n: (Masked(n % 32, 31), Masked(n // 32 % 16, 15), Exact(n // 512))),

@@ -23,10 +23,12 @@ from p4softswitch.executor.exprgen import (
 from p4softswitch.executor.layout import Layout, comment, identifier
 from p4softswitch.executor.reports import Reports, Told
 from p4softswitch.program import model as m
-from p4softswitch.state.arrays import word_widths
+from p4softswitch.state.arrays import word_size, word_widths
 
 _IGNORED = {"no_op", "log_msg"}
 _JUMPS = {"_jump", "_jump_if_zero"}
+_FAR = 1 << 12  # cells of an array that may not be in the caches next to the processor
+_MOST_AHEAD = 2  # arrays beside one that are asked for when it is read
 _MAX_LOOPS = 1 << 16  # times that an action jumps back; a loop that is longer is left
 _T = TypeVar("_T")
 
@@ -35,24 +37,18 @@ _T = TypeVar("_T")
 class Objects:
     """Numbers under which generated code reaches the state of the program, in order."""
 
-    names: list[str] = field(default_factory=list)
-    known: dict[tuple[str, str | int], list[str]] = field(default_factory=dict)
+    known: dict[tuple[str, str | int], str] = field(default_factory=dict)
     _used: set[str] = field(default_factory=set)
 
-    def add(self, kind: str, name: str | int, count: int = 1) -> None:
-        """Note an object of the program, which takes `count` pointers."""
-        made = [
-            identifier(f"{kind.upper()}_{name}" + (f"_{i}" if count > 1 else ""), self._used)
-            for i in range(count)
-        ]
-        self.known[kind, name] = made
-        self.names += made
+    def add(self, kind: str, name: str | int) -> None:
+        """Note an object of the program."""
+        self.known[kind, name] = identifier(f"{kind.upper()}_{name}", self._used)
 
-    def reach(self, kind: str, name: str | int) -> list[str]:
-        """C text of the pointers of an object; `ProgramError` if there is none."""
+    def reach(self, kind: str, name: str | int) -> str:
+        """C text of the pointer of an object; `ProgramError` if there is none."""
         if (kind, name) not in self.known:
             raise ProgramError(f"program names a {kind} that does not exist: {name}")
-        return [f"s->object[{n}]" for n in self.known[kind, name]]
+        return f"s->object[{self.known[kind, name]}]"
 
 
 class ActionGen:
@@ -344,13 +340,13 @@ class ActionGen:
 
     # --- externs ---------------------------------------------------------------------------
 
-    def _reach(self, kind: str, expr: m.Expr) -> list[str]:
+    def _reach(self, kind: str, expr: m.Expr) -> str:
         if not isinstance(expr, m.NamedRef):
             raise ProgramError(f"program names a {kind} that does not exist: {expr}")
         return self.objects.reach(kind, expr.name)
 
     def _op_count(self, gen: ExprGen, counter: m.Expr, index: m.Expr) -> list[str]:
-        (reached,) = self._reach("counter", counter)
+        reached = self._reach("counter", counter)
         assert isinstance(counter, m.NamedRef)
         size = self.layout.program.counters[counter.name].size
         cell = f"((struct p4_counter *){reached})[at]"
@@ -361,7 +357,7 @@ class ActionGen:
     def _op_execute_meter(
         self, gen: ExprGen, meter: m.Expr, index: m.Expr, dst: m.Expr
     ) -> list[str]:
-        (reached,) = self._reach("meter", meter)
+        reached = self._reach("meter", meter)
         assert isinstance(meter, m.NamedRef)
         array = self.layout.program.meters[meter.name]
         amount = "p->c.ingress_length" if array.bytes_unit else "1"
@@ -373,13 +369,35 @@ class ActionGen:
 
     def _cells(self, register: m.Expr) -> tuple[m.RegisterArray, list[str]]:
         """A register, and the words of its cell `at`, the highest word first."""
-        reached = self._reach("register", register)
+        self._reach("register", register)
         assert isinstance(register, m.NamedRef)
         array = self.layout.program.registers[register.name]
-        return array, [
-            f"((u{_size(bits)} *){pointer})[at]"
-            for pointer, bits in zip(reached, word_widths(array.width), strict=True)
+        cell, words = self._cell(array), len(word_widths(array.width))
+        if words == 1:
+            return array, [cell]
+        return array, [f"{cell}.w{i}" for i in reversed(range(words))]
+
+    def _cell(self, array: m.RegisterArray) -> str:
+        """C text of the cell `at` of a register."""
+        words = word_widths(array.width)
+        kind = f"u{word_size(words[0])}" if len(words) == 1 else f"struct p4_cell_{array.width}"
+        return f"(({kind} *){self.objects.reach('register', array.name)})[at]"
+
+    def _fetch_ahead(self, read: m.RegisterArray) -> list[str]:
+        """Statements that ask the processor for cells which are probably used after the cell `at`.
+
+        P4 has no registers of structures: what belongs together is at the same index of several
+        arrays, which have the same size. Programs often look at one in an action, and change the
+        others in a later one, which then need not wait for memory.
+        """
+        if read.size < _FAR:
+            return []
+        beside = [
+            f"__builtin_prefetch(&{self._cell(array)});"
+            for array in self.layout.program.registers.values()
+            if array.size == read.size and array.name != read.name
         ]
+        return beside[:_MOST_AHEAD]
 
     def _op_register_read(
         self, gen: ExprGen, dst: m.Expr, register: m.Expr, index: m.Expr
@@ -395,7 +413,8 @@ class ActionGen:
             text = f"P4_U128({cells[0]}, {cells[1]})"
         value = Code(text, kind, 0, (1 << array.width) - 1)
         told = self._told_cell(Told.READ, array, cells)
-        return _at_cell(gen, index, array.size, told + self._store(gen, dst, value))
+        lines = self._fetch_ahead(array) + told + self._store(gen, dst, value)
+        return _at_cell(gen, index, array.size, lines)
 
     def _op_register_write(
         self, gen: ExprGen, register: m.Expr, index: m.Expr, value: m.Expr
@@ -407,7 +426,7 @@ class ActionGen:
         lines = [f"{kind} cell = {gen.fitted(value, array.width)};"]
         words = gen.words("cell", array.width)[::-1]
         for cell, word, bits in zip(cells, words, word_widths(array.width), strict=True):
-            lines.append(f"{cell} = (u{_size(bits)}){word};")
+            lines.append(f"{cell} = (u{word_size(bits)}){word};")
         lines += self._told_cell(Told.WRITE, array, cells)
         return _at_cell(gen, index, array.size, lines)
 
@@ -473,10 +492,6 @@ def _at_cell(gen: ExprGen, index: m.Expr, size: int, lines: list[str]) -> list[s
     test = f"at < {size}" if kind == U64 else f"at >= 0 && at < {size}"
     inner += [f"if ({test}) {{", *(f"    {line}" for line in lines), "}"]
     return ["{", *(f"    {line}" for line in inner), "}"]
-
-
-def _size(bits: int) -> int:
-    return next(size for size in (8, 16, 32, 64) if bits <= size)
 
 
 def _source(call: m.Call) -> list[str]:

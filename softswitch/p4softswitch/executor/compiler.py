@@ -18,7 +18,7 @@ from p4softswitch.executor.parsegen import ParseGen
 from p4softswitch.executor.reports import Point, Reports
 from p4softswitch.executor.wiregen import WireGen
 from p4softswitch.program import model as m
-from p4softswitch.state.arrays import word_widths
+from p4softswitch.state.arrays import word_size, word_widths
 
 _NEEDED = ("ingress_port", "egress_spec", "egress_port", "packet_length", "instance_type")
 
@@ -28,7 +28,7 @@ class Translation:
     """The C source of a program.
 
     `objects` are kind and name of what it reaches through the switch, in order: tables, counters,
-    meters, registers (once for each word of a cell) and digests. `points` are the places that
+    meters, registers and digests. `points` are the places that
     report, by their number.
     """
 
@@ -64,7 +64,7 @@ def translate(program: m.Program, reports: bool = False) -> Translation:
     body += _deparser(program, layout, wire, silent)
     body += _samples(program, layout, objects)
     body += _keepers(program, layout)
-    numbers = ", ".join([*objects.names, "P4_OBJECTS"])
+    numbers = ", ".join([*objects.known.values(), "P4_OBJECTS"])
     head = [
         "/* Generated from a compiled P4 program. Names and lines are those of the program. */",
         f"#define P4_LIMBS {layout.limbs}",
@@ -74,6 +74,7 @@ def translate(program: m.Program, reports: bool = False) -> Translation:
         "    return a.length == b.length && (!a.length || !memcmp(a.data, b.data, a.length));",
         "}",
         "",
+        *_cells(program),
         "/* Where the state of the program is in `s->object`. */",
         f"enum {{ {numbers} }};",
         "",
@@ -86,7 +87,7 @@ def translate(program: m.Program, reports: bool = False) -> Translation:
         "",
         "const struct p4_program p4_program = {P4_ABI, P4_OBJECTS, p4_run};",
     ]
-    order = tuple(key for key, names in objects.known.items() for _ in names)
+    order = tuple(objects.known)
     source = "\n".join([*head, *body, *tail]) + "\n"
     return Translation(source, order, tuple(told.points))
 
@@ -102,10 +103,21 @@ def _objects(program: m.Program) -> Objects:
         if meter.table is None:
             objects.add("meter", meter.name)
     for register in program.registers.values():
-        objects.add("register", register.name, len(word_widths(register.width)))
+        objects.add("register", register.name)
     for digest in program.learn_lists:
         objects.add("digest", digest)
     return objects
+
+
+def _cells(program: m.Program) -> list[str]:
+    """A structure for the cells of each width that takes several words, the lowest word first."""
+    lines: list[str] = []
+    for width in sorted({r.width for r in program.registers.values()}):
+        widths = word_widths(width)[::-1]
+        if len(widths) > 1:
+            words = " ".join(f"u{word_size(bits)} w{i};" for i, bits in enumerate(widths))
+            lines.append(f"struct p4_cell_{width} {{ {words} }} __attribute__((packed));")
+    return [*lines, ""] if lines else []
 
 
 def _checksums(program: m.Program, layout: Layout, calculations: CalcGen) -> list[str]:
@@ -170,7 +182,7 @@ def _samples(program: m.Program, layout: Layout, objects: Objects) -> list[str]:
         words: list[str] = []
         for element, width in zip(digest.elements, digest.widths, strict=True):
             words += gen.words(gen.fitted(element, width), width)
-        (enabled,) = objects.reach("digest", digest.id)
+        enabled = objects.reach("digest", digest.id)
         lines += [
             f"    case {digest.id}: {{",
             f"        if (!*(const u64 *){enabled}) break;",

@@ -105,7 +105,7 @@ class ControlGen:
         return [*lines, self._go(table.next_by_action[table.default_action])]
 
     def _lookup(self, table: m.Table) -> list[str]:
-        (reached,) = self.actions.objects.reach("table", table.name)
+        reached = self.actions.objects.reach("table", table.name)
         lines = [f"struct p4_table *t = {reached};"]
         if not table.keys:
             lines.append("struct p4_entry *e = NULL;")

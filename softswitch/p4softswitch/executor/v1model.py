@@ -51,11 +51,9 @@ class V1ModelExecutor:
         weakref.finalize(self, _free, self._native, self.pointer, self._worker).atexit = False
         self.stats = Stats.from_address(self.pointer)
         self.state = SwitchState(program, _sink(self._native, self.pointer))
-        number = 0
-        for kind, name in dict.fromkeys(translation.objects):
-            for address in self.state.addresses(kind, name):
-                self._native.p4_switch_set_object(self.pointer, number, address)
-                number += 1
+        for number, (kind, name) in enumerate(translation.objects):
+            address = self.state.address(kind, name)
+            self._native.p4_switch_set_object(self.pointer, number, address)
         self._samples = {
             d.id: tuple((w + 63) // 64 for w in d.widths) for d in program.learn_lists.values()
         }

@@ -1,17 +1,23 @@
 /* Finding cells of registers without making an object of each: most of them hold nothing. */
 #include "runtime.h"
 
-/* A cell is in words of at most 64 bits, each in an array of its own, the highest word first. */
-static u64 word_at(const void *words, u32 size, u32 index) {
+/* The number in `size` bytes, which are 1, 2, 4 or at least 8, of which 8 count. */
+static u64 word_at(const u8 *cell, u32 size) {
+    u16 half;
+    u32 word;
+    u64 all;
     switch (size) {
     case 1:
-        return ((const u8 *)words)[index];
+        return *cell;
     case 2:
-        return ((const u16 *)words)[index];
+        memcpy(&half, cell, sizeof half);
+        return half;
     case 4:
-        return ((const u32 *)words)[index];
+        memcpy(&word, cell, sizeof word);
+        return word;
     default:
-        return ((const u64 *)words)[index];
+        memcpy(&all, cell, sizeof all);
+        return all;
     }
 }
 
@@ -25,16 +31,17 @@ static int matches(const u64 *cell, const u64 *key, u32 words) {
 /*
  * The cells from `start` up to but not including `stop` that do not hold 0 and match one of the
  * keys; without keys all that do not hold 0. A key is a value and a mask, `words` words each.
- * `sizes` are bytes. Their indices and words are stored; there must be room for all cells of the
- * range. Returns how many there are. The caller holds the lock.
+ * A cell is of `size` bytes, its lowest word first. Indices and words of what is found are stored;
+ * there must be room for all cells of the range. Returns how many there are. The caller holds the
+ * lock.
  */
-u32 p4_cells_find(const void *const *arrays, const u32 *sizes, u32 words, u32 start, u32 stop,
-                  const u64 *keys, u32 n_keys, u32 *indices, u64 *values) {
-    u32 n = 0;
+u32 p4_cells_find(const u8 *cells, u32 size, u32 start, u32 stop, const u64 *keys, u32 n_keys,
+                  u32 *indices, u64 *values) {
+    u32 n = 0, words = (size + 7) / 8;
     for (u32 index = start; index < stop; index++) {
         u64 *cell = values + (u64)n * words, any = 0;
         for (u32 i = 0; i < words; i++)
-            any |= cell[i] = word_at(arrays[i], sizes[i], index);
+            any |= cell[i] = word_at(cells + (u64)index * size + 8 * i, size - 8 * i);
         if (!any)
             continue;
         u32 key = 0;

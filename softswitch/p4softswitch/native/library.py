@@ -6,8 +6,9 @@ Every call gives up Python's lock while it runs.
 from __future__ import annotations
 
 import ctypes
+import mmap
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ctypes import c_int, c_int64, c_uint32, c_uint64, c_void_p
 from functools import cache
 from typing import Any
@@ -22,6 +23,8 @@ FRAME, DIGEST, REPORT = range(3)
 _ABI = 1
 MAX_WORKERS = 16
 """Threads that may run packets of interfaces."""
+_HUGE = 1 << 21
+"""Bytes of a huge page."""
 
 
 class RawEntry(ctypes.Structure):
@@ -196,7 +199,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "p4_size_of": (c_uint64, (c_int,)),
     "p4_cells_find": (
         c_uint32,
-        (c_void_p, c_void_p, *(c_uint32,) * 3, c_void_p, c_uint32, c_void_p, c_void_p),
+        (c_void_p, *(c_uint32,) * 3, ctypes.c_char_p, c_uint32, c_void_p, c_void_p),
     ),
     "p4_switch_time": (c_uint64, (_SWITCH, c_uint64)),
 }
@@ -227,6 +230,18 @@ def locked() -> Iterator[None]:
         yield
     finally:
         library.p4_unlock()
+
+
+def zeroed(size: int) -> bytearray | mmap.mmap:
+    """Memory that may be written; in huge pages, where Linux gives them, if it fills some."""
+    if size < _HUGE:
+        return bytearray(size)
+    memory = mmap.mmap(-1, -(-size // _HUGE) * _HUGE)
+    with suppress(OSError, AttributeError):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    for at in range(0, size, _HUGE):
+        memory[at] = 0  # Linux clears a huge page now rather than when a packet comes
+    return memory
 
 
 def words(value: int, count: int) -> bytes:

@@ -62,8 +62,8 @@ void p4_meter_configure(struct p4_meter *m, int configured, u64 cir, u64 cburst,
                         u64 pburst, s64 now);
 u64 p4_size_of(int what);
 
-u32 p4_cells_find(const void *const *arrays, const u32 *sizes, u32 words, u32 start, u32 stop,
-                  const u64 *keys, u32 n_keys, u32 *indices, u64 *values);
+u32 p4_cells_find(const u8 *cells, u32 size, u32 start, u32 stop, const u64 *keys, u32 n_keys,
+                  u32 *indices, u64 *values);
 u64 p4_switch_time(const struct p4_switch *s, u64 now);
 
 #endif

@@ -1,32 +1,30 @@
 """Counter and register arrays. An index out of bounds changes nothing, as in BMv2.
 
-The cells are in arrays whose memory generated code uses, so nothing may resize them. Cells of
-several words are read and written while packets are kept out.
+Generated code uses the memory of the cells, so nothing may resize or move it. It is read and
+written while packets are kept out. Words are those of a little-endian machine.
 """
 
 from __future__ import annotations
 
 import ctypes
+import struct
 from array import array
 from collections.abc import Sequence
 
 from p4softswitch.errors import ProgramError, Reason, StateError
-from p4softswitch.native.library import locked, runtime
+from p4softswitch.native import library as native
+from p4softswitch.native.library import locked, runtime, zeroed
 
 MAX_CELLS = 1 << 24
 _WORD = 64
+_CODES = {8: "B", 16: "H", 32: "I", 64: "Q"}
+"""Integers by their bits, as `struct` calls them."""
 _AT_ONCE = 4096  # cells that are filled while packets are kept out
-_WORD_MASK = (1 << _WORD) - 1
 
 
 def _check_size(what: str, size: int) -> None:
     if size > MAX_CELLS:
         raise ProgramError(f"{what} has {size} cells, at most {MAX_CELLS} are supported")
-
-
-def address_of(cells: array[int]) -> int:
-    """Where an array has its memory."""
-    return cells.buffer_info()[0]
 
 
 class CounterStore:
@@ -41,7 +39,7 @@ class CounterStore:
     @property
     def address(self) -> int:
         """Where the cells are, for generated code."""
-        return address_of(self._cells)
+        return self._cells.buffer_info()[0]
 
     @property
     def packets(self) -> list[int]:
@@ -78,8 +76,9 @@ class CounterStore:
 class RegisterStore:
     """A register array; cells start at 0.
 
-    A cell takes as many bytes as its width needs, whether it is used or not: a list of integers
-    would be faster, but a full one of 2**20 wide cells would take five times as much memory.
+    A cell takes as many bytes as its width needs, whether it is used or not, and its words are
+    beside each other, the lowest first: where cells are used at random, most of the time of a
+    first packet is waiting for them, and a cell in one place is waited for once.
     """
 
     def __init__(self, name: str, size: int, width: int) -> None:
@@ -88,53 +87,55 @@ class RegisterStore:
         self.size = size
         self.width = width
         self._mask = (1 << width) - 1
-        self.words = tuple(_cells(bits, max(size, 1)) for bits in word_widths(width))
-        """The cells in words of at most 64 bits, one array for each word, the highest word first.
+        codes = [_CODES[word_size(bits)] for bits in reversed(word_widths(width))]
+        self._words = struct.Struct("=" + "".join(codes))
+        self._bytes = self._words.size
+        self._cells = zeroed(max(size, 1) * self._bytes)
+        # It stays where it is for the life of the register, since generated code uses it.
+        self._pin = ctypes.c_char.from_buffer(self._cells)
 
-        These arrays stay where they are for the life of the register, since generated code uses
-        their memory. All but the highest word are 64 bits wide.
-        """
-        self._pins = [ctypes.c_char.from_buffer(word) for word in self.words]
+    @property
+    def address(self) -> int:
+        """Where the cells are, for generated code."""
+        return ctypes.addressof(self._pin)
 
     def read(self, index: int) -> int | None:
         """Value of a cell; None out of bounds."""
         if not 0 <= index < self.size:
             return None
-        value = 0
+        at = index * self._bytes
         with locked():
-            for word in self.words:
-                value = value << _WORD | word[index]
-        return value
+            return int.from_bytes(self._cells[at : at + self._bytes], "little")
 
     def write(self, index: int, value: int) -> None:
         """Store a value, cut to the width of the register."""
         if not 0 <= index < self.size:
             return
-        value &= self._mask
+        at = index * self._bytes
+        data = (value & self._mask).to_bytes(self._bytes, "little")
         with locked():
-            for word in reversed(self.words):
-                word[index] = value & _WORD_MASK
-                value >>= _WORD
+            self._cells[at : at + self._bytes] = data
 
     def fill(self, value: int) -> None:
         """Store a value, cut to the width of the register, in every cell."""
-        value &= self._mask
+        data = (value & self._mask).to_bytes(self._bytes, "little")
         for first in range(0, self.size, _AT_ONCE):
-            part = slice(first, min(first + _AT_ONCE, self.size))
-            count, rest = part.stop - part.start, value
+            count = min(_AT_ONCE, self.size - first)
+            begin, end = first * self._bytes, (first + count) * self._bytes
             with locked():
-                for word in reversed(self.words):
-                    word[part] = array(word.typecode, [rest & _WORD_MASK]) * count
-                    rest >>= _WORD
+                self._cells[begin:end] = data * count
 
     def values(self, start: int, stop: int) -> list[int]:
         """Values of the cells from `start` up to but not including `stop`."""
         with locked():
-            parts = [word[start:stop] for word in self.words]
-        first, *rest = (part.tolist() for part in parts)
-        for low in rest:
-            first = [a << _WORD | b for a, b in zip(first, low, strict=True)]
-        return first
+            data = self._cells[start * self._bytes : stop * self._bytes]
+        cells = self._words.iter_unpack(data)
+        match len(self._words.format):
+            case 2:
+                return [low for (low,) in cells]
+            case 3:
+                return [high << _WORD | low for low, high in cells]
+        return [sum(word << _WORD * i for i, word in enumerate(cell)) for cell in cells]
 
     def find(
         self, start: int, stop: int, keys: Sequence[tuple[int, int]] = ()
@@ -144,26 +145,20 @@ class RegisterStore:
         With keys, only those that match one of them, which is a value and a mask no wider than a
         cell. Packets are kept out meanwhile, so that the range should be short.
         """
-        count, words = max(stop - start, 0), len(self.words)
+        count, words = max(stop - start, 0), (self._bytes + 7) // 8
         if not count:
             return []
-        wanted = array("Q")
-        for key in keys:
-            for part in key:
-                wanted.extend(part >> _WORD * word & _WORD_MASK for word in reversed(range(words)))
-        arrays = array("Q", map(address_of, self.words))
-        sizes = array("I", [word.itemsize for word in self.words])
+        wanted = b"".join(native.words(part, words) for key in keys for part in key)
         indices, values = array("I", bytes(4 * count)), array("Q", bytes(8 * count * words))
-        places = map(address_of, (arrays, sizes))
         with locked():
             found = runtime().p4_cells_find(
-                *places,
-                *(words, start, stop),
-                *(address_of(wanted), len(keys)),
-                *(address_of(indices), address_of(values)),
+                *(self.address, self._bytes, start, stop),
+                *(wanted, len(keys)),
+                *(indices.buffer_info()[0], values.buffer_info()[0]),
             )
-        first, *rest = (values[word : found * words : words].tolist() for word in range(words))
-        for low in rest:
+        columns = (values[i : found * words : words].tolist() for i in reversed(range(words)))
+        first = next(columns)
+        for low in columns:
             first = [a << _WORD | b for a, b in zip(first, low, strict=True)]
         return list(zip(indices[:found].tolist(), first, strict=True))
 
@@ -184,7 +179,6 @@ def word_widths(width: int) -> list[int]:
     return ([rest] if rest or not whole else []) + [_WORD] * whole
 
 
-def _cells(bits: int, size: int) -> array[int]:
-    """An array of zeroes, of the smallest items that hold `bits` bits."""
-    code = next(c for c in "BHIQ" if array(c).itemsize * 8 >= bits)
-    return array(code, bytes(array(code).itemsize * size))
+def word_size(bits: int) -> int:
+    """The bits of the smallest integer that holds `bits` bits."""
+    return next(size for size in _CODES if bits <= size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from p4softswitch.program.model import Program
-from p4softswitch.state.arrays import CounterStore, RegisterStore, address_of
+from p4softswitch.state.arrays import CounterStore, RegisterStore
 from p4softswitch.state.digests import DigestStore
 from p4softswitch.state.meters import MeterStore
 from p4softswitch.state.replication import ReplicationStore, Sink
@@ -36,18 +36,15 @@ class SwitchState:
             bytes_unit = direct is not None and direct.bytes_unit
             self.tables[table.name] = TableStore(table, widths, bytes_unit)
 
-    def addresses(self, kind: str, name: str | int) -> list[int]:
-        """Where native code finds an object: a table, counter, meter, register or digest.
-
-        A register has an address for each word of a cell, the highest word first.
-        """
+    def address(self, kind: str, name: str | int) -> int:
+        """Where native code finds an object: a table, counter, meter, register or digest."""
         match kind:
             case "table":
-                return [self.tables[str(name)].pointer]
+                return self.tables[str(name)].pointer
             case "counter":
-                return [self.counters[str(name)].address]
+                return self.counters[str(name)].address
             case "meter":
-                return [self.meters[str(name)].address]
+                return self.meters[str(name)].address
             case "register":
-                return [address_of(word) for word in self.registers[str(name)].words]
-        return [self.digests[int(name)].address]
+                return self.registers[str(name)].address
+        return self.digests[int(name)].address
