@@ -129,13 +129,13 @@ class RegisterStore:
         """Values of the cells from `start` up to but not including `stop`."""
         with locked():
             data = self._cells[start * self._bytes : stop * self._bytes]
-        cells = self._words.iter_unpack(data)
-        match len(self._words.format):
-            case 2:
-                return [low for (low,) in cells]
-            case 3:
-                return [high << _WORD | low for low, high in cells]
-        return [sum(word << _WORD * i for i, word in enumerate(cell)) for cell in cells]
+        codes = self._words.format[1:]
+        if len(codes) == 1:
+            return array(codes, data).tolist()
+        if len(codes) == 2:
+            return [high << _WORD | low for low, high in self._words.iter_unpack(data)]
+        size = self._bytes
+        return [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
 
     def find(
         self, start: int, stop: int, keys: Sequence[tuple[int, int]] = ()
