@@ -32,7 +32,7 @@ __all__ = ["Compiler", "CompilerError", "add_arguments", "compiler", "main", "ru
 
 _LEVELS = ("debug", "info", "warning", "error")
 _AT_MOST = 4
-"""Workers that are started unasked; more wait for each other too often."""
+"""Workers that are started unasked: what more of them gain was not measured."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

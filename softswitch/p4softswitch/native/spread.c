@@ -8,9 +8,9 @@
  *   other IPv4 and IPv6        both addresses, so that tunnels stay in order
  *   all else, cut off headers  the first worker
  *
- * Not PACKET_FANOUT: before Linux 6.12 a socket cannot join a group while its interface is down,
- * and one of a group can never be bound again when its interface has come back. A filter costs
- * some 40 ns of the sender's time for each worker and frame.
+ * Not PACKET_FANOUT, though it would hash once and not once for each worker: a socket of a group
+ * cannot be bound again when its interface has come back, and older kernels let none join while
+ * its interface is down.
  */
 #include <errno.h>
 #include <linux/filter.h>
