@@ -220,7 +220,9 @@ class Demo:
 
 
 @contextmanager
-def built(name: str, target: str, in_mininet: bool, servers: bool) -> Iterator[None]:
+def built(
+    name: str, target: str, in_mininet: bool, servers: bool, without: str = ""
+) -> Iterator[None]:
     """A lab with its controllers, while in the block."""
     lab = topology.read(topology.find(name))
     runner.sweep()
@@ -239,20 +241,22 @@ def built(name: str, target: str, in_mininet: bool, servers: bool) -> Iterator[N
                 net.stop()
         else:
             configs = {n: path for n in lab.switches if (path := lab.config(n)) is not None}
-            runner.up(lab, target, configs, options=runner.Options(servers=servers))
+            options = runner.Options(servers=servers, without=without)
+            runner.up(lab, target, configs, options=options)
             yield
     finally:
         runner.sweep()
 
 
-def tell(name: str, target: str, in_mininet: bool) -> bool:
+def tell(name: str, target: str, in_mininet: bool, without: str = "") -> bool:
     """Build a lab and tell its story; True if all of it held."""
     begin = time.monotonic()
     where = ", in Mininet" if in_mininet else ""
-    say(f"Through a P4 gateway ({target} switch{where}), ALGs in the controller")
+    lacking = f" without {without}" if without else ""
+    say(f"Through a P4 gateway ({target} switch{lacking}{where}), ALGs in the controller")
     say("")
     step(f"building the lab '{name}' and starting the controller")
-    with built(name, target, in_mininet, servers=name in tours.TOURS):
+    with built(name, target, in_mininet, servers=name in tours.TOURS, without=without):
         done()
         failed = tours.TOURS[name]() if name in tours.TOURS else Demo().run()
     what = "all of it held" if not failed else f"{failed} checks FAILED"
@@ -264,16 +268,21 @@ def main() -> int:
     """Run the demo; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--target", choices=plan.TARGETS, default=plan.TARGETS[0])
+    parser.add_argument(
+        "--without", default="", help="parts of P4Runtime that the embedded switch does without"
+    )
     parser.add_argument("--mininet", action="store_true", help="build the lab in Mininet")
     parser.add_argument("--topology", choices=topology.SHIPPED, default=topology.DEFAULT)
     args = parser.parse_args()
+    if args.without and args.mininet:
+        parser.error("--without is for a lab of namespaces: leave out --mininet")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         ftp.require()
         tftp.require()
         pptp.require()
         sip.require()
-        return 0 if tell(args.topology, args.target, args.mininet) else 1
+        return 0 if tell(args.topology, args.target, args.mininet, args.without) else 1
     except UserError as error:
         print(f"demo: {error}", file=sys.stderr)
         return error.status

@@ -23,6 +23,7 @@ from p4softswitch.io.spec import InterfaceSpec, PortSpec, parse_port
 from p4softswitch.native.compiler import Compiler, describe
 from p4softswitch.native.library import MAX_WORKERS, runtime
 from p4softswitch.p4rt.codes import RpcError
+from p4softswitch.p4rt.lacking import Part
 from p4softswitch.p4rt.listening import DEFAULT_ADDRESS, UNIX, Tls, problem
 from p4softswitch.p4rt.proto import p4r, text_format
 from p4softswitch.program.bmv2_json import load_program
@@ -86,6 +87,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--p4info", type=Path, metavar="FILE", help="start with this P4Info (text)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="and this BMv2 JSON")
     parser.add_argument(
+        "--without",
+        default="",
+        metavar="PARTS",
+        help="do without parts of P4Runtime, to try a controller: " + ", ".join(Part),
+    )
+    parser.add_argument(
         "--dump-source",
         action="store_true",
         help="print the C that --json is translated to, and do nothing else",
@@ -147,15 +154,30 @@ def settings_from(args: argparse.Namespace) -> Settings:
     if (args.p4info is None) != (args.json is None):
         raise UsageError("give --p4info and --json together")
     config = None if args.p4info is None else _read_config(args.p4info, args.json)
-    workers = args.workers or _default_workers()
     return Settings(
-        ports, args.grpc, args.device_id, args.cpu_port, args.drop_port, config, tls, workers
+        ports,
+        args.grpc,
+        args.device_id,
+        args.cpu_port,
+        args.drop_port,
+        config,
+        tls,
+        args.workers or _default_workers(),
+        _parts(args.without),
     )
 
 
 def _default_workers() -> int:
     """One for every two processors: the other is for what Linux does with the frames."""
     return min(_AT_MOST, max(1, len(os.sched_getaffinity(0)) // 2))
+
+
+def _parts(text: str) -> frozenset[Part]:
+    names = [name.strip() for name in text.split(",")] if text else []
+    for name in names:
+        if name not in list(Part):
+            raise UsageError(f"--without {name}: no such part (known: {', '.join(Part)})")
+    return frozenset(map(Part, names))
 
 
 def _tls_from(args: argparse.Namespace) -> Tls | None:

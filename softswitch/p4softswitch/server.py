@@ -16,6 +16,7 @@ from p4softswitch.io.native import PacketIo
 from p4softswitch.io.pcap import FilePort, PcapWriter, Replay
 from p4softswitch.io.spec import InterfaceSpec, PcapSpec, PortSpec
 from p4softswitch.p4rt.device import Device
+from p4softswitch.p4rt.lacking import Part
 from p4softswitch.p4rt.listening import DEFAULT_ADDRESS, Tls, is_open_to_others, withdraw
 from p4softswitch.p4rt.proto import p4r
 from p4softswitch.p4rt.service import start_server
@@ -40,6 +41,8 @@ class Settings:
     config: Any = None
     tls: Tls | None = None
     workers: int = 1
+    lacks: frozenset[Part] = frozenset()
+    """The parts of P4Runtime that it does without."""
 
 
 class Server:
@@ -49,7 +52,7 @@ class Server:
         self.settings = settings
         self.clock = clock
         self.switch = Switch(settings.cpu_port, Options(drop_port=settings.drop_port))
-        self.device = Device(self.switch, settings.device_id, clock)
+        self.device = Device(self.switch, settings.device_id, clock, settings.lacks)
         self.grpc_port = 0
         self._open = ExitStack()
         self._io: PacketIo | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from p4softswitch.executor.interface import Options
 from p4softswitch.executor.v1model import V1ModelExecutor
 from p4softswitch.p4rt.device import Device, Stream
+from p4softswitch.p4rt.lacking import Part
 from p4softswitch.p4rt.proto import p4r, text_format
 from p4softswitch.program.bmv2_json import load_program
 from p4softswitch.program.model import Program
@@ -178,13 +180,15 @@ class Controller:
 class Bench:
     """A switch with a program (the test program), a settable clock and ports 1 to 4."""
 
-    def __init__(self, *, load: bool = True, message: Any = None) -> None:
+    def __init__(
+        self, *, load: bool = True, message: Any = None, lacks: Collection[Part] = ()
+    ) -> None:
         self.now = 1000 * SECOND
         self.switch = Switch(options=Options(seed=1))
         self.sent: list[tuple[int, bytes]] = []
         for port in range(1, 5):
             self.switch.add_port(port, partial(self._take, port))
-        self.device = Device(self.switch, 1, lambda: self.now)
+        self.device = Device(self.switch, 1, lambda: self.now, lacks)
         self.controller = Controller(self.device)
         message = config() if message is None else message
         self.p4info = message.p4info

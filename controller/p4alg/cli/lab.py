@@ -103,6 +103,12 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         default="warning",
         help="what the switches log (default: %(default)s)",
     )
+    parser.add_argument(
+        "--without",
+        default="",
+        metavar="PARTS",
+        help="parts of P4Runtime that embedded switches do without, as of p4alg switch",
+    )
 
 
 def _workers(text: str) -> int:
@@ -121,7 +127,9 @@ def _options(args: argparse.Namespace) -> Options:
     servers = not args.no_servers
     # Mininet's switches choose by themselves.
     workers = getattr(args, "workers", 0)
-    return Options(args.folder, args.pcap, args.messages, servers, args.log_level, workers)
+    return Options(
+        args.folder, args.pcap, args.messages, servers, args.log_level, workers, args.without
+    )
 
 
 def _configs(args: argparse.Namespace, lab: Topology) -> Mapping[str, Path]:

@@ -150,19 +150,20 @@ def tagger_command(host: Host, python: str) -> Command:
     return [python, "-m", "p4alg.lab.tagger", "eth0", str(host.vlan), host.interface]
 
 
-def switch_command(switch: Switch, python: str) -> Command:
-    """The command that runs the switch. `python` is the interpreter for the embedded one."""
+def switch_command(switch: Switch, python: str, without: str = "") -> Command:
+    """The command that runs the switch.
+
+    `python` is the interpreter for the embedded one, which does `without` some parts of P4Runtime.
+    """
     ports: Command = []
     for port, interface in switch.ports.items():
         ports += ["-i", f"{port}@{interface}"]
     device, cpu = str(switch.device_id), str(CPU_PORT)
     if switch.target == "embedded":
         served = ["--grpc", switch.grpc, "--device-id", device, "--cpu-port", cpu]
-        workers = ["--workers", str(switch.workers)] if switch.workers else []
-        return [
-            *(python, "-m", "p4softswitch", *ports, *served, *workers),
-            *("--log-level", switch.log_level),
-        ]
+        served += ["--workers", str(switch.workers)] if switch.workers else []
+        served += ["--without", without] if without else []
+        return [python, "-m", "p4softswitch", *ports, *served, "--log-level", switch.log_level]
     level = {"warning": "warn"}.get(switch.log_level, switch.log_level)
     thrift = ["--thrift-port", str(switch.thrift_port)] if switch.thrift_port else []
     return [

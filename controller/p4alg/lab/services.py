@@ -46,6 +46,8 @@ class Options:
     """As much as the switches log."""
     workers: int = 0
     """Threads of an embedded switch that run packets; 0 where it chooses. Not in Mininet."""
+    without: str = ""
+    """The parts of P4Runtime that embedded switches do without, with commas between."""
 
 
 def start_switch(
@@ -56,6 +58,8 @@ def start_switch(
     Its namespace and its interfaces are there already. It ends with this process if `with_us`.
     """
     folder, lab = state.directory(), current()
+    if options.without and switch.target != "embedded":
+        raise UsageError(f"--without is for the target embedded, and this is {switch.target}")
     if lab.hosts[switch.name] == plan.MACHINE and not processes.is_free(switch.grpc):
         raise UserError(
             f"{switch.grpc} is in use: end what listens there, or give '{switch.name}' "
@@ -65,7 +69,7 @@ def start_switch(
     state.save(folder, lab)
     if options.pcap:
         _capture(switch, options, with_us)
-    command = plan.switch_command(switch, python)
+    command = plan.switch_command(switch, python, options.without)
     process = start(switch.name, switch.name, command, with_us=with_us)
     _wait_until_served(process, switch.grpc)
     return process

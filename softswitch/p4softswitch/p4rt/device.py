@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from p4softswitch.errors import StateError
@@ -23,6 +23,7 @@ from p4softswitch.p4rt.codes import (
     UNIMPLEMENTED,
     RpcError,
 )
+from p4softswitch.p4rt.lacking import Part, forget, refusal
 from p4softswitch.p4rt.packetio import packet_in, packet_out
 from p4softswitch.p4rt.pipeline import Loaded, Pipeline
 from p4softswitch.p4rt.proto import p4r
@@ -48,12 +49,18 @@ class Stream:
 
 
 class Device:
-    """Device `device_id`; `clock` gives nanoseconds of the same clock as the data plane's."""
+    """Device `device_id`; `clock` gives nanoseconds of the same clock as the data plane's.
 
-    def __init__(self, switch: Switch, device_id: int, clock: Clock) -> None:
+    It does without the parts of P4Runtime that it `lacks`.
+    """
+
+    def __init__(
+        self, switch: Switch, device_id: int, clock: Clock, lacks: Collection[Part] = ()
+    ) -> None:
         self.switch = switch
         self.device_id = device_id
         self.clock = clock
+        self._lacks = lacks
         self.pipeline = Pipeline(switch)
         self.arbitration = Arbitration(device_id)
         self.counts: Counter[str] = Counter()
@@ -97,7 +104,11 @@ class Device:
             raise RpcError(UNIMPLEMENTED, "only CONTINUE_ON_ERROR is supported, as on BMv2")
         writer = Writer(loaded.schema, loaded.executor)
         now = self.clock()
-        return [writer.apply(update, now) for update in request.updates]
+        return [self._apply(writer, update, now) for update in request.updates]
+
+    def _apply(self, writer: Writer, update: Any, now: int) -> RpcError | None:
+        forget(update.entity, self._lacks)
+        return refusal(update.entity, self._lacks) or writer.apply(update, now)
 
     def time(self) -> int:
         """What the program's clock says, in microseconds; 0 without a program."""
@@ -116,6 +127,9 @@ class Device:
         answer = p4r.ReadResponse()
         try:
             for wanted in request.entities:
+                lacking = refusal(wanted, self._lacks)
+                if lacking is not None:
+                    raise lacking
                 arrays = reader.arrays(wanted, keys)
                 if arrays is not None:
                     if answer.entities:
