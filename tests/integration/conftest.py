@@ -118,11 +118,25 @@ MININET = pytest.param("mininet", marks=[NEEDS_MININET, pytest.mark.slow])
 """The lab in Mininet, on the embedded switch: every scenario once more, where that is asked for."""
 
 
+FEWER = "embedded without idle-timeouts,registers"
+"""The embedded switch with as little of P4Runtime as a switch with Stratum may have."""
+
+SLOW_FEWER = pytest.param(FEWER, marks=pytest.mark.slow)
+"""Every scenario once more on that, where it is asked for."""
+
+
+def bring_up(lab: topology.Topology, target: str, config: Path) -> None:
+    """Build a lab of namespaces; `target` may say what the embedded switch does ``without``."""
+    kind, _, without = target.partition(" without ")
+    runner.up(lab, kind, config, options=runner.Options(without=without))
+
+
 @contextmanager
 def up(target: str, config: Path = CONFIG, name: str = "nat") -> Iterator[Lab]:
     """A lab with its controller, while in the context.
 
-    `target` is one of `plan.TARGETS`, or ``mininet`` for the embedded switch in Mininet.
+    `target` is one of `plan.TARGETS`, or ``mininet`` for the embedded switch in Mininet, or as for
+    `bring_up`.
     """
     patch = pytest.MonkeyPatch()
     patch.setenv("P4ALG_LAB_STATE", f"/run/p4alg/test-{os.getpid()}")
@@ -142,14 +156,14 @@ def up(target: str, config: Path = CONFIG, name: str = "nat") -> Iterator[Lab]:
             finally:
                 net.stop()
         else:
-            runner.up(lab, target, config)
+            bring_up(lab, target, config)
             yield Lab()
     finally:
         runner.sweep()
         patch.undo()
 
 
-@pytest.fixture(scope="module", params=["embedded", BMV2, MININET])
+@pytest.fixture(scope="module", params=["embedded", BMV2, MININET, SLOW_FEWER])
 def nat_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """The lab, brought up for a module's tests and removed after them."""
     with up(request.param) as lab:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from p4alg.lab import plan, runner, topology
-from tests.integration.conftest import BMV2, CONFIG, PREFIX, Lab
+from tests.integration.conftest import BMV2, CONFIG, FEWER, PREFIX, Lab, bring_up
 
 OUTSIDE, POOL = "198.51.100.11", "203.0.113.5"
 SHORT = 3
@@ -91,7 +91,7 @@ def wait_until(what: str, happened: Callable[[], object], seconds: float = 6 * S
         time.sleep(0.1)
 
 
-@pytest.fixture(scope="module", params=["embedded", BMV2])
+@pytest.fixture(scope="module", params=["embedded", BMV2, FEWER])
 def whole_lab(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[BlockLab]:
@@ -102,7 +102,7 @@ def whole_lab(
     runner.sweep()
     try:
         config = configuration(tmp_path_factory.mktemp("blocks"))
-        runner.up(topology.read(topology.find("nat")), request.param, config)
+        bring_up(topology.read(topology.find("nat")), request.param, config)
         lab = BlockLab(config)
         for last in range(20, 24):
             lab.run("inside1", "ip", "addr", "add", f"10.0.0.{last}/24", "dev", "eth0")

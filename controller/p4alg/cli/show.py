@@ -7,6 +7,7 @@ import gc
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 from p4alg import jsontext
@@ -304,4 +305,5 @@ def _switch(result: dict[str, Any]) -> list[str]:
     head = f"switch {result['grpc']}, device {result['device_id']}, program {result['program']}"
     rows = [{"table": name, **table} for name, table in result["tables"].items()]
     columns = {"table": "TABLE", "entries": "ENTRIES", "size": "SIZE"}
-    return [head, "", *render(rows, columns)]
+    lacks = [f"  {line}" for text in result["lacks"] for line in wrap(text, 78)]
+    return [head, *lacks, "", *render(rows, columns)]

@@ -39,8 +39,9 @@ from p4alg.driver.gauges import meters
 from p4alg.driver.p4runtime.channel import Tls
 from p4alg.driver.p4runtime.connection import connect
 from p4alg.driver.shell import Shell
-from p4alg.driver.target import Target, TargetError, shortcomings
+from p4alg.driver.target import Target, TargetError
 from p4alg.engine.actions import EventRecord, LogRecord, Record, Subsystem, TraceRecord
+from p4alg.engine.capabilities import shortcomings
 from p4alg.engine.faults import describe
 from p4alg.engine.organisations import Organisations
 from p4alg.engine.settings import Settings, all_zones
@@ -60,7 +61,6 @@ async def run(config: Config) -> None:
     too_much = checking.shortage(organisations, config.switch.program)
     if too_much:
         raise UsageError(f"the configuration {too_much}")
-    engine = Organisations(organisations, random.SystemRandom())
     # Another controller may be in charge of the switch. It serves the socket then, so this
     # fails before the switch is touched.
     server.claim(config.control.socket)
@@ -73,6 +73,7 @@ async def run(config: Config) -> None:
             shortage = array_shortage(target.arrays, config.settings.blocks.size)
             if shortage:
                 raise UsageError(f"{config.switch.grpc}: the switch's program {shortage}")
+            engine = Organisations(organisations, random.SystemRandom(), target.capabilities)
             app = App(config, engine, target)
             app.configuration.begin(peer.myself().name)
             for problem in registry.catalogue().problems:
@@ -340,7 +341,8 @@ class App:
         if what == "switch":
             switch = self._config.switch
             state = await self._target.state()
-            return {"grpc": switch.grpc, "device_id": switch.device_id, **state}
+            lacks = shortcomings(self._target.capabilities)
+            return {"grpc": switch.grpc, "device_id": switch.device_id, **state, "lacks": lacks}
         if what == "config":
             return await self.configuration.handle({"action": "show"}, peer.sender())
         if what == "audit":

@@ -94,6 +94,8 @@ class PlainViews:
         flows = await self._read()
         if flows is None:
             raise TargetError("this switch does not let registers be read")
+        if not self._target.capabilities.register_writes:
+            raise TargetError("this switch does not let registers be written")
         known, now = _of(self._known(), organisation), self._clock()
         if what == "sessions":
             rows = flows.session_rows(known, now, selection.fits_ends)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
+from p4alg.driver.idle import IdleWatch
 from p4alg.driver.target import Target, TargetError
 from p4alg.engine import events as ev
 from p4alg.engine.actions import (
@@ -29,6 +30,12 @@ from p4alg.engine.actions import (
 from p4alg.engine.tables import Op, Update
 
 TICK_SECONDS = 1.0
+POLL_SECONDS = 2.0
+"""Seconds between two readings of packet counters, where the switch reports no idle entries."""
+POLL_ANSWER_SECONDS = 60.0
+"""Seconds to wait for such a reading, which is of whole tables."""
+_POLL_SHARE = 20
+"""One part in so many of the time may go into reading them."""
 ANSWER_SECONDS = 10.0
 """Seconds to wait for the answer to a write.
 
@@ -79,6 +86,7 @@ class Shell:
         # A target without outcomes per update is given one update at a time, whose outcome
         # is that of the write.
         self._batch = able.max_batch if able.update_outcomes else 1
+        self._idle = IdleWatch() if able.polls else None
         self._pending: deque[Transaction | PacketOut] = deque()
         self._in_hand: list[Transaction | PacketOut] = []
         self._wake = asyncio.Event()
@@ -127,6 +135,8 @@ class Shell:
         async with asyncio.TaskGroup() as tasks:
             self._inputs = [tasks.create_task(self._pump(source)) for source in sources]
             self._inputs.append(tasks.create_task(self._tick()))
+            if self._idle is not None:
+                self._inputs.append(tasks.create_task(self._poll(self._idle)))
             tasks.create_task(self._work())
 
     def stop(self) -> None:
@@ -149,6 +159,21 @@ class Shell:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self.submit(ev.Tick())
+
+    async def _poll(self, idle: IdleWatch) -> None:
+        """Tell the engine of idle entries, in place of a switch that does not."""
+        wait = POLL_SECONDS
+        while True:
+            await asyncio.sleep(wait)
+            kinds = idle.kinds
+            if not kinds:
+                continue
+            began = self._clock()
+            packets = await self._answer(self._target.packets(kinds), POLL_ANSWER_SECONDS)
+            now = self._clock()
+            wait = max(POLL_SECONDS, _POLL_SHARE * (now - began))
+            for event in idle.read(packets, now):
+                self.submit(event)
 
     async def _work(self) -> None:
         while not self._stopping:
@@ -217,11 +242,16 @@ class Shell:
             part = await self._answer(self._target.write(updates[start : start + self._batch]))
             self._answered(self._clock() - began)
             refused |= {start + index: reason for index, reason in part.items()}
+        if self._idle is not None:
+            now = self._clock()
+            for index, update in enumerate(updates):
+                if index not in refused:
+                    self._idle.wrote(update, now)
         return refused
 
-    async def _answer(self, call: Awaitable[_T]) -> _T:
+    async def _answer(self, call: Awaitable[_T], seconds: float | None = None) -> _T:
         try:
-            async with asyncio.timeout(self._answer_seconds):
+            async with asyncio.timeout(seconds or self._answer_seconds):
                 return await call
         except TimeoutError:
             raise TargetError("it does not answer") from None

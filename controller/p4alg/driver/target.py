@@ -1,7 +1,8 @@
 """The interface between the controller and a switch. A target is an implementation of it.
 
 No code above this interface depends on which target it runs on. Something that a target may lack
-is a field of `Capabilities`, and the code asks that. docs/targets.md says how to write a target.
+is a field of `engine.capabilities.Capabilities`, and the code asks that. docs/targets.md says how
+to write a target.
 """
 
 from __future__ import annotations
@@ -12,34 +13,14 @@ from typing import Protocol
 
 from p4alg.engine import events as ev
 from p4alg.engine.actions import PacketOut
+from p4alg.engine.capabilities import Capabilities
 from p4alg.engine.cells import Key
+from p4alg.engine.reconcile import EntryKey
 from p4alg.engine.tables import Entry, Update
 
 
 class TargetError(Exception):
     """The switch cannot be used, or cannot be used any more. The text is one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a target can do. Every target has tables and packets besides."""
-
-    idle_timeouts: bool
-    """It reports entries that went unused for their idle timeout."""
-    digests: bool
-    """It sends digests about flows that it forwards by itself: FIN, RST, pinhole hits."""
-    punt_meters: bool
-    """It meters the packets of each punt class, and drops what is too much."""
-    counters: bool
-    """It counts punts and drops by reason."""
-    direct_counters: bool
-    """It counts packets and bytes of each entry of `subscriber` and `block`."""
-    registers: bool
-    """The controller can read and write registers of the program."""
-    update_outcomes: bool
-    """If some updates of a write are refused, it makes the others, and tells which were refused."""
-    max_batch: int
-    """The most updates of one write; at least 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +84,13 @@ class Target(Protocol):
         """
         ...
 
+    async def packets(self, kinds: Collection[type[Entry]]) -> Mapping[EntryKey, int]:
+        """How many packets each entry of these tables has counted, which are tables that age.
+
+        Needs the capability `direct_counters`.
+        """
+        ...
+
     async def state(self) -> dict[str, object]:
         """`program`: its name; `tables`: for each table by name its `entries` and `size`."""
         ...
@@ -131,7 +119,7 @@ class Target(Protocol):
         ...
 
     async def write_registers(self, name: str, cells: Mapping[int, int]) -> None:
-        """Write cells of a register array: value by index. Needs the capability `registers`."""
+        """Write cells of a register array: value by index. Needs `register_writes`."""
         ...
 
     async def clear_counters(self, names: Collection[str]) -> None:
@@ -141,25 +129,3 @@ class Target(Protocol):
     async def lost(self) -> str:
         """Wait until the switch cannot be used any more. Returns the reason in one line."""
         ...
-
-
-def shortcomings(capabilities: Capabilities) -> list[str]:
-    """What the gateway cannot do on a target, as lines for the operator."""
-    missing = []
-    if not capabilities.idle_timeouts:
-        missing.append(
-            "the switch reports no idle entries: sessions end on FIN or RST only, and those of "
-            "other protocols, with their bindings, stay"
-        )
-    if not capabilities.digests:
-        missing.append(
-            "the switch sends no digests: TCP sessions keep their transitory timer, and a flow "
-            "through a pinhole ends when the pinhole does"
-        )
-    if not capabilities.punt_meters:
-        missing.append(
-            "the switch does not meter punts: a flood of new flows reaches the controller whole"
-        )
-    if not capabilities.counters:
-        missing.append("the switch does not count punts and drops: show counters lacks them")
-    return missing

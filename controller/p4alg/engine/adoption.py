@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from p4alg.engine import tables as t
-from p4alg.engine.flow_table import Flows
+from p4alg.engine.flow_table import Flows, first_timeout
 from p4alg.engine.flows import Flow, Phase, session_entry
 from p4alg.engine.pinholes import Pinholes
 from p4alg.engine.settings import Settings
@@ -143,15 +143,20 @@ class Adoption:
         return Binding(*key[:3], outside, key.inside_id, Kind.STATIC, 0.0)
 
     def _flow(self, session: t.Session, binding: Binding, now: float) -> Flow:
-        phase = Phase.ACTIVE
+        phase, timeout = Phase.ACTIVE, session.idle_timeout
+        timers = self._settings.timers
         if session.flow.proto == TCP:
             if session.flags & SessionFlags.NOTIFY_ESTABLISHED:
                 phase = Phase.OPENING
-            elif session.idle_timeout > self._settings.timers.tcp_transitory:
+            elif not timeout or timeout > timers.tcp_transitory:
                 phase = Phase.ESTABLISHED
             else:
                 phase = Phase.CLOSING
-        timeout = session.idle_timeout
+        if not timeout:
+            # A switch that reports no idle entries has forgotten how long this one may be idle.
+            is_long = phase is Phase.ESTABLISHED
+            first = first_timeout(timers, session.flow, Side.INSIDE)
+            timeout = timers.tcp_established if is_long else first
         return Flow(session.flow, binding, Side.INSIDE, now, phase, timeout, flags=session.flags)
 
 

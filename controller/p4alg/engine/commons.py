@@ -14,14 +14,17 @@ from p4alg.engine.counters import Counters
 from p4alg.engine.neighbours import Neighbours
 from p4alg.engine.outbox import Outbox
 from p4alg.engine.settings import Settings
-from p4alg.nat.numbers import Numbers
+from p4alg.nat.numbers import HIGHEST, Numbers
 from p4alg.undo import UndoLog
 
 
 class Commons:
     """The parts that engines share."""
 
-    def __init__(self, organisations: Sequence[Settings], rng: random.Random) -> None:
+    def __init__(
+        self, organisations: Sequence[Settings], rng: random.Random, highest: int = HIGHEST
+    ) -> None:
+        """`highest` is the highest number of a subscriber."""
         first = organisations[0]
         self.organisations = tuple(organisations)
         self.rng = rng
@@ -36,6 +39,7 @@ class Commons:
             first.timers.longest + first.timers.port_rest,
             rng,
             self.log,
+            highest,
         )
         self.neighbours = Neighbours(self.organisations, self.outbox, self.counters, self.log)
 

@@ -105,7 +105,7 @@ class Flows:
             opened_by,
             now,
             Phase.OPENING if key.proto == TCP else Phase.ACTIVE,
-            _first_timeout(self.timers, key, opened_by),
+            first_timeout(self.timers, key, opened_by),
             flags=SessionFlags.NOTIFY_ESTABLISHED if key.proto == TCP else SessionFlags.NONE,
         )
         self.keep(flow)
@@ -204,7 +204,7 @@ class Flows:
         flow.phase = Phase.OPENING
         flow.finished = 0
         flow.flags = SessionFlags.NOTIFY_ESTABLISHED
-        flow.idle_timeout = _first_timeout(self.timers, flow.key, flow.opened_by)
+        flow.idle_timeout = first_timeout(self.timers, flow.key, flow.opened_by)
         return [Update(Op.MODIFY, session_entry(flow)), *updates]
 
     def watch(self, flow: Flow, side: Side, below: int) -> bool:
@@ -326,7 +326,7 @@ class _FlowDeleted:
         self.flows.left(self.key)
 
 
-def _first_timeout(timers: Timers, key: FlowKey, opened_by: Side) -> float:
+def first_timeout(timers: Timers, key: FlowKey, opened_by: Side) -> float:
     """The idle timeout of a new flow, in seconds."""
     if key.proto == TCP:
         return timers.tcp_transitory

@@ -20,6 +20,7 @@ from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.actions import Action, Transaction
 from p4alg.engine.budget import Budget
+from p4alg.engine.capabilities import Capabilities
 from p4alg.engine.clearing import Cleared, Wanted
 from p4alg.engine.commons import Commons
 from p4alg.engine.engine import Engine
@@ -29,6 +30,7 @@ from p4alg.engine.reconfiguring import reconfigure
 from p4alg.engine.settings import AlgSettings, Settings
 from p4alg.engine.starting import start
 from p4alg.engine.tables import FlowKey, Side
+from p4alg.nat.numbers import HIGHEST
 from p4alg.packet.errors import PacketError
 from p4alg.packet.ethernet import ETH_IPV4, parse_ethernet
 from p4alg.packet.ipv4 import parse_ipv4
@@ -39,9 +41,17 @@ Rows = list[dict[str, object]]
 class Organisations:
     """The engines of all organisations, as one."""
 
-    def __init__(self, organisations: Sequence[Settings], rng: random.Random) -> None:
-        """One or more organisations; their names, numbers and pools are different."""
-        self._commons = Commons(organisations, rng)
+    def __init__(
+        self,
+        organisations: Sequence[Settings],
+        rng: random.Random,
+        able: Capabilities | None = None,
+    ) -> None:
+        """One or more organisations; their names, numbers and pools are different.
+
+        `able` is what the switch can do; None for one that lacks nothing.
+        """
+        self._commons = Commons(organisations, rng, able.highest_number if able else HIGHEST)
         self._engines = {s.organisation: Engine(s, rng, self._commons) for s in organisations}
         self._by_name = {engine.settings.name: engine for engine in self._engines.values()}
         self._leader = self._engines[self._commons.leader]

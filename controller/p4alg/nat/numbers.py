@@ -4,7 +4,8 @@ The switch keeps the mapping of an outside port in a cell. The index of the cell
 a tag: protocol class (2 bits), number of the subscriber (14 bits), outside port without its way
 (16 bits). A CRC is linear: the tags of one block differ only in some bits of the port, so their
 indices are a coset of one linear space, and two blocks share either all of their indices or none.
-The number is drawn such that blocks share as few as possible.
+The number is drawn such that blocks share as few as possible. For a program that does not know
+all numbers, those above its highest are not drawn.
 
 A number that was given back rests, because cells with it may still be alive.
 """
@@ -21,7 +22,7 @@ from p4alg.nat.resting import Resting
 from p4alg.undo import TrackedCounts, TrackedSet, UndoLog
 
 HIGHEST = (1 << 14) - 1
-"""The highest number; 0 stands for nobody."""
+"""The highest number of all programs; 0 stands for nobody."""
 CLASSES = (1, 2, 3)
 """The protocol classes in a tag: TCP, UDP, ICMP."""
 _WAY_BITS = (1, 2)
@@ -68,12 +69,14 @@ class Cosets:
 
 
 @cache
-def _by_coset(size: int, slot_bits: int) -> tuple[Sequence[int], Mapping[int, Sequence[int]]]:
+def _by_coset(
+    size: int, slot_bits: int, highest: int
+) -> tuple[Sequence[int], Mapping[int, Sequence[int]]]:
     """The coset of each number with a block at port 0, and the numbers of each coset."""
     cosets = Cosets(size, slot_bits)
-    coset_of = [0] * (HIGHEST + 1)
+    coset_of = [0] * (highest + 1)
     of_coset: defaultdict[int, list[int]] = defaultdict(list)
-    for number in range(1, HIGHEST + 1):
+    for number in range(1, highest + 1):
         lowest = number & -number
         if number == lowest:
             coset_of[number] = cosets.reduced(tag(0, number, 0))
@@ -84,18 +87,25 @@ def _by_coset(size: int, slot_bits: int) -> tuple[Sequence[int], Mapping[int, Se
 
 
 class Numbers:
-    """The numbers 1 to 16383: which are taken, and which coset holds how many blocks.
+    """The numbers 1 to `highest`: which are taken, and which coset holds how many blocks.
 
     `rest` is the time in seconds for which cells of a block may outlive it.
     """
 
     def __init__(
-        self, size: int, slot_bits: int, rest: float, rng: random.Random, log: UndoLog
+        self,
+        size: int,
+        slot_bits: int,
+        rest: float,
+        rng: random.Random,
+        log: UndoLog,
+        highest: int = HIGHEST,
     ) -> None:
         self._rng = rng
         self._cosets = Cosets(size, slot_bits)
         self._kinds = [self._cosets.reduced(tag(kind, 0, 0)) for kind in CLASSES]
-        self._coset_of, self._of_coset = _by_coset(size, slot_bits)
+        self._highest = highest
+        self._coset_of, self._of_coset = _by_coset(size, slot_bits, highest)
         self._taken: TrackedSet[int] = TrackedSet(log)
         self._resting: Resting[int] = Resting(rest, log)
         self._loads: TrackedCounts[int] = TrackedCounts(log)
@@ -115,7 +125,7 @@ class Numbers:
                 if found is not None:
                     self._taken.add(found)
                     return found
-        found = self._one_of(range(1, HIGHEST + 1))
+        found = self._one_of(range(1, self._highest + 1))
         if found is not None:
             self._taken.add(found)
         return found
@@ -123,7 +133,7 @@ class Numbers:
     def adopt(self, number: int, now: float) -> bool:
         """Take this number; False if it is taken or cannot be one."""
         self._resting.wake(now)
-        if not 1 <= number <= HIGHEST or number in self._taken:
+        if not 1 <= number <= self._highest or number in self._taken:
             return False
         self._resting.discard(number)
         self._taken.add(number)

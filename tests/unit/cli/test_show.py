@@ -197,13 +197,24 @@ def test_a_session_is_named_by_its_label_which_may_begin_with_its_ALG() -> None:
 
 def test_the_switch_is_shown_with_how_full_its_tables_are() -> None:
     tables = {"session": {"entries": 3, "size": 262144}}
-    told = {"grpc": "h:1", "device_id": 7, "program": "p4alg", "tables": tables}
+    told: dict[str, object] = {"grpc": "h:1", "device_id": 7, "program": "p4alg", "tables": tables}
+    told["lacks"] = []
     assert show.lines("switch", told) == [
         "switch h:1, device 7, program p4alg",
         "",
         "TABLE    ENTRIES  SIZE",
         "session  3        262144",
     ]
+
+
+def test_what_the_switch_lacks_is_shown_below_its_name_in_80_columns() -> None:
+    told = {"grpc": "h:1", "device_id": 7, "program": "p4alg", "tables": {}}
+    lines = show.lines(
+        "switch", told | {"lacks": ["this switch does not " + "x " * 60, "nor that"]}
+    )
+    assert lines[1].startswith("  this switch does not x")
+    assert lines[3:5] == ["  nor that", ""]
+    assert max(map(len, lines)) <= 80
 
 
 def test_a_view_that_an_ALG_brings_is_shown_by_its_columns(

@@ -84,8 +84,8 @@ def test_what_the_target_lacks_is_announced_at_the_start(
     run(lambda: MemoryTarget(lacks=["digests", "idle_timeouts"]), tmp_path, stop)
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 2
-    assert "warning: the switch reports no idle entries" in lines[0]
-    assert "warning: the switch sends no digests" in lines[1]
+    assert "warning: this switch does not report idle entries; instead" in lines[0]
+    assert "warning: this switch sends no digests; instead" in lines[1]
 
 
 def test_a_lost_switch_is_one_line(tmp_path: Path) -> None:

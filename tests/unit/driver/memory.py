@@ -13,10 +13,11 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from dataclasses import replace
 from operator import attrgetter
 
-from p4alg.driver.target import Capabilities, TargetError, Traffic
+from p4alg.driver.target import TargetError, Traffic
 from p4alg.engine import cells as program_cells
 from p4alg.engine import events as ev
 from p4alg.engine.actions import PacketOut
+from p4alg.engine.capabilities import Capabilities
 from p4alg.engine.declaration import Form, MatchField, Parameter, declarations
 from p4alg.engine.reconcile import EntryKey, entry_key
 from p4alg.engine.tables import Block, Entry, Op, Subscriber, Update
@@ -28,6 +29,7 @@ ABLE = Capabilities(
     counters=True,
     direct_counters=True,
     registers=True,
+    register_writes=True,
     update_outcomes=True,
     max_batch=100,
 )
@@ -66,6 +68,8 @@ class MemoryTarget:
         self.clock: int | None = None
         """The time of the program's clock, in microseconds."""
         self.entries: dict[EntryKey, Entry] = {entry_key(entry): entry for entry in present}
+        self.packets_of: Counter[EntryKey] = Counter()
+        """How many packets a test has let each entry count."""
         self.sent: list[PacketOut] = []
         self.writes: list[list[Update]] = []
         self.done: list[Update | PacketOut] = []
@@ -147,7 +151,7 @@ class MemoryTarget:
 
     async def write_registers(self, name: str, cells: Mapping[int, int]) -> None:
         """See `Target`."""
-        assert self._capabilities.registers
+        assert self._capabilities.register_writes
         await self._answer()
         assert all(0 <= index < self.arrays[name] for index in cells)
         self.cells[name].update(cells)
@@ -172,6 +176,12 @@ class MemoryTarget:
             if isinstance(e, Subscriber | Block)
         ]
         return {host: Traffic() for host in hosts} if self._capabilities.direct_counters else {}
+
+    async def packets(self, kinds: Collection[type[Entry]]) -> Mapping[EntryKey, int]:
+        """See `Target`: what the test put into `packets_of`."""
+        assert self._capabilities.direct_counters
+        await self._answer()
+        return {key: self.packets_of[key] for key in self.entries if key[0] in kinds}
 
     async def state(self) -> dict[str, object]:
         """See `Target`."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import pytest
 
+from p4alg.driver import shell
 from p4alg.driver.shell import Shell
 from p4alg.driver.target import TargetError
 from p4alg.engine import events as ev
 from p4alg.engine.actions import Action, LogRecord, PacketOut, Record, Transaction
-from p4alg.engine.tables import Local, Op, Update
+from p4alg.engine.reconcile import entry_key
+from p4alg.engine.tables import FlowKey, Local, Op, Session, Update
 from tests.unit.driver.memory import MemoryTarget
 
 
@@ -21,9 +24,13 @@ class Recorder:
     def __init__(self) -> None:
         self.events: list[ev.Event] = []
         self.answers: dict[ev.Event, list[Action]] = {}
+        self.heard, self.wanted = asyncio.Event(), 0
+        """Set when there are as many events as a test wants."""
 
     def handle(self, event: ev.Event, now: float) -> Sequence[Action]:
         self.events.append(event)
+        if len(self.events) == self.wanted:
+            self.heard.set()
         return self.answers.get(event, [])
 
 
@@ -201,6 +208,47 @@ def test_a_lost_switch_ends_the_shell() -> None:
         assert bench.shell.unfinished == 1
 
     with_bench(body)
+
+
+def polled(lacks: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> list[ev.Event]:
+    """What the engine hears while a session counts no packets, and another one does."""
+    monkeypatch.setattr(shell, "POLL_SECONDS", 0.001)
+    quiet, busy = (Session(FlowKey(17, 1, 2, 3, n), idle_timeout=60.0) for n in (4, 5))
+    now = 0.0
+
+    async def body() -> list[ev.Event]:
+        nonlocal now
+        target, core = MemoryTarget(lacks=lacks), Recorder()
+        made = Shell(core, target, lambda: now, lambda record: None)
+        made.perform([Transaction(1, (Update(Op.INSERT, quiet), Update(Op.INSERT, busy)))])
+        await made.drain()
+        now = 100.0
+        target.packets_of[entry_key(busy)] = 1
+        running = asyncio.create_task(made.run(target.events()))
+        core.wanted = 3
+        with suppress(TimeoutError):
+            await asyncio.wait_for(core.heard.wait(), 0.2 if "direct_counters" in lacks else 5)
+        made.stop()
+        await running
+        return core.events
+
+    return asyncio.run(asyncio.wait_for(body(), 10))
+
+
+def test_idle_entries_are_found_for_a_switch_that_does_not_report_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done, *idle = polled(["idle_timeouts"], monkeypatch)
+    assert done == ev.TransactionDone(1)
+    assert set(idle) == {ev.SessionIdle(FlowKey(17, 1, 2, 3, 4))}
+
+
+@pytest.mark.parametrize("lacks", [["idle_timeouts", "direct_counters"], ["direct_counters"]])
+def test_counters_are_read_only_in_place_of_reports(
+    lacks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MemoryTarget, "packets", None)
+    assert polled(lacks, monkeypatch) == [ev.TransactionDone(1)]
 
 
 @pytest.mark.parametrize("lacks", ["digests", "idle_timeouts"])

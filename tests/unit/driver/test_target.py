@@ -11,10 +11,12 @@ import pytest
 
 from p4alg.artifacts import shipped
 from p4alg.driver.p4runtime.connection import connect
-from p4alg.driver.target import Target, TargetError, Traffic, shortcomings
+from p4alg.driver.target import Target, TargetError, Traffic
 from p4alg.engine import events as ev
 from p4alg.engine import tables as t
 from p4alg.engine.actions import PacketOut
+from p4alg.engine.capabilities import shortcomings
+from p4alg.engine.reconcile import entry_key
 from p4alg.engine.tables import Op, Update
 from p4softswitch.server import Server, Settings
 from tests.unit.driver.memory import ABLE, MemoryTarget
@@ -225,13 +227,41 @@ def test_the_shipped_program_has_what_the_controller_asks_for(
 @pytest.mark.parametrize(
     ("lacks", "told"),
     [
-        ("idle_timeouts", "reports no idle entries"),
-        ("digests", "sends no digests"),
-        ("punt_meters", "does not meter punts"),
-        ("counters", "does not count"),
+        ("idle_timeouts", "does not report idle entries; instead the controller reads"),
+        ("digests", "sends no digests; instead"),
+        ("punt_meters", "does not meter punts; instead"),
+        ("counters", "does not count punts"),
+        ("direct_counters", "does not count the packets of entries; instead"),
+        ("registers", "does not let registers be read; instead"),
+        ("register_writes", "does not let registers be written; instead"),
     ],
 )
 def test_what_a_target_lacks_is_told_in_a_line(lacks: str, told: str) -> None:
     (line,) = shortcomings(replace(ABLE, **{lacks: False}))
     assert told in line
     assert "\n" not in line
+
+
+def test_without_packet_counters_nothing_tells_idle_entries() -> None:
+    able = replace(ABLE, idle_timeouts=False, direct_counters=False)
+    first, second = shortcomings(able)
+    assert not able.polls
+    assert "neither reports idle entries nor counts" in first
+    assert "show subscribers" in second
+
+
+def test_fewer_numbers_are_told() -> None:
+    (line,) = shortcomings(replace(ABLE, highest_number=8191))
+    assert "above 8191" in line
+
+
+def test_the_packets_of_entries_are_told_by_their_keys(on_target: Callable[[Body], None]) -> None:
+    session, host = t.Session(FLOW, 3, idle_timeout=60.0), t.Subscriber(1, 7)
+
+    async def body(target: Target) -> None:
+        updates = [Update(Op.INSERT, entry) for entry in (session, host, t.Local(1))]
+        assert await target.write(updates) == {}
+        found = await target.packets({t.Session, t.Block})
+        assert found == {entry_key(session): 0}
+
+    on_target(body)

@@ -24,6 +24,7 @@ from tests.unit.engine.harness import (
     datagram,
     port_of,
     segment,
+    settings,
     who_has,
 )
 
@@ -61,6 +62,19 @@ def test_what_is_there_goes_on_and_control_sessions_become_plain_nat() -> None:
         before, "sessions", "inside", "remote", "state"
     )
     assert rows(after, "pinholes", "id", "inside") == rows(before, "pinholes", "id", "inside")
+
+
+def test_a_switch_that_forgot_how_long_entries_may_be_idle_is_told_again() -> None:
+    before = busy()
+    ages = (t.Session, t.PinholeEntry, t.Subscriber, t.Block)
+    held = before.entries.values()
+    forgetful = [replace(e, idle_timeout=0.0) if isinstance(e, ages) else e for e in held]
+    after = Bench(present=forgetful)
+    timers = settings().timers
+    found = {key.remote_id: entry.idle_timeout for key, entry in after.sessions().items()}
+    assert found == {80: timers.tcp_established, 53: timers.udp_dns, 21: timers.tcp_transitory}
+    blocks = [e for e in after.entries.values() if isinstance(e, t.Block)]
+    assert {entry.idle_timeout for entry in blocks} == {timers.longest}
 
 
 def test_an_adopted_pinhole_serves_its_flow_and_expires() -> None:

@@ -111,3 +111,11 @@ def test_numbers_of_an_earlier_run_are_kept_if_they_are_free_and_possible() -> N
 
 def test_N7857_9_numbers_differ_between_runs() -> None:
     assert len({numbers(seed=seed).take(4096, 0.0) for seed in range(30)}) > 20
+
+
+def test_a_program_with_fewer_numbers_gets_no_higher_ones() -> None:
+    found = Numbers(256, 10, REST, random.Random(1), UndoLog(), highest=100)
+    assert not found.adopt(101, 0.0)
+    taken = [found.take(None if n % 2 else 4096, 0.0) for n in range(100)]
+    assert sorted(n for n in taken if n is not None) == list(range(1, 101))
+    assert found.take(4096, 0.0) is None

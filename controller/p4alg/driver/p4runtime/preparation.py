@@ -1,4 +1,4 @@
-"""The set-up of a P4Runtime switch before it is used: digests and meters."""
+"""The set-up of a P4Runtime switch before it is used: digests, meters, and what is tried on it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import finsy as fy
 from finsy.p4schema import P4IdleTimeoutBehavior
 
 from p4alg.driver.gauges import Meter
-from p4alg.driver.target import Capabilities
+from p4alg.engine import cells
+from p4alg.engine.capabilities import Capabilities
 from p4alg.engine.declaration import declarations
-from p4alg.engine.tables import Block, Subscriber
+from p4alg.engine.tables import Entry, FlowKey, Session
+from p4alg.nat.numbers import HIGHEST
 
 TCP_EVENT, PINHOLE_HIT = "tcp_event_t", "pinhole_hit_t"
 _DIGEST_TIMEOUT_NS = 5_000_000
@@ -31,6 +33,16 @@ DIGESTS = (
 """The digests of the program, and when the switch has to send them."""
 
 
+TRIAL = Session(FlowKey(255, 0, 0, 0, 0), idle_timeout=3600.0)
+"""The entry by which it is tried whether entries age: of a protocol that no packet has
+(RFC 3692)."""
+
+
+def ageing() -> list[type[Entry]]:
+    """The tables whose entries age."""
+    return [declared.entry for declared in declarations().values() if declared.idle_timeout]
+
+
 def meter_entry(meter: Meter) -> fy.P4MeterEntry:
     """The P4Runtime form of a meter."""
     rate = meter.rate
@@ -42,18 +54,30 @@ def meter_entry(meter: Meter) -> fy.P4MeterEntry:
 
 def promised(info: fy.P4Schema) -> Capabilities:
     """What a switch can do according to P4Runtime and the P4Info. It may be able to do less."""
-    ageing = [declared.table for declared in declarations().values() if declared.idle_timeout]
+    tables = [info.tables[kind.declaration.table] for kind in ageing()]
+    registers = {register.alias for register in info.registers}
+    has_cells = all(array.name in registers for array in cells.ARRAYS)
     notifies = P4IdleTimeoutBehavior.NOTIFY_CONTROL
     return Capabilities(
-        idle_timeouts=all(info.tables[name].idle_timeout_behavior == notifies for name in ageing),
+        idle_timeouts=all(table.idle_timeout_behavior == notifies for table in tables),
         digests=True,
         punt_meters=True,
         counters=True,
-        direct_counters=all(
-            info.tables[kind.declaration.table].direct_counter is not None
-            for kind in (Subscriber, Block)
-        ),
-        registers=bool(info.registers),
+        direct_counters=all(table.direct_counter is not None for table in tables),
+        # A program that keeps plain flows in other arrays keeps them in another form.
+        registers=has_cells,
+        register_writes=has_cells,
         update_outcomes=True,
         max_batch=_MAX_BATCH,
+        highest_number=min(HIGHEST, *_numbers(info)),
     )
+
+
+def _numbers(info: fy.P4Schema) -> list[int]:
+    """The highest number of a subscriber that each action of the program has room for."""
+    return [
+        (1 << param.bitwidth) - 1
+        for action in info.actions
+        for param in action.params
+        if param.name == "subscriber"
+    ]

@@ -27,12 +27,14 @@ from p4alg.driver.p4runtime.preparation import (
     DIGESTS,
     PINHOLE_HIT,
     TCP_EVENT,
+    TRIAL,
     meter_entry,
     promised,
 )
-from p4alg.driver.target import Capabilities, TargetError, Traffic
+from p4alg.driver.target import TargetError, Traffic
 from p4alg.engine import events as ev
 from p4alg.engine.actions import PacketOut
+from p4alg.engine.capabilities import Capabilities
 from p4alg.engine.cells import Key
 from p4alg.engine.reconcile import EntryKey, entry_key
 from p4alg.engine.tables import Block, Entry, Op, PinholeEntry, Session, Subscriber, Update
@@ -88,11 +90,17 @@ class P4RuntimeTarget:
             await self._listen(self._digests(PINHOLE_HIT)),
             await self._listen(self._idle_notices()),
         ]
+        promised = self._capabilities
+        reads = promised.registers and await self._offers_registers()
         self._capabilities = replace(
-            self._capabilities,
+            promised,
+            idle_timeouts=promised.idle_timeouts and await self._ages(),
             digests=await self._configure(DIGESTS),
             punt_meters=await self._configure(entries, exist=True),
-            registers=await self._offers_registers(),
+            counters=await self._tells(fy.P4CounterEntry(_COUNTERS[0][0], index=0)),
+            direct_counters=promised.direct_counters and await self._tells(_counted(Session)),
+            registers=reads,
+            register_writes=reads and await self._takes_registers(),
         )
 
     def close(self) -> None:
@@ -185,6 +193,48 @@ class P4RuntimeTarget:
                 return False
             raise_unusable(error)
         return True
+
+    # What is tried
+
+    async def _ages(self) -> bool:
+        """Whether the switch keeps an idle timeout. Some take it, and forget it."""
+        update = self._encoder.update
+        try:
+            try:
+                await self._switch.write([update(Op.INSERT, TRIAL)])
+            except fy.P4ClientError as error:
+                if is_unimplemented(error):
+                    return False
+                # It may be there of a controller that was killed.
+                await self._switch.write([update(Op.MODIFY, TRIAL)])
+            table = Session.declaration.table
+            kept = [codec.decode(wire) async for wire in self._read(fy.P4TableEntry(table))]
+            await self._switch.write([update(Op.DELETE, TRIAL)])
+        except fy.P4ClientError as error:
+            raise_unusable(error)
+        return TRIAL in kept
+
+    async def _tells(self, what: Any) -> bool:
+        """Whether the switch implements a read."""
+        try:
+            async for _ in cast("AsyncIterator[Any]", self._switch.read(what)):
+                pass
+        except fy.P4ClientError as error:
+            if is_unimplemented(error):
+                return False
+            raise_unusable(error)
+        return True
+
+    async def _takes_registers(self) -> bool:
+        """Whether the switch implements writing cells; tried on one that does not exist."""
+        for register in self._switch.p4info.registers:
+            wire = fy.P4RegisterEntry(register.alias, index=register.size, data=0)
+            try:
+                await self._switch.modify([wire])
+            except fy.P4ClientError as error:
+                return not is_unimplemented(error)
+            return True
+        return False
 
     # Packets
 
@@ -321,7 +371,7 @@ class P4RuntimeTarget:
     async def counters(self) -> dict[str, int]:
         """See `Target`. `switch.unreadable` counts reports that could not be decoded."""
         found: dict[str, int] = {}
-        for array, kind, words in _COUNTERS:
+        for array, kind, words in _COUNTERS if self._capabilities.counters else ():
             async for wire in self._read(fy.P4CounterEntry(array)):
                 word = words.get(wire.index or 0)
                 if word is not None and wire.packet_count:
@@ -352,8 +402,7 @@ class P4RuntimeTarget:
         if not self._capabilities.direct_counters:
             return found
         for kind in (Subscriber, Block):
-            asked = fy.P4TableEntry(kind.declaration.table, counter_data=fy.P4CounterData())
-            async for wire in self._read(asked):
+            async for wire in self._read(_counted(kind)):
                 entry, counted = codec.decode(wire), wire.counter_data
                 if not isinstance(entry, Subscriber | Block) or counted is None:
                     continue
@@ -365,6 +414,15 @@ class P4RuntimeTarget:
                 else:
                     known = replace(known, packets_in=packets, bytes_in=size)
                 found[host] = known
+        return found
+
+    async def packets(self, kinds: Collection[type[Entry]]) -> dict[EntryKey, int]:
+        """See `Target`."""
+        found: dict[EntryKey, int] = {}
+        for kind in kinds:
+            async for wire in self._read(_counted(kind)):
+                if wire.counter_data is not None and not wire.is_default_action:
+                    found[codec.decode_key(wire)] = wire.counter_data.packet_count
         return found
 
     async def state(self) -> dict[str, object]:
@@ -388,3 +446,8 @@ class P4RuntimeTarget:
                 yield wire
         except fy.P4ClientError as error:
             raise_unusable(error)
+
+
+def _counted(kind: type[Entry]) -> fy.P4TableEntry:
+    """A read of all entries of a table with what they have counted."""
+    return fy.P4TableEntry(kind.declaration.table, counter_data=fy.P4CounterData())

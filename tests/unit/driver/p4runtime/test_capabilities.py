@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,26 @@ from p4alg.artifacts import shipped
 from p4alg.driver.artifacts import Artifacts
 from p4alg.driver.gauges import Meter, Rate
 from p4alg.driver.p4runtime.connection import connect
+from p4alg.driver.p4runtime.preparation import TRIAL
 from p4alg.driver.p4runtime.target import P4RuntimeTarget
 from p4alg.driver.target import TargetError
 from p4alg.engine import tables as t
 from p4alg.engine.tables import Op, Update
 from p4softswitch.p4rt import write
 from p4softswitch.p4rt.codes import INTERNAL, UNIMPLEMENTED, RpcError
+from p4softswitch.p4rt.lacking import Part
 from p4softswitch.server import Server, Settings
 
 METERS = [Meter("punt_meter", 1, Rate(100, 50))]
 
 
-def on_switch(artifacts: Artifacts, body: Callable[[P4RuntimeTarget], Awaitable[None]]) -> None:
+def on_switch(
+    artifacts: Artifacts,
+    body: Callable[[P4RuntimeTarget], Awaitable[None]],
+    lacks: frozenset[Part] = frozenset(),
+) -> None:
     async def whole() -> None:
-        switch = Server(Settings([], "127.0.0.1:0"))
+        switch = Server(Settings([], "127.0.0.1:0", lacks=lacks))
         await switch.start()
         try:
             async with connect(f"127.0.0.1:{switch.grpc_port}", 1, artifacts, METERS) as target:
@@ -62,6 +69,79 @@ def test_what_the_switch_does_not_implement_is_a_missing_capability(
         assert await target.write([Update(Op.INSERT, t.Local(1))]) == {}
 
     on_switch(shipped(), body)
+
+
+@pytest.mark.parametrize(
+    ("part", "missing"),
+    [
+        (Part.IDLE_TIMEOUTS, {"idle_timeouts"}),
+        (Part.REGISTERS, {"registers", "register_writes"}),
+        (Part.DIGESTS, {"digests"}),
+        (Part.METERS, {"punt_meters"}),
+        (Part.COUNTERS, {"counters"}),
+        (Part.DIRECT_COUNTERS, {"direct_counters"}),
+    ],
+)
+def test_what_a_switch_does_without_is_found_out_and_what_is_tried_leaves_nothing(
+    part: Part, missing: set[str]
+) -> None:
+    async def body(target: P4RuntimeTarget) -> None:
+        able = asdict(target.capabilities)
+        assert {name for name, value in able.items() if value is False} == missing
+        assert await target.read_entries() == []
+        assert await target.counters() == {}
+        assert await target.traffic() == {}
+        session = t.Session(t.FlowKey(6, 1, 2, 3, 4), 1, idle_timeout=60.0)
+        assert await target.write([Update(Op.INSERT, session)]) == {}
+
+    on_switch(shipped(), body, frozenset({part}))
+
+
+def test_idle_timeouts_may_be_refused_instead_of_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = write.Writer._table
+
+    def refuse(self: write.Writer, kind: int, message: Any, now: int) -> None:
+        if message.idle_timeout_ns:
+            raise RpcError(UNIMPLEMENTED, "no entry ages")
+        table(self, kind, message, now)
+
+    monkeypatch.setattr(write.Writer, "_table", refuse)
+
+    async def body(target: P4RuntimeTarget) -> None:
+        assert target.capabilities.polls
+        session = t.Session(t.FlowKey(6, 1, 2, 3, 4), 1, idle_timeout=60.0)
+        assert await target.write([Update(Op.INSERT, session)]) == {}
+
+    on_switch(shipped(), body)
+
+
+def test_registers_may_be_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write.Writer, "_register", answering(UNIMPLEMENTED))
+
+    async def body(target: P4RuntimeTarget) -> None:
+        able = target.capabilities
+        assert (able.registers, able.register_writes) == (True, False)
+
+    on_switch(shipped(), body)
+
+
+def test_what_was_tried_by_a_controller_that_was_killed_is_no_hindrance() -> None:
+    async def whole() -> None:
+        switch = Server(Settings([], "127.0.0.1:0"))
+        await switch.start()
+        address = f"127.0.0.1:{switch.grpc_port}"
+        try:
+            async with connect(address, 1, shipped(), METERS) as target:
+                assert await target.write([Update(Op.INSERT, TRIAL)]) == {}
+            async with connect(address, 1, shipped(), METERS) as target:
+                assert target.capabilities.idle_timeouts
+                assert await target.read_entries() == []
+        finally:
+            await switch.stop()
+
+    asyncio.run(asyncio.wait_for(whole(), 20))
 
 
 def test_a_switch_that_fails_at_it_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ import pytest
 from p4alg.artifacts import shipped
 from p4alg.driver.p4runtime import registers
 from p4alg.driver.p4runtime.connection import connect
-from p4alg.driver.target import Target, TargetError, shortcomings
+from p4alg.driver.target import Target, TargetError
 from p4alg.engine import cells
+from p4alg.engine.capabilities import shortcomings
 from p4alg.engine.cells import Key
 from p4softswitch.p4rt.codes import INTERNAL, UNIMPLEMENTED, RpcError
 from p4softswitch.p4rt.read import Reader
