@@ -34,8 +34,11 @@ def array_shortage(arrays: Mapping[str, int], block_size: int) -> str | None:
 
     `arrays` has the cells of each array of the program, by name. There has to be a cell of its
     own for each port of a block, of one protocol, that is the switch's to give out. All arrays
-    have to be as large as this controller computes places in them. None if all is well.
+    have to be as large as this controller computes places in them. A program that has none of these
+    arrays keeps plain flows in others, of which nothing is known here. None if all is well.
     """
+    if not any(array.name in arrays for array in cells.ARRAYS):
+        return None
     for array in cells.ARRAYS:
         held = arrays.get(array.name)
         if held is None:

@@ -35,9 +35,14 @@ def test_an_array_that_is_too_small_is_told_in_one_line(array: cells.Array) -> N
     assert "\n" not in told
 
 
-def test_a_program_without_registers_is_told_in_one_line() -> None:
-    told = array_shortage({}, 64)
-    assert told == "has no register array 'slot_cell': run the program of this p4alg"
+def test_a_program_without_one_of_the_registers_is_told_in_one_line() -> None:
+    arrays = {array.name: array.cells for array in cells.ARRAYS[:1]}
+    told = array_shortage(arrays, 64)
+    assert told == "has no register array 'slot_state': run the program of this p4alg"
+
+
+def test_of_a_program_with_other_registers_nothing_is_known() -> None:
+    assert array_shortage({"slot.way0.cells": 16}, 16384) is None
 
 
 def test_a_block_with_more_ports_than_cells_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from p4alg.driver.artifacts import Artifacts
 from p4alg.driver.gauges import Meter
 from p4alg.driver.p4runtime.channel import Tls, refuse_strangers, tls_failure
 from p4alg.driver.p4runtime.errors import first_line
+from p4alg.driver.p4runtime.program import Program
 from p4alg.driver.p4runtime.target import P4RuntimeTarget
 from p4alg.driver.target import TargetError
 
@@ -82,6 +83,7 @@ async def _refuse_other_program(
         async with asyncio.timeout(timeout), probe:
             running = probe.p4info
             ours = fy.P4Schema(options.p4info)
+            Program(ours)
             if running.exists and {t.name for t in running.tables} != {t.name for t in ours.tables}:
                 raise TargetError(
                     f"{address}: the switch runs another program ({running.name or 'unnamed'}); "

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
-import finsy as fy
 from finsy.proto import p4r
 
+from p4alg.driver.p4runtime.program import Program
 from p4alg.engine.declaration import (
     Declaration,
     Form,
@@ -24,7 +24,7 @@ from p4alg.engine.declaration import (
     RoleField,
     Unless0,
 )
-from p4alg.engine.tables import Entry, Op
+from p4alg.engine.tables import Entry, NextHop, Op
 
 _NS = 1_000_000_000
 _NUMBER, _DELIMITED = 0, 2
@@ -40,11 +40,23 @@ _Part = Callable[[Any], bytes]
 
 
 class Encoder:
-    """Encodes entries for a switch with the P4Info `schema`."""
+    """Encodes entries for a switch that runs `program`."""
 
-    def __init__(self, schema: fy.P4Schema) -> None:
-        self._schema = schema
+    def __init__(self, program: Program) -> None:
+        self._program = program
         self._writers: dict[str, _TableWriter] = {}
+
+    def updates(self, op: Op, entry: Entry, *, ages: bool = True) -> list[p4r.Update]:
+        """As `update`, with what the program keeps of the entry in another table.
+
+        A packet finds a whole entry or none.
+        """
+        update = self.update(op, entry, ages=ages)
+        if not (isinstance(entry, NextHop) and self._program.has_neighbour):
+            return [update]
+        entity = self._program.neighbour(entry, whole=op is not Op.DELETE)
+        other = p4r.Update(type=_TYPES[op], entity=entity)
+        return [update, other] if op is Op.DELETE else [other, update]
 
     def update(self, op: Op, entry: Entry, *, ages: bool = True) -> p4r.Update:
         """The update that makes `op` with `entry`, of whose content a deletion has only the key.
@@ -55,7 +67,7 @@ class Encoder:
         table = entry.declaration.table
         writer = self._writers.get(table)
         if writer is None:
-            writer = self._writers[table] = _TableWriter(entry.declaration, self._schema)
+            writer = self._writers[table] = _TableWriter(entry.declaration, self._program)
         body = writer.key(entry)
         if op is not Op.DELETE:
             body += writer.content(entry, ages)
@@ -65,15 +77,15 @@ class Encoder:
 class _TableWriter:
     """Encodes the entries of one table."""
 
-    def __init__(self, declared: Declaration, schema: fy.P4Schema) -> None:
-        table = schema.tables[declared.table]
+    def __init__(self, declared: Declaration, program: Program) -> None:
+        table = program.table(declared.table)
         first = p4r.TableEntry(table_id=table.id, is_default_action=declared.is_default)
         self._first = first.SerializeToString()
         self._key = [_match(field, table.match_fields[field.name].id) for field in declared.matches]
         if declared.priority:
             rank = attrgetter(declared.priority)
             self._key.append(lambda entry: _PRIORITY + _varint(rank(entry)))
-        self._action = _choice(declared, schema)
+        self._action = _choice(declared, program)
         self._timeout = attrgetter(declared.idle_timeout) if declared.idle_timeout else None
 
     def key(self, entry: Entry) -> bytes:
@@ -193,9 +205,10 @@ def _match(field: MatchField, field_id: int) -> _Part:
 # Actions
 
 
-def _choice(declared: Declaration, schema: fy.P4Schema) -> _Part:
+def _choice(declared: Declaration, program: Program) -> _Part:
     actions = {
-        name: _action(name, parameters, schema) for name, parameters in declared.actions.items()
+        name: _action(declared.table, name, parameters, program)
+        for name, parameters in declared.actions.items()
     }
     choice = declared.choice
     if isinstance(choice, RoleField):
@@ -208,10 +221,11 @@ def _choice(declared: Declaration, schema: fy.P4Schema) -> _Part:
     return actions[choice]
 
 
-def _action(name: str, parameters: tuple[Parameter, ...], schema: fy.P4Schema) -> _Part:
-    action = schema.actions[name]
+def _action(table: str, name: str, parameters: tuple[Parameter, ...], program: Program) -> _Part:
+    action = program.action(table, name)
     first = p4r.Action(action_id=action.id).SerializeToString()
-    parts = [_parameter(own, action.params[own.name].id) for own in parameters]
+    here = [own for own in parameters if not program.may_lack(table, own.name)]
+    parts = [_parameter(own, action.params[own.name].id) for own in here]
 
     def encode(entry: Any) -> bytes:
         return _ACTION(_PLAIN_ACTION(first + b"".join([part(entry) for part in parts])))

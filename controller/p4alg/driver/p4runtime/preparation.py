@@ -6,6 +6,7 @@ import finsy as fy
 from finsy.p4schema import P4IdleTimeoutBehavior
 
 from p4alg.driver.gauges import Meter
+from p4alg.driver.p4runtime.program import Program
 from p4alg.engine import cells
 from p4alg.engine.capabilities import Capabilities
 from p4alg.engine.declaration import declarations
@@ -52,9 +53,9 @@ def meter_entry(meter: Meter) -> fy.P4MeterEntry:
     return fy.P4MeterEntry(meter.array, index=meter.index, config=config)
 
 
-def promised(info: fy.P4Schema) -> Capabilities:
+def promised(info: fy.P4Schema, program: Program) -> Capabilities:
     """What a switch can do according to P4Runtime and the P4Info. It may be able to do less."""
-    tables = [info.tables[kind.declaration.table] for kind in ageing()]
+    tables = [program.table(kind.declaration.table) for kind in ageing()]
     registers = {register.alias for register in info.registers}
     has_cells = all(array.name in registers for array in cells.ARRAYS)
     notifies = P4IdleTimeoutBehavior.NOTIFY_CONTROL

@@ -6,15 +6,25 @@ It writes, reads and reports, and decides nothing about traffic.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+import time
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import finsy as fy
+from finsy.proto import p4r
 from finsy.switch import SwitchEvent
 
 from p4alg.driver.gauges import DROPS, PUNTS, Meter
 from p4alg.driver.p4runtime import codec, messages, registers
+from p4alg.driver.p4runtime.clock import Clock
 from p4alg.driver.p4runtime.encoding import Encoder
 from p4alg.driver.p4runtime.errors import (
     BROKEN,
@@ -31,13 +41,14 @@ from p4alg.driver.p4runtime.preparation import (
     meter_entry,
     promised,
 )
+from p4alg.driver.p4runtime.program import Program, time_of
 from p4alg.driver.target import TargetError, Traffic
 from p4alg.engine import events as ev
 from p4alg.engine.actions import PacketOut
 from p4alg.engine.capabilities import Capabilities
 from p4alg.engine.cells import Key
 from p4alg.engine.reconcile import EntryKey, entry_key
-from p4alg.engine.tables import Block, Entry, Op, PinholeEntry, Session, Subscriber, Update
+from p4alg.engine.tables import Block, Entry, Gateway, Op, PinholeEntry, Session, Subscriber, Update
 
 # finsy drops messages when a reader queue is full. The punt meters of the program keep bursts
 # below this size.
@@ -45,8 +56,11 @@ _QUEUE = 65536
 _COUNTERS = (
     ("punt_counter", "punts", PUNTS),
     ("drop_counter", "drops", DROPS),
+    ("late_drop_counter", "drops", DROPS),
 )
-"""The arrays of counters: what they count, and the words for their indices."""
+"""The arrays of counters, of which a program may lack the last."""
+_CLOCK_SECONDS = 1.0
+"""How often a program that has no time of its own is told it."""
 _WRITTEN = 500
 """The most meters, registers or counters that are set by one write."""
 _NAMED = 500
@@ -63,10 +77,13 @@ class P4RuntimeTarget:
     def __init__(self, switch: fy.Switch) -> None:
         """Take a connected switch. It is ready for use after `prepare`."""
         self._switch = switch
-        self._capabilities = promised(switch.p4info)
+        program = self._program = Program(switch.p4info)
+        self._capabilities = promised(switch.p4info, program)
         self._picks_cells = False
         """Whether the switch picks cells of registers by keys, and tells its time."""
-        self._encoder = Encoder(switch.p4info)
+        self._encoder = Encoder(program)
+        self._clock: Clock | None = None
+        self._ticking: asyncio.Task[None] | None = None
         self._events: list[AsyncIterator[ev.Event]] = []
         self._listening: list[asyncio.Future[Any]] = []
         self._pinholes: dict[EntryKey, PinholeEntry] = {}
@@ -98,15 +115,19 @@ class P4RuntimeTarget:
             digests=await self._configure(DIGESTS),
             punt_meters=await self._configure(entries, exist=True),
             counters=await self._tells(fy.P4CounterEntry(_COUNTERS[0][0], index=0)),
-            direct_counters=promised.direct_counters and await self._tells(_counted(Session)),
+            direct_counters=promised.direct_counters and await self._tells(self._counted(Session)),
             registers=reads,
             register_writes=reads and await self._takes_registers(),
         )
+        if self._program.has_clock:
+            await self._start_clock()
 
     def close(self) -> None:
         """Stop listening."""
         for waiting in self._listening:
             waiting.cancel()
+        if self._ticking is not None:
+            self._ticking.cancel()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -131,11 +152,18 @@ class P4RuntimeTarget:
     async def read_entries(self) -> list[Entry]:
         """See `Target`."""
         entries: list[Entry] = []
+        tables = self._switch.p4info.tables
+        # The entries of a constant table are a part of the program.
+        read = [
+            wire
+            async for wire in self._read(fy.P4TableEntry())
+            if not tables[wire.table_id].is_const
+        ]
+        joined = self._program.joined(read)
+        await self._delete(joined.halves)
         try:
-            tables = self._switch.p4info.tables
-            async for wire in self._read(fy.P4TableEntry()):
-                # The entries of a constant table are a part of the program.
-                entry = None if tables[wire.table_id].is_const else codec.decode(wire)
+            for wire in joined.whole:
+                entry = codec.decode(wire)
                 if entry is not None:
                     entries.append(entry)
                     self._remember(Op.INSERT, entry)
@@ -152,8 +180,9 @@ class P4RuntimeTarget:
         ages = self._capabilities.idle_timeouts
         for index, update in enumerate(updates):
             try:
-                wire.append(self._encoder.update(update.op, update.entry, ages=ages))
-                places.append(index)
+                parts = self._encoder.updates(update.op, update.entry, ages=ages)
+                wire += parts
+                places += [index] * len(parts)
             except ValueError as error:
                 table = update.entry.declaration.table
                 refused[index] = f"INVALID_ARGUMENT: table {table}: {error}"
@@ -162,10 +191,31 @@ class P4RuntimeTarget:
         except fy.P4ClientError as error:
             told = refusals(error, len(wire))
             refused |= {places[number]: reason for number, reason in told.items()}
+            await self._take_back(
+                part.entity
+                for number, (place, part) in enumerate(zip(places, wire, strict=True))
+                if number not in told and place in refused and part.type == p4r.Update.INSERT
+            )
         for index, update in enumerate(updates):
             if index not in refused:
                 self._remember(update.op, update.entry)
+                if isinstance(update.entry, Gateway) and self._clock is not None:
+                    self._clock.rests(update.entry.rest, time.monotonic())
+                    await self._tell_time(self._clock)
         return refused
+
+    async def _take_back(self, entities: Iterable[Any]) -> None:
+        """Delete what was inserted of entries whose other part was refused."""
+        await self._delete([p4r.Update(type=p4r.Update.DELETE, entity=one) for one in entities])
+
+    async def _delete(self, wire: Sequence[Any]) -> None:
+        try:
+            if wire and isinstance(wire[0], fy.P4TableEntry):
+                await self._switch.delete(wire)
+            elif wire:
+                await self._switch.write(wire)
+        except fy.P4ClientError as error:
+            raise_unusable(error)
 
     def _remember(self, op: Op, entry: Entry) -> None:
         if isinstance(entry, PinholeEntry):
@@ -207,8 +257,9 @@ class P4RuntimeTarget:
                     return False
                 # It may be there of a controller that was killed.
                 await self._switch.write([update(Op.MODIFY, TRIAL)])
-            table = Session.declaration.table
-            kept = [codec.decode(wire) async for wire in self._read(fy.P4TableEntry(table))]
+            table = self._program.table(Session.declaration.table).alias
+            asked = self._read(fy.P4TableEntry(table))
+            kept = [codec.decode(self._program.own(wire)) async for wire in asked]
             await self._switch.write([update(Op.DELETE, TRIAL)])
         except fy.P4ClientError as error:
             raise_unusable(error)
@@ -235,6 +286,30 @@ class P4RuntimeTarget:
                 return not is_unimplemented(error)
             return True
         return False
+
+    # The time, for a program that has none of its own
+
+    async def _start_clock(self) -> None:
+        told = 0
+        async for wire in self._read(self._program.clock_read()):
+            told = max(told, time_of(wire))
+        clock = self._clock = Clock(told, time.monotonic())
+        await self._tell_time(clock)
+        self._ticking = asyncio.create_task(self._keep_time(clock))
+
+    async def _tell_time(self, clock: Clock) -> None:
+        await self._modify([self._program.clock(*clock.at(time.monotonic()))])
+
+    async def _keep_time(self, clock: Clock) -> None:
+        try:
+            while not self._lost.done():
+                await asyncio.sleep(_CLOCK_SECONDS)
+                async with asyncio.timeout(registers.ANSWER_SECONDS):
+                    await self._tell_time(clock)
+        except TargetError as error:
+            self._lose(f"it does not take the time any more: {error}")
+        except TimeoutError:
+            self._lose("it does not answer")
 
     # Packets
 
@@ -298,7 +373,7 @@ class P4RuntimeTarget:
     def _idle_event(self, wire: fy.P4TableEntry) -> ev.Event | None:
         try:
             # BMv2 reports the key without the action, which has the id of a pinhole.
-            key = codec.decode_key(wire)
+            key = codec.decode_key(self._program.own(wire))
         except codec.CodecError:
             self._unreadable += 1
             return None
@@ -371,7 +446,7 @@ class P4RuntimeTarget:
     async def counters(self) -> dict[str, int]:
         """See `Target`. `switch.unreadable` counts reports that could not be decoded."""
         found: dict[str, int] = {}
-        for array, kind, words in _COUNTERS if self._capabilities.counters else ():
+        for array, kind, words in self._counter_arrays():
             async for wire in self._read(fy.P4CounterEntry(array)):
                 word = words.get(wire.index or 0)
                 if word is not None and wire.packet_count:
@@ -381,6 +456,12 @@ class P4RuntimeTarget:
             found["switch.unreadable"] = self._unreadable
         return found
 
+    def _counter_arrays(self) -> list[tuple[str, str, dict[int, str]]]:
+        """The arrays of counters that can be read: what they count, the words for their indices."""
+        counters = self._switch.p4info.counters
+        there = [found for found in _COUNTERS if counters.get(found[0]) is not None]
+        return there if self._capabilities.counters else []
+
     async def clear_counters(self, names: Collection[str]) -> None:
         """See `Target`."""
         self._check_open()
@@ -388,7 +469,7 @@ class P4RuntimeTarget:
         await self._modify(
             [
                 fy.P4CounterEntry(array, index=index, data=none)
-                for array, kind, words in _COUNTERS
+                for array, kind, words in self._counter_arrays()
                 for index, word in words.items()
                 if f"switch.{kind}.{word}" in names
             ]
@@ -402,8 +483,8 @@ class P4RuntimeTarget:
         if not self._capabilities.direct_counters:
             return found
         for kind in (Subscriber, Block):
-            async for wire in self._read(_counted(kind)):
-                entry, counted = codec.decode(wire), wire.counter_data
+            async for wire in self._read(self._counted(kind)):
+                entry, counted = codec.decode(self._program.own(wire)), wire.counter_data
                 if not isinstance(entry, Subscriber | Block) or counted is None:
                     continue
                 packets, size = counted.packet_count, counted.byte_count
@@ -420,9 +501,10 @@ class P4RuntimeTarget:
         """See `Target`."""
         found: dict[EntryKey, int] = {}
         for kind in kinds:
-            async for wire in self._read(_counted(kind)):
+            async for wire in self._read(self._counted(kind)):
                 if wire.counter_data is not None and not wire.is_default_action:
-                    found[codec.decode_key(wire)] = wire.counter_data.packet_count
+                    key = codec.decode_key(self._program.own(wire))
+                    found[key] = wire.counter_data.packet_count
         return found
 
     async def state(self) -> dict[str, object]:
@@ -433,7 +515,7 @@ class P4RuntimeTarget:
             if not wire.is_default_action:
                 counts[wire.table_id] = counts.get(wire.table_id, 0) + 1
         tables = {
-            table.alias: {"entries": counts[table.alias], "size": table.size}
+            self._program.name_of(table): {"entries": counts[table.alias], "size": table.size}
             for table in info.tables
         }
         return {"program": info.name or "p4alg", "tables": tables}
@@ -447,7 +529,7 @@ class P4RuntimeTarget:
         except fy.P4ClientError as error:
             raise_unusable(error)
 
-
-def _counted(kind: type[Entry]) -> fy.P4TableEntry:
-    """A read of all entries of a table with what they have counted."""
-    return fy.P4TableEntry(kind.declaration.table, counter_data=fy.P4CounterData())
+    def _counted(self, kind: type[Entry]) -> fy.P4TableEntry:
+        """A read of all entries of a table with what they have counted."""
+        table = self._program.table(kind.declaration.table)
+        return fy.P4TableEntry(table.alias, counter_data=fy.P4CounterData())

@@ -8,6 +8,7 @@ import pytest
 
 from p4alg.driver.p4runtime import codec
 from p4alg.driver.p4runtime.encoding import Encoder, canonical
+from p4alg.driver.p4runtime.program import Program
 from p4alg.engine import tables as t
 from p4alg.engine.declaration import declarations
 from p4alg.engine.reconcile import entry_key
@@ -55,7 +56,7 @@ ENTRIES: list[t.Entry] = [
 
 def encoded(entry: t.Entry, schema: fy.P4Schema) -> Any:
     """The P4Runtime entity of an entry."""
-    return Encoder(schema).update(Op.INSERT, entry).entity
+    return Encoder(Program(schema)).update(Op.INSERT, entry).entity
 
 
 def read(entry: t.Entry, schema: fy.P4Schema) -> fy.P4TableEntry:
@@ -87,7 +88,7 @@ def test_an_entry_is_written_as_a_library_for_all_programs_writes_it(
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: type(e).__name__)
 def test_key_names_the_same_entry_without_its_action(schema: fy.P4Schema, entry: t.Entry) -> None:
     full = encoded(entry, schema).table_entry
-    key = Encoder(schema).update(Op.DELETE, entry).entity
+    key = Encoder(Program(schema)).update(Op.DELETE, entry).entity
     assert list(key.table_entry.match) == list(full.match)
     assert key.table_entry.priority == full.priority
     assert not key.table_entry.HasField("action")
@@ -180,11 +181,11 @@ def test_a_number_that_does_not_fit_is_refused(number: int, bits: int) -> None:
 
 def test_an_entry_with_a_value_that_does_not_fit_is_refused(schema: fy.P4Schema) -> None:
     with pytest.raises(ValueError, match="does not fit into 12 bits"):
-        Encoder(schema).update(Op.INSERT, t.Port(1, 4096, 1, t.Side.INSIDE, 2))
+        Encoder(Program(schema)).update(Op.INSERT, t.Port(1, 4096, 1, t.Side.INSIDE, 2))
 
 
 def test_a_switch_without_idle_timeouts_is_told_none(schema: fy.P4Schema) -> None:
     entry = t.Session(FLOW, 1, t.SessionFlags.NOTIFY_ESTABLISHED, 240.0)
-    told = Encoder(schema).update(Op.INSERT, entry, ages=False).entity.table_entry
+    told = Encoder(Program(schema)).update(Op.INSERT, entry, ages=False).entity.table_entry
     assert told.idle_timeout_ns == 0
     assert encoded(entry, schema).table_entry.idle_timeout_ns == 240_000_000_000

@@ -1,0 +1,84 @@
+"""A program that asks of the controller what the one for TNA does, on a switch as Stratum's.
+
+Next hops are in two tables, and no packet leaves unless the controller tells the time; the switch
+has neither idle timeouts nor registers.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import p4alg
+from p4alg.lab import plan, runner
+from peers import ftp
+from tests.integration.conftest import FEWER, Lab, up
+from tests.split_program import build
+
+PROGRAMS = ("ip", "ethtool", "ping", "vsftpd", "curl", "p4c-bm2-ss")
+SIZE = 300_000
+OUTSIDE = "198.51.100.11"
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make network namespaces"),
+    pytest.mark.skipif(
+        any(shutil.which(program) is None for program in PROGRAMS),
+        reason=f"needs {', '.join(PROGRAMS)} on PATH",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab whose controller has this program instead of the one it is shipped with."""
+    folder = tmp_path_factory.mktemp("split")
+    build(folder)
+    package = folder / "controller" / "p4alg"
+    shutil.copytree(Path(p4alg.__file__).parent, package, ignore=shutil.ignore_patterns("_data"))
+    shutil.copytree(folder / "v1model", package / "_data" / "artifacts" / "v1model")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("PYTHONPATH", str(package.parent))
+    try:
+        with up(FEWER) as made:
+            yield made
+    finally:
+        patch.undo()
+
+
+def test_plain_flows_pass_and_the_time_goes_on(lab: Lab) -> None:
+    space = runner.current().hosts["inside1"]
+    pinged = subprocess.run(
+        plan.inside(space, "ping", "-c", "3", "-i", "0.3", "-W", "2", OUTSIDE), capture_output=True
+    )
+    assert pinged.returncode == 0, pinged.stdout
+    tables = lab.show("switch")["tables"]
+    assert tables["neighbour"]["entries"] == tables["next_hop"]["entries"] > 0
+    assert "clock" in tables
+
+
+@pytest.fixture(scope="module")
+def server(lab: Lab) -> ftp.Server:
+    return ftp.serve("outside1", SIZE)
+
+
+@pytest.mark.parametrize("mode", ftp.MODES)
+def test_ftp_transfers_both_ways(server: ftp.Server, mode: str) -> None:
+    for move in (ftp.fetch, ftp.send):
+        result = move("curl", "inside1", server, f"ftp://{OUTSIDE}", mode, 20.0)
+        assert result.intact, f"{mode} {move.__name__}: {result.said}"
+
+
+def test_the_controller_says_at_the_start_what_the_switch_does_without(lab: Lab) -> None:
+    lacks = lab.show("switch")["lacks"]
+    assert [line.split(";")[0] for line in lacks] == [
+        "this switch does not report idle entries",
+        "this switch does not let registers be read",
+    ]
+    said = runner.logs()["controller"]
+    assert all(line in said for line in lacks)
