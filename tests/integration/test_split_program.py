@@ -10,14 +10,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+import yaml
 
-import p4alg
 from p4alg.lab import plan, runner
 from peers import ftp
-from tests.integration.conftest import FEWER, Lab, up
+from tests.integration.conftest import CONFIG, FEWER, Lab, up
 from tests.split_program import build
 
 PROGRAMS = ("ip", "ethtool", "ping", "vsftpd", "curl", "p4c-bm2-ss")
@@ -36,19 +35,15 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab whose controller has this program instead of the one it is shipped with."""
+    """A lab whose configuration names this program instead of one that is shipped."""
     folder = tmp_path_factory.mktemp("split")
     build(folder)
-    package = folder / "controller" / "p4alg"
-    shutil.copytree(Path(p4alg.__file__).parent, package, ignore=shutil.ignore_patterns("_data"))
-    shutil.copytree(folder / "v1model", package / "_data" / "artifacts" / "v1model")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("PYTHONPATH", str(package.parent))
-    try:
-        with up(FEWER) as made:
-            yield made
-    finally:
-        patch.undo()
+    raw = yaml.safe_load(CONFIG.read_text())
+    raw["switch"]["program"] = str(folder / "v1model")
+    config = folder / "split.config.yaml"
+    config.write_text(yaml.safe_dump(raw))
+    with up(FEWER, config) as made:
+        yield made
 
 
 def test_plain_flows_pass_and_the_time_goes_on(lab: Lab) -> None:

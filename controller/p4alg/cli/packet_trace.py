@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc
 
-from p4alg.artifacts import shipped
+from p4alg.artifacts import named
 from p4alg.cli import journey
 from p4alg.cli.connection import add_socket, client
 from p4alg.config.errors import UsageError, UserError
@@ -225,7 +225,9 @@ def _follow(
 
 def _follower(where: dict[str, Any], source: P4RuntimeSource) -> Follower:
     """The program of the switch, in this process."""
-    artifacts = shipped(where["program"])
+    artifacts = named(where["program"])
+    if artifacts.program.suffix != ".json":
+        raise UserError("packet-trace follows packets in programs for v1model, and this is another")
     config = p4r.ForwardingPipelineConfig()
     try:
         artifacts.verify()

@@ -139,7 +139,7 @@ def _switch() -> Schema:
         {
             "grpc": {**_TEXT, "default": default.grpc},
             "device_id": _integer(1, (1 << 63) - 1, default.device_id),
-            "program": _choice(switch.PROGRAMS),
+            "program": {"anyOf": [_choice(switch.PROGRAMS), {**_TEXT, "pattern": "/"}]},
             "tls": {**_object(files, required=("ca",)), "dependentRequired": together},
         }
     )

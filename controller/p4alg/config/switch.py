@@ -39,6 +39,7 @@ class Switch:
     """``unix:/PATH`` or ``HOST:PORT``."""
     device_id: int = 1
     program: str = PROGRAMS[0]
+    """A variant of `PROGRAMS`, or the absolute path of the folder of another program."""
     tls: Tls | None = None
 
 
@@ -65,9 +66,20 @@ def read_switch(item: Item | None) -> Switch:
         raise keys["grpc"].error(f"'{grpc}' is not HOST:PORT or unix:/PATH")
     low, high = 1, (1 << 63) - 1
     device = keys["device_id"].integer(low, high) if "device_id" in keys else default.device_id
-    program = keys["program"].choice(PROGRAMS) if "program" in keys else default.program
+    program = _program(keys["program"]) if "program" in keys else default.program
     tls = _read_tls(keys["tls"], grpc) if "tls" in keys else None
     return Switch(grpc, device, program, tls)
+
+
+def _program(item: Item) -> str:
+    """A variant, or the folder of another program, whose name has a slash in it."""
+    text = item.text()
+    if "/" not in text:
+        return item.choice(PROGRAMS)
+    folder = Path(item.file).parent / text
+    if not folder.is_dir():
+        raise item.error(f"{folder} is no folder: give that of P4Info and program, or a variant")
+    return str(folder.resolve())
 
 
 def _read_tls(item: Item, grpc: str) -> Tls:

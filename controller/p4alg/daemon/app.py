@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from p4alg.alg import registry
 from p4alg.alg.contract import format_addr
-from p4alg.artifacts import shipped
+from p4alg.artifacts import named
 from p4alg.config.errors import UsageError, UserError
 from p4alg.config.loader import Config
 from p4alg.config.switch import Switch
@@ -57,7 +57,7 @@ async def run(config: Config) -> None:
     Raises `UserError` if it cannot start, or if it loses the switch.
     """
     organisations = config.organisations
-    program = shipped(config.switch.program)
+    program = named(config.switch.program)
     too_much = checking.shortage(organisations, config.switch.program)
     if too_much:
         raise UsageError(f"the configuration {too_much}")

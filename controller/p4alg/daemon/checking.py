@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from p4alg.artifacts import shipped
+from p4alg.artifacts import named
 from p4alg.config import loader
 from p4alg.config.errors import ConfigError, Problem, UserError
 from p4alg.config.loader import Config
@@ -27,6 +27,6 @@ def check(text: str, file: Path) -> Config:
 def shortage(organisations: Sequence[Settings], program: str) -> str | None:
     """One line about the first table that the settings do not fit into; None if they fit."""
     try:
-        return overflow(all_entries(organisations), shipped(program))
+        return overflow(all_entries(organisations), named(program))
     except TargetError as error:
         raise UserError(str(error)) from None

@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from p4alg.artifacts import shipped
+from p4alg.artifacts import named
 from p4alg.config import loader
 from p4alg.config.errors import UserError
 from p4alg.config.loader import Config, Control
@@ -190,7 +190,7 @@ def _link(switch: Switch) -> Link:
     files = switch.tls
     tls = None if files is None else Tls(files.ca, files.cert, files.key, files.name)
     try:
-        found = asyncio.run(running(switch.grpc, switch.device_id, shipped(switch.program), tls))
+        found = asyncio.run(running(switch.grpc, switch.device_id, named(switch.program), tls))
     except TargetError as error:
         return Link(switch.grpc, error=str(error))
     return Link(switch.grpc, program=found.value)

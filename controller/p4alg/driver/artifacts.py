@@ -12,16 +12,21 @@ from p4alg.driver.target import TargetError
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """The files of the compiled program: BMv2 JSON and P4Info."""
+    """The files of a compiled program: its P4Info, and what its switch loads, such as BMv2 JSON."""
 
     program: Path
     p4info: Path
+    is_shipped: bool = True
+    """Whether it is one of p4alg, with a manifest that tells what belongs together."""
 
     def verify(self) -> None:
         """Raise `TargetError` if a file is missing, or is not the one that the manifest names."""
+        do = "reinstall p4alg or run make p4" if self.is_shipped else "correct switch.program"
         for path in (self.program, self.p4info):
             if not path.is_file():
-                raise TargetError(f"{path}: not found; reinstall p4alg or run make p4")
+                raise TargetError(f"{path}: not found; {do}")
+        if not self.is_shipped:
+            return
         manifest = self.program.with_name("manifest.json")
         total = hashlib.sha256()
         try:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+import finsy as fy
+
 from p4alg.driver.artifacts import Artifacts
+from p4alg.driver.p4runtime.program import Program
 from p4alg.engine import cells
 from p4alg.engine.declaration import declarations
 from p4alg.engine.tables import Entry
@@ -18,9 +21,13 @@ def overflow(entries: Iterable[Entry], artifacts: Artifacts) -> str | None:
     Raises `TargetError` if the artifacts cannot be read.
     """
     artifacts.verify()
+    sizes = {name: declared.size for name, declared in declarations().items()}
+    if not artifacts.is_shipped:
+        program = Program(fy.P4Schema(artifacts.p4info))
+        sizes = {name: program.table(name).size for name in sizes}
     needed = Counter(entry.declaration.table for entry in entries)
     for table, number in sorted(needed.items()):
-        size = declarations()[table].size
+        size = sizes[table]
         if number > size:
             return (
                 f"needs {number} entries of table '{table}', which holds {size}: "

@@ -236,6 +236,20 @@ def test_each_variant_of_the_program_has_its_place() -> None:
         shipped(name).verify()
 
 
+def test_a_program_may_be_in_a_folder_beside_the_configuration(tmp_path: Path) -> None:
+    def program(text: str) -> str:
+        item = parse(f"{{program: {text}}}", str(tmp_path / "c.yaml"))
+        return switch.read_switch(item).program
+
+    (tmp_path / "tofino").mkdir()
+    assert program("./tofino") == str(tmp_path / "tofino")
+    assert program("large") == "large"
+    with pytest.raises(ConfigError, match="is no folder"):
+        program("./missing")
+    with pytest.raises(ConfigError, match="'tofino' is not one of standard, large"):
+        program("tofino")
+
+
 def test_every_contradiction_is_told_at_once_in_the_order_of_the_file() -> None:
     text = """\
 zones:

@@ -1,9 +1,13 @@
 """A configuration that needs more than the program's tables and registers hold is told so."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from p4alg.artifacts import shipped
+from p4alg.artifacts import named, shipped
 from p4alg.driver.capacity import array_shortage, overflow
+from p4alg.driver.target import TargetError
 from p4alg.engine import cells
 from p4alg.engine import tables as t
 
@@ -18,6 +22,21 @@ def test_one_more_is_told_with_its_table() -> None:
     told = overflow(pools, shipped())
     assert told is not None
     assert told.startswith("needs 65 entries of table 'pool', which holds 64: ")
+
+
+def test_another_program_has_tables_of_its_own_sizes(tmp_path: Path) -> None:
+    text = shipped().p4info.read_text()
+    changed = re.sub(r'(alias: "pool"\n.*?\n  size:) 64', r"\1 32", text, count=1, flags=re.S)
+    assert changed != text
+    (tmp_path / "p4alg.p4info.txtpb").write_text(changed)
+    pools = [t.PoolPrefix(number << 8, 24) for number in range(33)]
+    with pytest.raises(TargetError, match=r"pipeline.bin: not found; correct switch.program"):
+        overflow(pools, named(str(tmp_path)))
+    (tmp_path / "pipeline.bin").write_bytes(b"made by another compiler")
+    assert overflow(pools[1:], named(str(tmp_path))) is None
+    assert "needs 33 entries of table 'pool', which holds 32" in str(
+        overflow(pools, named(str(tmp_path)))
+    )
 
 
 ARRAYS = {array.name: array.cells for array in cells.ARRAYS}

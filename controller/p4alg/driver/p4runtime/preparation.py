@@ -70,15 +70,5 @@ def promised(info: fy.P4Schema, program: Program) -> Capabilities:
         register_writes=has_cells,
         update_outcomes=True,
         max_batch=_MAX_BATCH,
-        highest_number=min(HIGHEST, *_numbers(info)),
+        highest_number=min(HIGHEST, program.highest_number),
     )
-
-
-def _numbers(info: fy.P4Schema) -> list[int]:
-    """The highest number of a subscriber that each action of the program has room for."""
-    return [
-        (1 << param.bitwidth) - 1
-        for action in info.actions
-        for param in action.params
-        if param.name == "subscriber"
-    ]

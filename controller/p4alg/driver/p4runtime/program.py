@@ -6,6 +6,7 @@ Programs for different architectures have the same tables, but not always as the
 * An action of one table may have another name, if it has the same parameters and no other has.
 * `next_hop` may have port and MTU only, with VLAN and MAC addresses in a table `neighbour`.
 * A table `clock` without key may want to be told what time it is.
+* It may know fewer subscribers.
 
 Everything else of this package sees entries as they are declared.
 """
@@ -22,7 +23,7 @@ from finsy.proto import p4r
 
 from p4alg.driver.target import TargetError
 from p4alg.engine.declaration import Declaration, declarations
-from p4alg.engine.tables import NextHop
+from p4alg.engine.tables import NextHop, Subscriber
 
 _NEIGHBOUR, _CLOCK = "neighbour", "clock"
 _NEXT_HOP = NextHop.declaration.table
@@ -69,6 +70,17 @@ class Program:
     def has_clock(self) -> bool:
         """Whether the controller has to tell the time."""
         return _CLOCK in self._tables
+
+    @property
+    def highest_number(self) -> int:
+        """The highest number of a subscriber that actions have room for.
+
+        A program that knows fewer says so by `@highest(NUMBER)` above its table `subscriber`.
+        """
+        params = [param for action in self._schema.actions for param in action.params]
+        numbers = [(1 << p.bitwidth) - 1 for p in params if p.name == "subscriber"]
+        said = self.table(Subscriber.declaration.table).annotations
+        return min(*numbers, *(int(str(a.body)) for a in said if a.name == "highest" and a.body))
 
     def name_of(self, table: P4Table) -> str:
         """The name of a table as it is declared, or its own if it is not."""

@@ -119,8 +119,11 @@ def test_registers_that_are_not_those_of_v1model_are_not_read(tna: fy.P4Schema) 
 def test_the_numbers_of_subscribers_are_those_that_the_program_has_room_for(tmp_path: Path) -> None:
     found = fy.P4Schema(V1MODEL)
     assert promised(found, Program(found)).highest_number == HIGHEST
-    narrow = schema_of(V1MODEL, tmp_path, (r'(name: "subscriber"\n    bitwidth): 16', r"\1: 13"))
-    assert promised(narrow, Program(narrow)).highest_number == 8191
+    narrow = (r'(name: "subscriber"\n    bitwidth): 16', r"\1: 13")
+    says_so = (r'(    alias: "subscriber"\n)', r'\1    annotations: "@highest(4000)"\n')
+    for change, highest in ((narrow, 8191), (says_so, 4000)):
+        changed = schema_of(V1MODEL, tmp_path, change)
+        assert promised(changed, Program(changed)).highest_number == highest
 
 
 @pytest.mark.parametrize(
