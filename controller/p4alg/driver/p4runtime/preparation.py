@@ -1,4 +1,4 @@
-"""The set-up of a P4Runtime switch before it is used: digests, meters, and what is tried on it."""
+"""The set-up of a P4Runtime switch before it is used: digests and meters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from p4alg.driver.p4runtime.program import Program
 from p4alg.engine import cells
 from p4alg.engine.capabilities import Capabilities
 from p4alg.engine.declaration import declarations
-from p4alg.engine.tables import Entry, FlowKey, Session
+from p4alg.engine.tables import Entry
 from p4alg.nat.numbers import HIGHEST
 
 TCP_EVENT, PINHOLE_HIT = "tcp_event_t", "pinhole_hit_t"
@@ -32,11 +32,6 @@ DIGESTS = (
     ),
 )
 """The digests of the program, and when the switch has to send them."""
-
-
-TRIAL = Session(FlowKey(255, 0, 0, 0, 0), idle_timeout=3600.0)
-"""The entry by which it is tried whether entries age: of a protocol that no packet has
-(RFC 3692)."""
 
 
 def ageing() -> list[type[Entry]]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
+    Awaitable,
     Collection,
     Iterable,
     Mapping,
@@ -23,7 +24,7 @@ from finsy.proto import p4r
 from finsy.switch import SwitchEvent
 
 from p4alg.driver.gauges import DROPS, PUNTS, Meter
-from p4alg.driver.p4runtime import codec, messages, registers
+from p4alg.driver.p4runtime import codec, messages, registers, trial
 from p4alg.driver.p4runtime.clock import Clock
 from p4alg.driver.p4runtime.encoding import Encoder
 from p4alg.driver.p4runtime.errors import (
@@ -37,7 +38,6 @@ from p4alg.driver.p4runtime.preparation import (
     DIGESTS,
     PINHOLE_HIT,
     TCP_EVENT,
-    TRIAL,
     meter_entry,
     promised,
 )
@@ -109,15 +109,21 @@ class P4RuntimeTarget:
         ]
         promised = self._capabilities
         reads = promised.registers and await self._offers_registers()
+        ages, counts = await trial.entries(
+            self._switch,
+            self._program,
+            ages=promised.idle_timeouts,
+            counts=promised.direct_counters,
+        )
         self._capabilities = replace(
             promised,
-            idle_timeouts=promised.idle_timeouts and await self._ages(),
+            idle_timeouts=ages,
+            direct_counters=counts,
             digests=await self._configure(DIGESTS),
             punt_meters=await self._configure(entries, exist=True),
-            counters=await self._tells(fy.P4CounterEntry(_COUNTERS[0][0], index=0)),
-            direct_counters=promised.direct_counters and await self._tells(self._counted(Session)),
+            counters=await trial.tells(self._switch, fy.P4CounterEntry(_COUNTERS[0][0], index=0)),
             registers=reads,
-            register_writes=reads and await self._takes_registers(),
+            register_writes=reads and await trial.takes_registers(self._switch),
         )
         if self._program.has_clock:
             await self._start_clock()
@@ -160,7 +166,7 @@ class P4RuntimeTarget:
             if not tables[wire.table_id].is_const
         ]
         joined = self._program.joined(read)
-        await self._delete(joined.halves)
+        await self._done(self._switch.delete(joined.halves))
         try:
             for wire in joined.whole:
                 entry = codec.decode(wire)
@@ -206,14 +212,13 @@ class P4RuntimeTarget:
 
     async def _take_back(self, entities: Iterable[Any]) -> None:
         """Delete what was inserted of entries whose other part was refused."""
-        await self._delete([p4r.Update(type=p4r.Update.DELETE, entity=one) for one in entities])
+        deletes = [p4r.Update(type=p4r.Update.DELETE, entity=entity) for entity in entities]
+        await self._done(self._switch.write(deletes))
 
-    async def _delete(self, wire: Sequence[Any]) -> None:
+    async def _done(self, call: Awaitable[None]) -> None:
+        """Wait for what does not fail on a switch in order."""
         try:
-            if wire and isinstance(wire[0], fy.P4TableEntry):
-                await self._switch.delete(wire)
-            elif wire:
-                await self._switch.write(wire)
+            await call
         except fy.P4ClientError as error:
             raise_unusable(error)
 
@@ -243,49 +248,6 @@ class P4RuntimeTarget:
                 return False
             raise_unusable(error)
         return True
-
-    # What is tried
-
-    async def _ages(self) -> bool:
-        """Whether the switch keeps an idle timeout. Some take it, and forget it."""
-        update = self._encoder.update
-        try:
-            try:
-                await self._switch.write([update(Op.INSERT, TRIAL)])
-            except fy.P4ClientError as error:
-                if is_unimplemented(error):
-                    return False
-                # It may be there of a controller that was killed.
-                await self._switch.write([update(Op.MODIFY, TRIAL)])
-            table = self._program.table(Session.declaration.table).alias
-            asked = self._read(fy.P4TableEntry(table))
-            kept = [codec.decode(self._program.own(wire)) async for wire in asked]
-            await self._switch.write([update(Op.DELETE, TRIAL)])
-        except fy.P4ClientError as error:
-            raise_unusable(error)
-        return TRIAL in kept
-
-    async def _tells(self, what: Any) -> bool:
-        """Whether the switch implements a read."""
-        try:
-            async for _ in cast("AsyncIterator[Any]", self._switch.read(what)):
-                pass
-        except fy.P4ClientError as error:
-            if is_unimplemented(error):
-                return False
-            raise_unusable(error)
-        return True
-
-    async def _takes_registers(self) -> bool:
-        """Whether the switch implements writing cells; tried on one that does not exist."""
-        for register in self._switch.p4info.registers:
-            wire = fy.P4RegisterEntry(register.alias, index=register.size, data=0)
-            try:
-                await self._switch.modify([wire])
-            except fy.P4ClientError as error:
-                return not is_unimplemented(error)
-            return True
-        return False
 
     # The time, for a program that has none of its own
 

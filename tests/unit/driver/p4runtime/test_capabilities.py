@@ -18,13 +18,13 @@ from p4alg.artifacts import shipped
 from p4alg.driver.artifacts import Artifacts
 from p4alg.driver.gauges import Meter, Rate
 from p4alg.driver.p4runtime.connection import connect
-from p4alg.driver.p4runtime.preparation import TRIAL
 from p4alg.driver.p4runtime.target import P4RuntimeTarget
+from p4alg.driver.p4runtime.trial import TRIAL
 from p4alg.driver.target import TargetError
 from p4alg.engine import tables as t
 from p4alg.engine.tables import Op, Update
 from p4softswitch.p4rt import write
-from p4softswitch.p4rt.codes import INTERNAL, UNIMPLEMENTED, RpcError
+from p4softswitch.p4rt.codes import INTERNAL, RESOURCE_EXHAUSTED, UNIMPLEMENTED, RpcError
 from p4softswitch.p4rt.lacking import Part
 from p4softswitch.server import Server, Settings
 
@@ -113,6 +113,25 @@ def test_idle_timeouts_may_be_refused_instead_of_forgotten(
         assert target.capabilities.polls
         session = t.Session(t.FlowKey(6, 1, 2, 3, 4), 1, idle_timeout=60.0)
         assert await target.write([Update(Op.INSERT, session)]) == {}
+
+    on_switch(shipped(), body)
+
+
+def test_a_switch_with_a_full_table_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = write.Writer._table
+
+    def refuse(self: write.Writer, kind: int, message: Any, now: int) -> None:
+        if kind == write.INSERT:
+            raise RpcError(RESOURCE_EXHAUSTED, "full")
+        table(self, kind, message, now)
+
+    monkeypatch.setattr(write.Writer, "_table", refuse)
+
+    async def body(target: P4RuntimeTarget) -> None:
+        able = target.capabilities
+        assert (able.idle_timeouts, able.direct_counters) == (True, True)
+        refused = await target.write([Update(Op.INSERT, t.Local(1))])
+        assert refused == {0: "RESOURCE_EXHAUSTED: full"}
 
     on_switch(shipped(), body)
 
