@@ -125,6 +125,11 @@ SLOW_FEWER = pytest.param(FEWER, marks=pytest.mark.slow)
 """Every scenario once more on that, where it is asked for."""
 
 
+def reads_registers(target: str) -> bool:
+    """Whether the switch of a target lets registers be read."""
+    return target != "bmv2" and "registers" not in target
+
+
 def bring_up(lab: topology.Topology, target: str, config: Path) -> None:
     """Build a lab of namespaces; `target` may say what the embedded switch does ``without``."""
     kind, _, without = target.partition(" without ")
