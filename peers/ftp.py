@@ -85,11 +85,13 @@ def require() -> None:
             raise UserError(f"'{program}' is not on PATH: install {program}")
 
 
-def serve(host: str, size: int, port: int = 21, more: str = "") -> Server:
+def serve(host: str, size: int, port: int = 21, more: str = "", rate: int = 0) -> Server:
     """Start vsftpd in a host of the lab that is up, with a file of `size` random bytes.
 
-    `more` is appended to its configuration (vsftpd.conf(5)).
+    `more` is appended to its configuration (vsftpd.conf(5)). With `rate` it sends so many bytes a
+    second; a client's own limit would not do, since curl reads at once what is there at once.
     """
+    more += f"anon_max_rate={rate}\n" if rate else ""
     folder = state.directory() / f"ftp-{host}-{port}"
     for part in ("files/in", "empty"):
         (folder / part).mkdir(parents=True)

@@ -83,9 +83,19 @@ _SECRETS = 'secrets {{\n  ike-lab {{\n    secret = "{secret}"\n  }}\n}}\n'
 
 # Not `python -m http.server`, which asks DNS for the name of its host first.
 _SERVE = """\
-import functools, http.server, socketserver, sys
+import functools, http.server, socketserver, sys, time
+from urllib.parse import parse_qs, urlsplit
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def copyfile(self, source, outputfile):
+        asked = parse_qs(urlsplit(self.path).query)
+        rate = int(asked.get("rate", ["0"])[0])
+        while piece := source.read(8192):
+            outputfile.write(piece)
+            time.sleep(len(piece) / rate if rate else 0)
+
 address, folder = sys.argv[1:]
-handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+handler = functools.partial(Handler, directory=folder)
 socketserver.ThreadingTCPServer.allow_reuse_address = True
 socketserver.ThreadingTCPServer.daemon_threads = True
 socketserver.ThreadingTCPServer((address, 80), handler).serve_forever()
@@ -313,14 +323,16 @@ def serve(host: str, address: str, size: int) -> Path:
 
 
 def fetch(host: str, address: str, file: Path, limit: float, rate: int = 0) -> Transfer:
-    """Download the file that is served on `address`; `rate` in bytes a second, 0 for any."""
+    """Download the file that is served on `address`; `rate` in bytes a second, 0 for any.
+
+    The server keeps to it, since curl reads at once what is there at once.
+    """
     got = state.directory() / f"ike-got-{host}-{time.monotonic_ns()}"
     command = ["curl", "-sS", "--max-time", f"{limit:g}", "-o", str(got)]
-    if rate:
-        command += ["--limit-rate", str(rate)]
+    asked = f"?rate={rate}" if rate else ""
     begin = time.monotonic()
     done = subprocess.run(
-        plan.inside(runner.current().hosts[host], *command, f"http://{address}/{FILE}"),
+        plan.inside(runner.current().hosts[host], *command, f"http://{address}/{FILE}{asked}"),
         capture_output=True,
         text=True,
         timeout=limit + 5,

@@ -24,6 +24,7 @@ from tests.integration.conftest import Lab as BareLab
 
 SIZE = 300_000
 URL, PROGRAMS = "ftp://198.51.100.11", ("ip", "ethtool", "vsftpd", "curl")
+SLOW_URL = "ftp://198.51.100.12"
 RULE = {"action": "deny", "from": "inside", "protocol": "tcp", "ports": 25}
 DENY = {"action": "set", "path": "policy.+", "value": RULE}
 
@@ -43,6 +44,7 @@ class Lab(BareLab):
     def __init__(self) -> None:
         super().__init__()
         self.outside = ftp.serve("outside1", SIZE)
+        ftp.serve("outside2", SIZE, rate=60_000)
         self.file = state.directory() / "controller.config.yaml"
 
     def config(self, action: str, **arguments: Any) -> Any:
@@ -65,8 +67,8 @@ class Lab(BareLab):
         """An active transfer that takes some seconds, and goes on to its end."""
         slow = self.background(
             "inside1",
-            *("curl", "-sS", "--max-time", "30", "--limit-rate", "60k", "-o", "/dev/null"),
-            *("--ftp-port", "-", f"{URL}/{ftp.FILE}"),
+            *("curl", "-sS", "--max-time", "30", "-o", "/dev/null"),
+            *("--ftp-port", "-", f"{SLOW_URL}/{ftp.FILE}"),
         )
         wait_until("the data connection", self.data)
         yield slow

@@ -23,6 +23,7 @@ from tests.integration.conftest import Lab as BareLab
 
 SIZE = 300_000
 OUTSIDE_URL, INSIDE_URL = "ftp://198.51.100.11", "ftp://203.0.113.5"
+SLOW_URL = "ftp://198.51.100.12:2121"
 PROGRAMS = ("ip", "ethtool", "vsftpd", "curl", "lftp")
 
 pytestmark = [
@@ -43,6 +44,7 @@ class Lab(BareLab):
         self.outside = ftp.serve("outside1", SIZE)
         self.inside = ftp.serve("inside1", SIZE)
         self.alternate = ftp.serve("outside1", SIZE, port=2121)
+        ftp.serve("outside2", SIZE, port=2121, rate=100_000)
 
 
 PLAIN = ("sessions", "bindings", "subscribers")
@@ -188,16 +190,16 @@ def test_F3_bulk_data_never_visits_the_controller(lab: Lab) -> None:
 
 def test_G8_hosts_with_colliding_ports_transfer_at_once(lab: Lab) -> None:
     curl = ("curl", "-sS", "--max-time", "20", "--local-port", "40100", "-o", "/dev/null")
-    rate = ("--limit-rate", "200k", "--ftp-port", "-", f"{OUTSIDE_URL}/{ftp.FILE}")
-    clients = [lab.background(host, *curl, *rate) for host in ("inside1", "inside2")]
+    active = ("--ftp-port", "-", f"{SLOW_URL}/{ftp.FILE}")
+    clients = [lab.background(host, *curl, *active) for host in ("inside1", "inside2")]
     assert [client.wait(30) for client in clients] == [0, 0]
 
 
 def test_rule_8_a_transfer_survives_the_controller_and_the_next_one_takes_over(lab: Lab) -> None:
     slow = lab.background(
         "inside1",
-        *("curl", "-sS", "--max-time", "30", "--limit-rate", "100k", "-o", "/dev/null"),
-        *("--ftp-port", "-", f"{OUTSIDE_URL}/{ftp.FILE}"),
+        *("curl", "-sS", "--max-time", "30", "-o", "/dev/null"),
+        *("--ftp-port", "-", f"{SLOW_URL}/{ftp.FILE}"),
     )
 
     def data() -> list[dict[str, Any]]:
@@ -219,8 +221,8 @@ def test_rule_8_a_transfer_survives_the_controller_and_the_next_one_takes_over(l
 def test_sigterm_leaves_the_switch_forwarding(lab: Lab) -> None:
     slow = lab.background(
         "inside1",
-        *("curl", "-sS", "--max-time", "30", "--limit-rate", "100k", "-o", "/dev/null"),
-        f"{OUTSIDE_URL}/{ftp.FILE}",
+        *("curl", "-sS", "--max-time", "30", "-o", "/dev/null"),
+        f"{SLOW_URL}/{ftp.FILE}",
     )
     wait_until(
         "the data connection",
