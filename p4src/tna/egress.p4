@@ -75,8 +75,8 @@ control GatewayEgress(inout headers_t hdr, inout egress_metadata_t meta,
     }
     @hidden action again_claimed() {
         hdr.again.claimed = 1;
-        hdr.again.slot = meta.slot_won;
-        hdr.again.session = meta.session_won;
+        hdr.again.slot = meta.slot_tried;
+        hdr.again.session = meta.session_tried;
     }
     @hidden action again_overflow() { hdr.again.overflow = 1; }
     @hidden action again_hairpin() { hdr.again.hairpin = 1; }
@@ -127,10 +127,7 @@ control GatewayEgress(inout headers_t hdr, inout egress_metadata_t meta,
                 punt.apply(hdr, meta);
             } else if (hdr.bridge.kind == KIND_FORWARD) {
                 if (hdr.bridge.translate == 1) {
-                    if (hdr.tcp.isValid() && hdr.bridge.session_flags[1:1] == 1
-                        && hdr.bridge.final_numbers == 0) {
-                        sequence.apply(hdr, meta);
-                    }
+                    if (hdr.bridge.correct == 1) { sequence.apply(hdr, meta); }
                     rewrite.apply(hdr, meta);
                 }
                 if (hdr.bridge.hairpins == 0) { leave.apply(hdr, meta); }

@@ -69,7 +69,7 @@ control GatewayIngress(inout headers_t hdr, inout metadata_t meta,
         hdr.bridge.is_icmp_error = meta.is_icmp_error;
         hdr.bridge.opening = meta.opening;
         hdr.bridge.admitted = meta.admitted;
-        hdr.bridge.final_numbers = meta.final_numbers;
+        hdr.bridge.correct = meta.correct;
         hdr.bridge.mapping = meta.mapping;
         hdr.bridge.in_port = meta.in_port;
         hdr.bridge.new_addr = meta.new_addr;
@@ -80,7 +80,6 @@ control GatewayIngress(inout headers_t hdr, inout metadata_t meta,
         hdr.bridge.organisation = meta.organisation;
         hdr.bridge.next_hop = meta.next_hop;
         hdr.bridge.server_id = meta.server_id[15:0];
-        hdr.bridge.session_flags = meta.session_flags;
         hdr.bridge.found_ids = meta.found_ids;
         hdr.bridge.same_ends = meta.same_ends;
         hdr.bridge.fresh = meta.fresh;

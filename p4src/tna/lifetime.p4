@@ -49,19 +49,23 @@ control SlotTime(in headers_t hdr, inout egress_metadata_t meta)
             cell.low = max(cell.low, meta.slot_operand);
         }
     };
-    RegisterAction<cell_t, bit<SLOT_BITS>, bit<8>>(times) reserve = {
-        void apply(inout cell_t cell, out bit<8> won) {
+    RegisterAction<cell_t, bit<SLOT_BITS>, bit<1>>(times) reserve = {
+        void apply(inout cell_t cell, out bit<1> won) {
             won = 0;
             if (cell.low < meta.slot_now || cell.high == meta.slot_operand) {
                 cell.low = meta.slot_now + GRACE_TICKS;
                 cell.high = meta.slot_operand;
-                won = CLAIMED | (bit<8>)way;
+                won = 1;
             }
         }
     };
     @hidden action do_prolong() { meta.slot_alive = prolong.execute(index.get({ hdr.bridge.tag })); }
     @hidden action do_refresh() { meta.slot_alive = refresh.execute(index.get({ hdr.bridge.tag })); }
-    @hidden action do_reserve() { meta.slot_won = reserve.execute(index.get({ hdr.bridge.tag })); }
+    // Ways are tried until one is won, so the last that was tried is the one.
+    @hidden action do_reserve() {
+        meta.slot_won = reserve.execute(index.get({ hdr.bridge.tag }));
+        meta.slot_tried = CLAIMED | (bit<8>)way;
+    }
     @hidden action none() { }
     @hidden
     table access {
@@ -109,13 +113,13 @@ control SessionTime(in headers_t hdr, inout egress_metadata_t meta)
             cell.low = min(cell.low, meta.session_operand);
         }
     };
-    RegisterAction<cell_t, bit<SESSION_BITS>, bit<8>>(times) reserve = {
-        void apply(inout cell_t cell, out bit<8> won) {
+    RegisterAction<cell_t, bit<SESSION_BITS>, bit<1>>(times) reserve = {
+        void apply(inout cell_t cell, out bit<1> won) {
             won = 0;
             if (cell.low < meta.now || cell.high == meta.session_operand) {
                 cell.low = meta.now + GRACE_TICKS;
                 cell.high = meta.session_operand;
-                won = CLAIMED | (bit<8>)way;
+                won = 1;
             }
         }
     };
@@ -123,7 +127,10 @@ control SessionTime(in headers_t hdr, inout egress_metadata_t meta)
     @hidden action do_prolong() { meta.session_alive = prolong.execute(index.get(CELL)); }
     @hidden action do_refresh() { meta.session_alive = refresh.execute(index.get(CELL)); }
     @hidden action do_cut()     { meta.session_alive = cut.execute(index.get(CELL)); }
-    @hidden action do_reserve() { meta.session_won = reserve.execute(index.get(CELL)); }
+    @hidden action do_reserve() {
+        meta.session_won = reserve.execute(index.get(CELL));
+        meta.session_tried = CLAIMED | (bit<8>)way;
+    }
     @hidden action none() { }
     @hidden
     table access {
@@ -334,10 +341,22 @@ control Lifetime(inout headers_t hdr, inout egress_metadata_t meta) {
         }
         size = 16;
     }
-    @hidden action cell0() { meta.cell = 2w0 ++ index0.get(CELL); }
-    @hidden action cell1() { meta.cell = 2w1 ++ index1.get(CELL); }
-    @hidden action cell2() { meta.cell = 2w2 ++ index2.get(CELL); }
-    @hidden action cell3() { meta.cell = 2w3 ++ index3.get(CELL); }
+    @hidden action cell0() {
+        meta.cell[SESSION_BITS + 1:SESSION_BITS] = 0;
+        meta.cell[SESSION_BITS - 1:0] = index0.get(CELL);
+    }
+    @hidden action cell1() {
+        meta.cell[SESSION_BITS + 1:SESSION_BITS] = 1;
+        meta.cell[SESSION_BITS - 1:0] = index1.get(CELL);
+    }
+    @hidden action cell2() {
+        meta.cell[SESSION_BITS + 1:SESSION_BITS] = 2;
+        meta.cell[SESSION_BITS - 1:0] = index2.get(CELL);
+    }
+    @hidden action cell3() {
+        meta.cell[SESSION_BITS + 1:SESSION_BITS] = 3;
+        meta.cell[SESSION_BITS - 1:0] = index3.get(CELL);
+    }
     @hidden action do_advance() { meta.phase = advance.execute(meta.cell); }
     @hidden action do_restart() { meta.phase = restart.execute(meta.cell); }
     @hidden action do_note() { meta.reset = note.execute(meta.cell); }

@@ -14,13 +14,13 @@ header option_h { bit<32> word; }
 
 // In front of a packet that goes round: what its first pass found out.
 header again_h {
-    bit<1>  hairpin;
-    bit<1>  overflow;
     bit<1>  has_ids;     // ids of a later fragment follow
     bit<1>  looked;      // they were looked for
-    bit<2>  origin;
     bit<1>  claimed;
+    bit<1>  overflow;
     bit<1>  pad;
+    bit<1>  hairpin;     // at the place of OUT_HAIRPIN: a parser cannot shift
+    bit<2>  origin;
     bit<8>  slot;        // CLAIMED | way: a cell of that way is reserved
     bit<8>  session;
     bit<16> in_port;
@@ -50,7 +50,7 @@ const bit<8> CLAIMED = 4;
     bit<1>       is_icmp_error;
     bit<1>       opening;
     bit<1>       admitted;
-    bit<1>       final_numbers;   // TCP numbers are not to be corrected
+    bit<1>       correct;         // TCP numbers
     bit<2>       mapping;
     bit<16>      in_port;
     ipv4_t       new_addr;
@@ -61,7 +61,6 @@ const bit<8> CLAIMED = 4;
     bit<8>       organisation;
     bit<32>      next_hop;
     bit<16>      server_id;
-    bit<8>       session_flags;
     bit<32>      found_ids;       // of a later fragment
     bit<1>       same_ends;
     bit<1>       fresh;
@@ -112,7 +111,6 @@ struct metadata_t {
     origin_t      origin;
     bit<1>        claimed;
     bit<1>        raw;            // a packet-out that leaves as it is
-    bit<1>        final_numbers;
     bit<12>       vlan_id;
 
     // What the parser found.
@@ -214,6 +212,7 @@ struct metadata_t {
     bit<1>        for_alg;
     bit<1>        admitted;
     bit<8>        session_flags;
+    bit<1>        correct;        // TCP numbers
     bit<16>       watch_room;     // how much shorter a datagram is than `watch_below`
     bit<16>       payload_len;
     flow_id_t     server_id;
@@ -266,8 +265,10 @@ struct egress_metadata_t {
     bit<8>        phase;
     tick_t        ttl;
     bit<2>        ttl_op;
-    bit<8>        slot_won;       // CLAIMED | way
-    bit<8>        session_won;
+    bit<1>        slot_won;       // a cell is reserved: of the way that was tried last
+    bit<1>        session_won;
+    bit<8>        slot_tried;     // CLAIMED | way
+    bit<8>        session_tried;
     bit<1>        slot_alive;
     bit<1>        session_alive;
     bit<8>        claim_colour;
@@ -285,6 +286,7 @@ struct egress_metadata_t {
     bit<1>        correct;
 
     // punt
+    bit<(SOURCE_METER_BITS + 1)> source_cell;
     bit<8>        source_colour;
     bit<8>        port_colour;
     bit<8>        colour;

@@ -26,7 +26,6 @@ parser IngressParser(packet_in pkt, out headers_t hdr, out metadata_t meta,
     state parse_packet_out {
         pkt.extract(hdr.packet_out);
         meta.in_port = hdr.packet_out.port;
-        meta.final_numbers = hdr.packet_out.flags[1:1];
         meta.hairpin = hdr.packet_out.flags[2:2];
         transition select(hdr.packet_out.flags) {
             0 &&& 1:   parse_raw;
@@ -403,24 +402,24 @@ parser EgressParser(packet_in pkt, out headers_t hdr, out egress_metadata_t meta
             default: accept;
         }
     }
-    state parse_options1 { pkt.extract(hdr.option0); transition parse_transport; }
+    state parse_options1 { pkt.extract(hdr.option0); transition parse_behind_options; }
     state parse_options2 {
         pkt.extract(hdr.option0);
         pkt.extract(hdr.option1);
-        transition parse_transport;
+        transition parse_behind_options;
     }
     state parse_options3 {
         pkt.extract(hdr.option0);
         pkt.extract(hdr.option1);
         pkt.extract(hdr.option2);
-        transition parse_transport;
+        transition parse_behind_options;
     }
     state parse_options4 {
         pkt.extract(hdr.option0);
         pkt.extract(hdr.option1);
         pkt.extract(hdr.option2);
         pkt.extract(hdr.option3);
-        transition parse_transport;
+        transition parse_behind_options;
     }
     state parse_options5 {
         pkt.extract(hdr.option0);
@@ -428,7 +427,23 @@ parser EgressParser(packet_in pkt, out headers_t hdr, out egress_metadata_t meta
         pkt.extract(hdr.option2);
         pkt.extract(hdr.option3);
         pkt.extract(hdr.option4);
-        transition parse_transport;
+        transition parse_behind_options;
+    }
+    // Behind options the packet inside an ICMP error is out of reach; ingress has refused it.
+    state parse_behind_options {
+        transition select(hdr.ipv4.frag_offset, hdr.ipv4.protocol) {
+            (0, PROTO_TCP):  parse_tcp;
+            (0, PROTO_UDP):  parse_udp;
+            (0, PROTO_ICMP): parse_icmp_behind_options;
+            (0, PROTO_GRE):  parse_gre;
+            (0, PROTO_ESP):  parse_esp;
+            default:         accept;
+        }
+    }
+    state parse_icmp_behind_options {
+        pkt.extract(hdr.icmp);
+        icmp_checksum.subtract({ hdr.icmp.checksum, hdr.icmp.id });
+        transition parse_query;
     }
     state parse_transport {
         transition select(hdr.ipv4.frag_offset, hdr.ipv4.protocol) {

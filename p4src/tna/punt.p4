@@ -18,16 +18,25 @@ control Punt(inout headers_t hdr, inout egress_metadata_t meta) {
 
     CRCPolynomial<bit<32>>(CRC_SLOT0, true, false, false, 0xffffffff, 0) crc;
     Hash<bit<SOURCE_METER_BITS>>(HashAlgorithm_t.CUSTOM, crc) source;
-    Hash<bit<SOURCE_METER_BITS>>(HashAlgorithm_t.CUSTOM, crc) alg_source;
 
-    @hidden action measure_source() {
-        meta.source_colour = source_meter.execute(
-            1w0 ++ source.get({ hdr.bridge.in_port, hdr.ipv4.src_addr }));
+    @hidden action nothing() { }
+    @hidden action of_source(bit<1> alg) {
+        meta.source_cell[SOURCE_METER_BITS:SOURCE_METER_BITS] = alg;
+        meta.source_cell[SOURCE_METER_BITS - 1:0] =
+            source.get({ hdr.bridge.in_port, hdr.ipv4.src_addr });
     }
-    @hidden action measure_alg_source() {
-        meta.source_colour = source_meter.execute(
-            1w1 ++ alg_source.get({ hdr.bridge.in_port, hdr.ipv4.src_addr }));
+    @hidden
+    table source_cell {
+        key = { hdr.bridge.punt : ternary; }
+        actions = { of_source; @defaultonly nothing; }
+        const default_action = nothing;
+        const entries = {
+            PUNT_ALG : of_source(1);
+            _        : of_source(0);
+        }
+        size = 2;
     }
+    @hidden action measure_source() { meta.source_colour = source_meter.execute(meta.source_cell); }
     @hidden action measure_port() {
         meta.port_colour = port_meter.execute(hdr.bridge.in_port[8:0] ++ hdr.bridge.punt[3:0]);
     }
@@ -37,12 +46,12 @@ control Punt(inout headers_t hdr, inout egress_metadata_t meta) {
 
     @hidden action refuse(drop_t reason) { meta.drop = reason; }
     // Whose packet it is: a session's, or that of a pinhole, or of a service.
-    @hidden action to_controller(bit<8> nobody) {
+    @hidden action to_controller(bit<8> hairpin) {
         hdr.packet_in.setValid();
         hdr.packet_in.ingress_port = hdr.bridge.in_port;
         hdr.packet_in.reason = hdr.bridge.punt;
-        hdr.packet_in.alg_id = nobody;
-        hdr.packet_in.hairpin = 7w0 ++ hdr.bridge.hairpin;
+        hdr.packet_in.alg_id = 0;
+        hdr.packet_in.hairpin = hairpin;
         hdr.packet_in.mapped_id = 0;
         punt_counter.count(hdr.bridge.punt[3:0]);
     }
@@ -52,13 +61,15 @@ control Punt(inout headers_t hdr, inout egress_metadata_t meta) {
             meta.source_colour : ternary;
             meta.port_colour   : ternary;
             meta.colour        : ternary;
+            hdr.bridge.hairpin : ternary;
         }
         actions = { refuse; to_controller; }
         const default_action = to_controller(0);
         const entries = {
-            (3, _, _) : refuse(DROP_SOURCE_METER);
-            (_, 3, _) : refuse(DROP_PORT_METER);
-            (_, _, 3) : refuse(DROP_METER);
+            (3, _, _, _) : refuse(DROP_SOURCE_METER);
+            (_, 3, _, _) : refuse(DROP_PORT_METER);
+            (_, _, 3, _) : refuse(DROP_METER);
+            (_, _, _, 1) : to_controller(1);
         }
         size = 4;
     }
@@ -102,7 +113,8 @@ control Punt(inout headers_t hdr, inout egress_metadata_t meta) {
     }
 
     apply {
-        if (hdr.bridge.punt == PUNT_ALG) { measure_alg_source(); } else { measure_source(); }
+        source_cell.apply();
+        measure_source();
         measure_port();
         measure();
         admit.apply();

@@ -379,6 +379,25 @@ control Session(in headers_t hdr, inout metadata_t meta) {
         size = 4;
     }
 
+    // Numbers of a packet from the controller may be final already (OUT_SEQUENCE_FINAL).
+    @hidden action to_correct() { meta.correct = 1; }
+    @hidden
+    table corrected {
+        key = {
+            hdr.tcp.isValid()        : ternary;
+            meta.session_flags       : ternary;
+            hdr.packet_out.isValid() : ternary;
+            hdr.packet_out.flags     : ternary;
+        }
+        actions = { to_correct; no_event; }
+        const default_action = no_event;
+        const entries = {
+            (true, 0x02 &&& 0x02, false, _)           : to_correct();
+            (true, 0x02 &&& 0x02, true, 0 &&& 0x02)   : to_correct();
+        }
+        size = 2;
+    }
+
     apply {
         flow_of_pinhole();
         if (meta.mapping != MAPPING_NONE) { session.apply(); }
@@ -400,5 +419,6 @@ control Session(in headers_t hdr, inout metadata_t meta) {
         claim_pinhole.apply();
         reading.apply();
         event.apply();
+        corrected.apply();
     }
 }
