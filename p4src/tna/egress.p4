@@ -70,8 +70,8 @@ control GatewayEgress(inout headers_t hdr, inout egress_metadata_t meta,
         hdr.again.slot = 0;
         hdr.again.session = 0;
         hdr.again.in_port = hdr.bridge.in_port;
-        hdr.again.src_id = hdr.bridge.found_ids[31:16];
-        hdr.again.dst_id = hdr.bridge.found_ids[15:0];
+        hdr.again.src_id = hdr.bridge.new_id[31:16];
+        hdr.again.dst_id = hdr.bridge.new_id[15:0];
     }
     @hidden action again_claimed() {
         hdr.again.claimed = 1;
@@ -95,21 +95,18 @@ control GatewayEgress(inout headers_t hdr, inout egress_metadata_t meta,
             meta.slot_op         : ternary;
             meta.slot_won        : ternary;
             meta.session_won     : ternary;
-            hdr.bridge.same_ends : ternary;
-            hdr.bridge.fresh     : ternary;
-            hdr.bridge.found_ids : ternary;
+            hdr.bridge.new_id    : ternary;
         }
         actions = { again_claimed; again_overflow; again_hairpin; again_with_ids;
                     again_without_ids; too_many; nothing; }
         const default_action = again_hairpin;
         const entries = {
-            (KIND_CLAIM, 3, _, _, _, _, _, _) : too_many();
-            (KIND_CLAIM, _, _, _, 0, _, _, _) : again_overflow();
-            (KIND_CLAIM, _, 3, 0, _, _, _, _) : again_overflow();
-            (KIND_CLAIM, _, _, _, _, _, _, _) : again_claimed();
-            (KIND_LOOK, _, _, _, _, _, _, 0)  : again_without_ids();
-            (KIND_LOOK, _, _, _, _, 1, 1, _)  : again_with_ids();
-            (KIND_LOOK, _, _, _, _, _, _, _)  : again_without_ids();
+            (KIND_CLAIM, 3, _, _, _, _) : too_many();
+            (KIND_CLAIM, _, _, _, 0, _) : again_overflow();
+            (KIND_CLAIM, _, 3, 0, _, _) : again_overflow();
+            (KIND_CLAIM, _, _, _, _, _) : again_claimed();
+            (KIND_LOOK, _, _, _, _, 0)  : again_without_ids();
+            (KIND_LOOK, _, _, _, _, _)  : again_with_ids();
         }
         size = 8;
     }

@@ -11,7 +11,8 @@
 control FlowKey(in headers_t hdr, inout metadata_t meta) {
     CRCPolynomial<bit<32>>(CRC_SLOT0, true, false, false, 0xffffffff, 0) crc;
     Hash<bit<FRAGMENT_BITS>>(HashAlgorithm_t.CUSTOM, crc) ends_index;
-    Hash<bit<FRAGMENT_BITS>>(HashAlgorithm_t.CUSTOM, crc) ids_index;
+    Hash<bit<FRAGMENT_BITS>>(HashAlgorithm_t.CUSTOM, crc) src_index;
+    Hash<bit<FRAGMENT_BITS>>(HashAlgorithm_t.CUSTOM, crc) dst_index;
     Hash<bit<FRAGMENT_BITS>>(HashAlgorithm_t.CUSTOM, crc) time_index;
 
     Register<cell_t, bit<FRAGMENT_BITS>>(1 << FRAGMENT_BITS, {0, 0}) fragment_ends;
@@ -28,32 +29,35 @@ control FlowKey(in headers_t hdr, inout metadata_t meta) {
             if (cell.low == hdr.ipv4.src_addr && cell.high == hdr.ipv4.dst_addr) { same = 1; }
         }
     };
-    Register<cell_t, bit<FRAGMENT_BITS>>(1 << FRAGMENT_BITS, {0, 0}) fragment_ids;
-    RegisterAction<cell_t, bit<FRAGMENT_BITS>, bit<32>>(fragment_ids) learn_ids = {
-        void apply(inout cell_t cell, out bit<32> ids) {
-            ids = 0;
-            cell.low = meta.fragment_word;
-            cell.high = meta.fragment_ids;
-        }
+    // One operation returns one word, so each end's identifier has an array.
+    Register<bit<16>, bit<FRAGMENT_BITS>>(1 << FRAGMENT_BITS, 0) fragment_src;
+    RegisterAction<bit<16>, bit<FRAGMENT_BITS>, bit<16>>(fragment_src) learn_src = {
+        void apply(inout bit<16> id) { id = meta.key.src_id[15:0]; }
     };
-    RegisterAction<cell_t, bit<FRAGMENT_BITS>, bit<32>>(fragment_ids) find_ids = {
-        void apply(inout cell_t cell, out bit<32> ids) {
-            ids = 0;
-            if (cell.low == meta.fragment_word) { ids = cell.high; }
-        }
+    RegisterAction<bit<16>, bit<FRAGMENT_BITS>, bit<16>>(fragment_src) find_src = {
+        void apply(inout bit<16> id, out bit<16> found) { found = id; }
+    };
+    Register<bit<16>, bit<FRAGMENT_BITS>>(1 << FRAGMENT_BITS, 0) fragment_dst;
+    RegisterAction<bit<16>, bit<FRAGMENT_BITS>, bit<16>>(fragment_dst) learn_dst = {
+        void apply(inout bit<16> id) { id = meta.key.dst_id[15:0]; }
+    };
+    RegisterAction<bit<16>, bit<FRAGMENT_BITS>, bit<16>>(fragment_dst) find_dst = {
+        void apply(inout bit<16> id, out bit<16> found) { found = id; }
     };
     // The time is the chip's own here: it need not last longer than a datagram.
-    Register<bit<32>, bit<FRAGMENT_BITS>>(1 << FRAGMENT_BITS, 0) fragment_time;
-    RegisterAction<bit<32>, bit<FRAGMENT_BITS>, bit<1>>(fragment_time) learn_time = {
-        void apply(inout bit<32> since, out bit<1> fresh) {
-            fresh = 0;
-            since = meta.stamp;
+    Register<cell_t, bit<FRAGMENT_BITS>>(1 << FRAGMENT_BITS, {0, 0}) fragment_time;
+    RegisterAction<cell_t, bit<FRAGMENT_BITS>, bit<1>>(fragment_time) learn_time = {
+        void apply(inout cell_t cell) {
+            cell.low = meta.stamp;
+            cell.high = meta.fragment_word;
         }
     };
-    RegisterAction<bit<32>, bit<FRAGMENT_BITS>, bit<1>>(fragment_time) find_time = {
-        void apply(inout bit<32> since, out bit<1> fresh) {
+    RegisterAction<cell_t, bit<FRAGMENT_BITS>, bit<1>>(fragment_time) find_time = {
+        void apply(inout cell_t cell, out bit<1> fresh) {
             fresh = 0;
-            if (meta.stamp - since < FRAGMENT_STAMPS) { fresh = 1; }
+            if (meta.stamp - cell.low < FRAGMENT_STAMPS && cell.high == meta.fragment_word) {
+                fresh = 1;
+            }
         }
     };
 
@@ -66,12 +70,23 @@ control FlowKey(in headers_t hdr, inout metadata_t meta) {
             hdr.ipv4.src_addr, hdr.ipv4.dst_addr, hdr.ipv4.protocol,
             hdr.ipv4.identification }));
     }
-    @hidden action learn_fragment_ids() {
-        learn_ids.execute(ids_index.get({ meta.organisation, hdr.ipv4.src_addr,
-            hdr.ipv4.dst_addr, hdr.ipv4.protocol, hdr.ipv4.identification }));
+    @hidden action learn_fragment_src() {
+        learn_src.execute(src_index.get({ meta.organisation,
+            hdr.ipv4.src_addr, hdr.ipv4.dst_addr, hdr.ipv4.protocol,
+            hdr.ipv4.identification }));
     }
-    @hidden action find_fragment_ids() {
-        meta.found_ids = find_ids.execute(ids_index.get({ meta.organisation,
+    @hidden action find_fragment_src() {
+        meta.found_src = find_src.execute(src_index.get({ meta.organisation,
+            hdr.ipv4.src_addr, hdr.ipv4.dst_addr, hdr.ipv4.protocol,
+            hdr.ipv4.identification }));
+    }
+    @hidden action learn_fragment_dst() {
+        learn_dst.execute(dst_index.get({ meta.organisation,
+            hdr.ipv4.src_addr, hdr.ipv4.dst_addr, hdr.ipv4.protocol,
+            hdr.ipv4.identification }));
+    }
+    @hidden action find_fragment_dst() {
+        meta.found_dst = find_dst.execute(dst_index.get({ meta.organisation,
             hdr.ipv4.src_addr, hdr.ipv4.dst_addr, hdr.ipv4.protocol,
             hdr.ipv4.identification }));
     }
@@ -86,7 +101,6 @@ control FlowKey(in headers_t hdr, inout metadata_t meta) {
     }
     @hidden action fragment_words() {
         meta.fragment_word = meta.organisation ++ hdr.ipv4.protocol ++ hdr.ipv4.identification;
-        meta.fragment_ids = meta.key.src_id[15:0] ++ meta.key.dst_id[15:0];
     }
 
     // The packet inside an ICMP error went the other way: its destination is the flow's
@@ -137,12 +151,14 @@ control FlowKey(in headers_t hdr, inout metadata_t meta) {
         fragment_words();
         if (meta.is_fragment == 1 && meta.looked == 0) {
             find_fragment_ends();
-            find_fragment_ids();
+            find_fragment_src();
+            find_fragment_dst();
             find_fragment_time();
         } else if (hdr.ipv4.more_fragments == 1 && meta.is_fragment == 0 && meta.has_class == 1
                    && meta.is_icmp_error == 0) {
             learn_fragment_ends();
-            learn_fragment_ids();
+            learn_fragment_src();
+            learn_fragment_dst();
             learn_fragment_time();
         }
     }

@@ -53,8 +53,6 @@ control GatewayIngress(inout headers_t hdr, inout metadata_t meta,
         hdr.bridge.kind = meta.kind;
         hdr.bridge.punt = meta.punt;
         hdr.bridge.alg_id = meta.alg_id;
-        hdr.bridge.pinhole_alg = meta.pinhole_alg;
-        hdr.bridge.service_alg = meta.service_alg;
         hdr.bridge.hairpin = meta.hairpin;
         hdr.bridge.hairpins = meta.hairpins;
         hdr.bridge.origin = meta.origin;
@@ -80,9 +78,6 @@ control GatewayIngress(inout headers_t hdr, inout metadata_t meta,
         hdr.bridge.organisation = meta.organisation;
         hdr.bridge.next_hop = meta.next_hop;
         hdr.bridge.server_id = meta.server_id[15:0];
-        hdr.bridge.found_ids = meta.found_ids;
-        hdr.bridge.same_ends = meta.same_ends;
-        hdr.bridge.fresh = meta.fresh;
     }
 
     apply {

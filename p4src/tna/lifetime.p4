@@ -331,6 +331,7 @@ control Lifetime(inout headers_t hdr, inout egress_metadata_t meta) {
             (SIDE_INSIDE, false, _)              : set_event(PHASE_INSIDE_SYN, PHASE_INSIDE_SYN);
             (SIDE_OUTSIDE, false, _)             : set_event(PHASE_OUTSIDE_SYN, PHASE_OUTSIDE_SYN);
             (_, true, 0x04 &&& 0x04)             : nothing();
+            (SIDE_INSIDE, true, 0x03 &&& 0x03)   : set_event(PHASE_INSIDE_SYN | PHASE_INSIDE_FIN, PHASE_INSIDE_SYN | PHASE_INSIDE_FIN);
             (SIDE_INSIDE, true, 0x02 &&& 0x02)   : set_event(PHASE_INSIDE_SYN, PHASE_INSIDE_SYN);
             (SIDE_INSIDE, true, 0x11 &&& 0x11)   : set_event(PHASE_INSIDE_FIN, PHASE_INSIDE_FIN | IN_ACK);
             (SIDE_INSIDE, true, 0x10 &&& 0x10)   : set_event(0, IN_ACK);

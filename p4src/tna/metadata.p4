@@ -34,8 +34,6 @@ const bit<8> CLAIMED = 4;
     kind_t       kind;
     punt_t       punt;
     bit<8>       alg_id;
-    bit<8>       pinhole_alg;
-    bit<8>       service_alg;
     bit<1>       hairpin;
     bit<1>       hairpins;
     origin_t     origin;
@@ -54,16 +52,13 @@ const bit<8> CLAIMED = 4;
     bit<2>       mapping;
     bit<16>      in_port;
     ipv4_t       new_addr;
-    flow_id_t    new_id;
+    flow_id_t    new_id;          // KIND_LOOK: both identifiers, 0: not known
     bit<32>      tag;
     bit<32>      who;
     bit<16>      session_remote;
     bit<8>       organisation;
     bit<32>      next_hop;
     bit<16>      server_id;
-    bit<32>      found_ids;       // of a later fragment
-    bit<1>       same_ends;
-    bit<1>       fresh;
 }
 
 struct headers_t {
@@ -230,8 +225,8 @@ struct metadata_t {
     PortId_t      egress_port;
 
     bit<32>       stamp;
-    bit<32>       fragment_ids;
-    bit<32>       found_ids;
+    bit<16>       found_src;      // identifiers of a later fragment
+    bit<16>       found_dst;
     bit<32>       fragment_word;
     bit<1>        same_ends;
     bit<1>        fresh;

@@ -96,14 +96,12 @@ parser IngressParser(packet_in pkt, out headers_t hdr, out metadata_t meta,
     state parse_tcp_fragment {
         meta.class = CLASS_TCP;
         meta.class_bits = 0x4000;
-        meta.who_bits = 0x4000;
         meta.has_class = 1;
         transition accept;
     }
     state parse_udp_fragment {
         meta.class = CLASS_UDP;
         meta.class_bits = 0x8000;
-        meta.who_bits = 0x8000;
         meta.has_class = 1;
         meta.opening = 1;
         transition accept;
@@ -111,7 +109,6 @@ parser IngressParser(packet_in pkt, out headers_t hdr, out metadata_t meta,
     state parse_icmp_fragment {
         meta.class = CLASS_ICMP;
         meta.class_bits = 0xC000;
-        meta.who_bits = 0xC000;
         meta.has_class = 1;
         meta.opening = 1;
         transition accept;
@@ -211,7 +208,6 @@ parser IngressParser(packet_in pkt, out headers_t hdr, out metadata_t meta,
         meta.tcp_flags = hdr.tcp.flags;
         meta.class = CLASS_TCP;
         meta.class_bits = 0x4000;
-        meta.who_bits = 0x4000;
         meta.has_class = 1;
         meta.has_ids = 1;
         transition select(hdr.tcp.src_port, hdr.tcp.flags) {
@@ -237,7 +233,6 @@ parser IngressParser(packet_in pkt, out headers_t hdr, out metadata_t meta,
         meta.key.dst_id = (flow_id_t)hdr.udp.dst_port;
         meta.class = CLASS_UDP;
         meta.class_bits = 0x8000;
-        meta.who_bits = 0x8000;
         meta.has_class = 1;
         meta.has_ids = 1;
         meta.opening = 1;
@@ -256,14 +251,20 @@ parser IngressParser(packet_in pkt, out headers_t hdr, out metadata_t meta,
     }
     state parse_icmp {
         pkt.extract(hdr.icmp);
-        transition select(hdr.icmp.type) {
-            ICMP_UNREACHABLE:   parse_inner_ipv4;
-            ICMP_SOURCE_QUENCH: parse_inner_ipv4;
-            ICMP_TIME_EXCEEDED: parse_inner_ipv4;
-            ICMP_PARAM_PROBLEM: parse_inner_ipv4;
-            default:            parse_query;
+        transition select(hdr.ipv4.ihl, hdr.icmp.type) {
+            (5, ICMP_UNREACHABLE):   parse_inner_ipv4;
+            (5, ICMP_SOURCE_QUENCH): parse_inner_ipv4;
+            (5, ICMP_TIME_EXCEEDED): parse_inner_ipv4;
+            (5, ICMP_PARAM_PROBLEM): parse_inner_ipv4;
+            (_, ICMP_UNREACHABLE):   parse_error_behind_options;
+            (_, ICMP_SOURCE_QUENCH): parse_error_behind_options;
+            (_, ICMP_TIME_EXCEEDED): parse_error_behind_options;
+            (_, ICMP_PARAM_PROBLEM): parse_error_behind_options;
+            default:                 parse_query;
         }
     }
+    // The parser of egress does not reach as far as the packet inside.
+    state parse_error_behind_options { meta.bad_options = 1; transition accept; }
     // The query id belongs to the end that is translated. Which one that is, the parser cannot
     // know: both get it, and the other one is set to 0 where the key is oriented.
     state parse_query {
@@ -274,7 +275,6 @@ parser IngressParser(packet_in pkt, out headers_t hdr, out metadata_t meta,
         meta.parity = hdr.icmp.id[0:0];
         meta.class = CLASS_ICMP;
         meta.class_bits = 0xC000;
-        meta.who_bits = 0xC000;
         meta.has_class = 1;
         meta.is_query = 1;
         meta.has_ids = 1;
@@ -299,7 +299,6 @@ parser IngressParser(packet_in pkt, out headers_t hdr, out metadata_t meta,
         pkt.extract(hdr.inner_l4);
         meta.class = CLASS_TCP;
         meta.class_bits = 0x4000;
-        meta.who_bits = 0x4000;
         meta.has_class = 1;
         meta.has_ids = 1;
         transition accept;
@@ -311,7 +310,6 @@ parser IngressParser(packet_in pkt, out headers_t hdr, out metadata_t meta,
         pkt.extract(hdr.inner_l4);
         meta.class = CLASS_UDP;
         meta.class_bits = 0x8000;
-        meta.who_bits = 0x8000;
         meta.has_class = 1;
         meta.has_ids = 1;
         transition accept;
@@ -323,7 +321,6 @@ parser IngressParser(packet_in pkt, out headers_t hdr, out metadata_t meta,
         pkt.extract(hdr.inner_l4);
         meta.class = CLASS_ICMP;
         meta.class_bits = 0xC000;
-        meta.who_bits = 0xC000;
         meta.has_class = 1;
         meta.is_query = 1;
         meta.has_ids = 1;

@@ -45,12 +45,11 @@ control Punt(inout headers_t hdr, inout egress_metadata_t meta) {
     }
 
     @hidden action refuse(drop_t reason) { meta.drop = reason; }
-    // Whose packet it is: a session's, or that of a pinhole, or of a service.
     @hidden action to_controller(bit<8> hairpin) {
         hdr.packet_in.setValid();
         hdr.packet_in.ingress_port = hdr.bridge.in_port;
         hdr.packet_in.reason = hdr.bridge.punt;
-        hdr.packet_in.alg_id = 0;
+        hdr.packet_in.alg_id = hdr.bridge.alg_id;
         hdr.packet_in.hairpin = hairpin;
         hdr.packet_in.mapped_id = 0;
         punt_counter.count(hdr.bridge.punt[3:0]);
@@ -73,26 +72,6 @@ control Punt(inout headers_t hdr, inout egress_metadata_t meta) {
         }
         size = 4;
     }
-    @hidden action for_session() { hdr.packet_in.alg_id = hdr.bridge.alg_id; }
-    @hidden action for_pinhole() { hdr.packet_in.alg_id = hdr.bridge.pinhole_alg; }
-    @hidden action for_service() { hdr.packet_in.alg_id = hdr.bridge.service_alg; }
-    @hidden action for_nobody() { }
-    @hidden
-    table reader {
-        key = {
-            hdr.bridge.punt        : ternary;
-            hdr.bridge.pinhole_alg : ternary;
-        }
-        actions = { for_session; for_pinhole; for_service; for_nobody; }
-        const default_action = for_nobody;
-        const entries = {
-            (PUNT_ALG, _)      : for_session();
-            (PUNT_NEW_FLOW, 0) : for_service();
-            (PUNT_NEW_FLOW, _) : for_pinhole();
-            (PUNT_ESP, _)      : for_service();
-        }
-        size = 4;
-    }
     @hidden action mapped(bit<16> way_bits) {
         hdr.packet_in.mapped_id = hdr.bridge.tag[15:0] | way_bits;
     }
@@ -102,8 +81,8 @@ control Punt(inout headers_t hdr, inout egress_metadata_t meta) {
             meta.slot_alive     : exact;
             hdr.bridge.slot_way : exact;
         }
-        actions = { mapped; for_nobody; }
-        const default_action = for_nobody;
+        actions = { mapped; nothing; }
+        const default_action = nothing;
         const entries = {
             (1, 0) : mapped(0);
             (1, 1) : mapped(2);
@@ -118,7 +97,6 @@ control Punt(inout headers_t hdr, inout egress_metadata_t meta) {
         measure_port();
         measure();
         admit.apply();
-        reader.apply();
         mapped_id.apply();
     }
 }

@@ -55,22 +55,26 @@ control SessionWay(in metadata_t meta, inout bit<1> hit)(bit<2> way, bit<16> pol
     apply { access.apply(); }
 }
 
+// The class at its place in `who`.
+#define CLASS_BITS(class) ((bit<16>)class << 14)
+
 // Orient: the flow by its ends, as far as the parser's key tells.
 control Orient(inout metadata_t meta) {
-    @hidden action from_inside() {
+    @hidden action from_inside(bit<16> bits) {
         meta.outbound = 1;
+        meta.who_bits = bits;
         meta.key.inside_addr = meta.key.src_addr;
         meta.key.inside_id = meta.key.src_id;
         meta.key.remote_addr = meta.key.dst_addr;
         meta.key.remote_id = meta.key.dst_id;
         meta.server_id = meta.key.dst_id;
         meta.session_remote = meta.key.dst_id[15:0];
-        meta.who_bits[13:13] = meta.key.dst_id[15:15];
         meta.who[31:16] = meta.key.src_id[15:0];
         meta.route_addr = meta.key.dst_addr;
     }
-    @hidden action from_inside_any_port() {
+    @hidden action from_inside_any_port(bit<16> bits) {
         meta.outbound = 1;
+        meta.who_bits = bits;
         meta.key.inside_addr = meta.key.src_addr;
         meta.key.inside_id = meta.key.src_id;
         meta.key.remote_addr = meta.key.dst_addr;
@@ -81,46 +85,64 @@ control Orient(inout metadata_t meta) {
     }
     @hidden action query_from_inside() {
         meta.outbound = 1;
+        meta.who_bits = CLASS_BITS(CLASS_ICMP);
         meta.key.inside_addr = meta.key.src_addr;
         meta.key.inside_id = meta.key.src_id;
         meta.key.remote_addr = meta.key.dst_addr;
         meta.who[31:16] = meta.key.src_id[15:0];
         meta.route_addr = meta.key.dst_addr;
     }
-    @hidden action from_outside() {
+    @hidden action from_outside(bit<16> bits) {
+        meta.who_bits = bits;
         meta.key.remote_addr = meta.key.src_addr;
         meta.key.remote_id = meta.key.src_id;
         meta.session_remote = meta.key.src_id[15:0];
-        meta.who_bits[13:13] = meta.key.src_id[15:15];
         meta.route_addr = meta.key.dst_addr;
     }
-    @hidden action from_outside_any_port() {
+    @hidden action from_outside_any_port(bit<16> bits) {
+        meta.who_bits = bits;
         meta.key.remote_addr = meta.key.src_addr;
         meta.key.remote_id = meta.key.src_id;
         meta.route_addr = meta.key.dst_addr;
     }
     @hidden action query_from_outside() {
+        meta.who_bits = CLASS_BITS(CLASS_ICMP);
         meta.key.remote_addr = meta.key.src_addr;
         meta.route_addr = meta.key.dst_addr;
     }
+    // The highest bit of the remote id is matched: a slice of it would split its containers.
+#define HIGH 0x8000 &&& 0x8000
+#define ORIENT(class) \
+        (SIDE_INSIDE, 0, FILTER_ADDRESS, class, _, _) \
+            : from_inside_any_port(CLASS_BITS(class)); \
+        (SIDE_INSIDE, 0, _, class, _, HIGH) : from_inside(CLASS_BITS(class) | 0x2000); \
+        (SIDE_INSIDE, 0, _, class, _, _)    : from_inside(CLASS_BITS(class)); \
+        (SIDE_OUTSIDE, 0, FILTER_ADDRESS, class, _, _) \
+            : from_outside_any_port(CLASS_BITS(class)); \
+        (SIDE_OUTSIDE, 0, _, class, HIGH, _) : from_outside(CLASS_BITS(class) | 0x2000); \
+        (SIDE_OUTSIDE, 0, _, class, _, _)    : from_outside(CLASS_BITS(class))
     @hidden
     table orient {
         key = {
             meta.side        : ternary;
             meta.is_query    : ternary;
             meta.slot_filter : ternary;
+            meta.class       : ternary;
+            meta.key.src_id  : ternary;
+            meta.key.dst_id  : ternary;
         }
         actions = { from_inside; from_inside_any_port; query_from_inside; from_outside;
                     from_outside_any_port; query_from_outside; }
-        const default_action = from_outside;
+        const default_action = query_from_outside;
         const entries = {
-            (SIDE_INSIDE, 1, _)               : query_from_inside();
-            (SIDE_INSIDE, _, FILTER_ADDRESS)  : from_inside_any_port();
-            (SIDE_INSIDE, _, _)               : from_inside();
-            (SIDE_OUTSIDE, 1, _)              : query_from_outside();
-            (SIDE_OUTSIDE, _, FILTER_ADDRESS) : from_outside_any_port();
+            (SIDE_INSIDE, 1, _, _, _, _)  : query_from_inside();
+            (SIDE_OUTSIDE, 1, _, _, _, _) : query_from_outside();
+            ORIENT(CLASS_NONE);
+            ORIENT(CLASS_TCP);
+            ORIENT(CLASS_UDP);
+            ORIENT(CLASS_ICMP);
         }
-        size = 8;
+        size = 32;
     }
     apply { orient.apply(); }
 }

@@ -95,11 +95,33 @@ control Outcome(in headers_t hdr, inout metadata_t meta,
     @hidden action punt(punt_t reason) {
         meta.kind = KIND_PUNT;
         meta.punt = reason;
+        meta.alg_id = 0;
         tm.ucast_egress_port = PORT_CPU;
     }
-    @hidden action punt_as_decided() { tm.ucast_egress_port = PORT_CPU; }
+    // Whose packet it is: a session's, or that of a pinhole, or of a service.
+    @hidden action punt_for_session() { tm.ucast_egress_port = PORT_CPU; }
+    @hidden action punt_for_pinhole() {
+        meta.alg_id = meta.pinhole_alg;
+        tm.ucast_egress_port = PORT_CPU;
+    }
+    @hidden action punt_for_service() {
+        meta.alg_id = meta.service_alg;
+        tm.ucast_egress_port = PORT_CPU;
+    }
+    @hidden action punt_for_nobody() {
+        meta.alg_id = 0;
+        tm.ucast_egress_port = PORT_CPU;
+    }
     @hidden action look_for_ids() {
         meta.kind = KIND_LOOK;
+        meta.new_id = 0;
+        tm.ucast_egress_port = PORT_AGAIN;
+        dprsr.digest_type = 0;
+    }
+    @hidden action bring_ids() {
+        meta.kind = KIND_LOOK;
+        meta.new_id[31:16] = meta.found_src;
+        meta.new_id[15:0] = meta.found_dst;
         tm.ucast_egress_port = PORT_AGAIN;
         dprsr.digest_type = 0;
     }
@@ -144,22 +166,34 @@ control Outcome(in headers_t hdr, inout metadata_t meta,
             meta.resolved      : ternary;
             meta.mtu_excess    : ternary;
             meta.report        : ternary;
+            meta.punt          : ternary;
+            meta.pinhole_alg   : ternary;
+            meta.same_ends     : ternary;
+            meta.fresh         : ternary;
         }
-        actions = { leave_raw; drop; drop_as_decided; punt; punt_as_decided; look_for_ids;
-                    go_round; hairpin; leave; leave_with_report; }
+        actions = { leave_raw; drop; drop_as_decided; punt; punt_for_session;
+                    punt_for_pinhole; punt_for_service; punt_for_nobody; look_for_ids;
+                    bring_ids; go_round; hairpin; leave; leave_with_report; }
         const default_action = drop(DROP_NO_SESSION);
 // The columns, by their letters: W raw, P parse, Z zone, U ours, A ARP, 4 IPv4, C checksum,
 // S source, O options, F fragment, K looked, I ids, G GRE, D denied, L local, E ICMP error,
 // R routed, N neighbour, and what `verdict` said.
 #define FIRST(W, P, Z, U, A, V, C, S, O, F, K, I, G, D, L) \
-    (W, P, Z, U, A, V, C, S, O, F, K, I, G, D, L, _, _, _, _, _, _, _, _, _, _, _, _)
+    (W, P, Z, U, A, V, C, S, O, F, K, I, G, D, L, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _)
 #define LOCAL(side, mapping) \
-    (_, _, _, _, _, _, _, _, _, _, _, _, _, _, 1, side, mapping, _, _, _, _, _, _, _, _, _, _)
+    (_, _, _, _, _, _, _, _, _, _, _, _, _, _, 1, side, mapping, _, _, _, _, _, _, _, _, _, _, \
+     _, _, _, _)
 #define THEN(F, kind, origin, E, R, ttl, N, mtu, report) \
     (_, _, _, _, _, _, _, _, _, F, _, _, _, _, _, _, _, kind, origin, _, _, E, R, ttl, N, mtu, \
-     report)
+     report, _, _, _, _)
+#define DECIDED(punt, alg) \
+    (_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, KIND_PUNT, _, _, _, _, _, _, _, _, _, \
+     punt, alg, _, _)
+#define FOUND_IDS \
+    (_, _, _, _, _, _, _, _, _, 1, 0, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, 1, 1)
 #define ROUND(kind) \
-    (_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, SIDE_INSIDE, _, kind, _, 1, 1, _, _, _, _, _, _)
+    (_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, SIDE_INSIDE, _, kind, _, 1, 1, _, _, _, _, _, _, \
+     _, _, _, _)
         const entries = {
             FIRST(1, _, _, _, _, _, _, _, _, _, _, _, _, _, _) : leave_raw();
             FIRST(_, 1, _, _, _, _, _, _, _, _, _, _, _, _, _) : drop(DROP_PARSE);
@@ -170,6 +204,7 @@ control Outcome(in headers_t hdr, inout metadata_t meta,
             FIRST(_, _, _, _, _, _, 1, _, _, _, _, _, _, _, _) : drop(DROP_CHECKSUM);
             FIRST(_, _, _, _, _, _, _, 1, _, _, _, _, _, _, _) : drop(DROP_SOURCE);
             FIRST(_, _, _, _, _, _, _, _, 1, _, _, _, _, _, _) : drop(DROP_OPTIONS);
+            FOUND_IDS                                          : bring_ids();
             FIRST(_, _, _, _, _, _, _, _, _, 1, 0, _, _, _, _) : look_for_ids();
             FIRST(_, _, _, _, _, _, _, _, _, 0, _, 0, 0, _, _) : drop(DROP_PROTOCOL);
             FIRST(_, _, _, _, _, _, _, _, _, _, _, _, _, 1, _) : drop(DROP_POLICY);
@@ -180,7 +215,11 @@ control Outcome(in headers_t hdr, inout metadata_t meta,
             // the ports. The others wait for that.
             THEN(1, KIND_PUNT, ORIGIN_WIRE, _, _, _, _, _, _)  : punt(PUNT_FRAGMENT);
             THEN(1, KIND_PUNT, _, _, _, _, _, _, _)            : drop(DROP_FRAGMENT);
-            THEN(_, KIND_PUNT, _, _, _, _, _, _, _)            : punt_as_decided();
+            DECIDED(PUNT_ALG, _)                               : punt_for_session();
+            DECIDED(PUNT_NEW_FLOW, 0)                          : punt_for_service();
+            DECIDED(PUNT_NEW_FLOW, _)                          : punt_for_pinhole();
+            DECIDED(PUNT_ESP, _)                               : punt_for_service();
+            DECIDED(_, _)                                      : punt_for_nobody();
             // A packet to an address of ours goes round, and comes back from outside.
             ROUND(KIND_FORWARD)                                : hairpin();
             ROUND(KIND_CLAIM)                                  : go_round();

@@ -54,12 +54,15 @@ control Zone(in headers_t hdr, inout metadata_t meta) {
         size = 2;
     }
 
+    // A packet that goes round comes from outside, whatever its port.
+    @hidden action from_here() { meta.side = SIDE_OUTSIDE; }
+
     apply {
-        port_zone.apply();
-        if (meta.origin == ORIGIN_WIRE && meta.hairpin == 0) { receiver.apply(); }
         if (meta.hairpin == 1) {
-            meta.side = SIDE_OUTSIDE;
-            meta.organisation = 0;
+            from_here();
+        } else {
+            port_zone.apply();
+            if (meta.origin == ORIGIN_WIRE) { receiver.apply(); }
         }
     }
 }
