@@ -281,7 +281,8 @@ struct egress_metadata_t {
     bit<1>        correct;
 
     // punt
-    bit<(SOURCE_METER_BITS + 1)> source_cell;
+    bit<1>        source_alg;
+    bit<SOURCE_METER_BITS> source_hash;
     bit<8>        source_colour;
     bit<8>        port_colour;
     bit<8>        colour;

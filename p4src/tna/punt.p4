@@ -21,9 +21,8 @@ control Punt(inout headers_t hdr, inout egress_metadata_t meta) {
 
     @hidden action nothing() { }
     @hidden action of_source(bit<1> alg) {
-        meta.source_cell[SOURCE_METER_BITS:SOURCE_METER_BITS] = alg;
-        meta.source_cell[SOURCE_METER_BITS - 1:0] =
-            source.get({ hdr.bridge.in_port, hdr.ipv4.src_addr });
+        meta.source_alg = alg;
+        meta.source_hash = source.get({ hdr.bridge.in_port, hdr.ipv4.src_addr });
     }
     @hidden
     table source_cell {
@@ -36,7 +35,9 @@ control Punt(inout headers_t hdr, inout egress_metadata_t meta) {
         }
         size = 2;
     }
-    @hidden action measure_source() { meta.source_colour = source_meter.execute(meta.source_cell); }
+    @hidden action measure_source() {
+        meta.source_colour = source_meter.execute(meta.source_alg ++ meta.source_hash);
+    }
     @hidden action measure_port() {
         meta.port_colour = port_meter.execute(hdr.bridge.in_port[8:0] ++ hdr.bridge.punt[3:0]);
     }

@@ -56,7 +56,7 @@ class Operation:
         self, cell: Mapping[str, int], operands: Mapping[str, int]
     ) -> tuple[dict[str, int], int]:
         """The cell afterwards and what is handed to the packet (0 if it is not set)."""
-        values: dict[str, int] = {n: Word(v) for n, v in (cell | operands).items()}
+        values: dict[str, int] = {n: Word(v) for n, v in {**cell, **operands}.items()}
         values[self.result] = 0
         exec(self.code, {"value": values, "max": max, "min": min})
         return {name: int(values[name]) for name in cell}, int(values[self.result])
