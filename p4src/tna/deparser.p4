@@ -4,8 +4,8 @@
 
 control IngressDeparser(packet_out pkt, inout headers_t hdr, in metadata_t meta,
                         in ingress_intrinsic_metadata_for_deparser_t dprsr) {
-    Digest<tcp_event_t>() tcp_event;
-    Digest<pinhole_hit_t>() pinhole_hit;
+    @name("tcp_event_t") Digest<tcp_event_t>() tcp_event;
+    @name("pinhole_hit_t") Digest<pinhole_hit_t>() pinhole_hit;
     apply {
         if (dprsr.digest_type == DIGEST_TCP) {
             tcp_event.pack({ meta.key.proto, meta.key.inside_addr, meta.key.inside_id,

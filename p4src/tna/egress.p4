@@ -69,7 +69,7 @@ control GatewayEgress(inout headers_t hdr, inout egress_metadata_t meta,
         hdr.again.pad = 0;
         hdr.again.slot = 0;
         hdr.again.session = 0;
-        hdr.again.in_port = hdr.bridge.in_port;
+        hdr.again.in_port = (bit<16>)hdr.bridge.in_port;
         hdr.again.src_id = hdr.bridge.new_id[31:16];
         hdr.again.dst_id = hdr.bridge.new_id[15:0];
     }

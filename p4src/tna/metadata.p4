@@ -50,7 +50,7 @@ const bit<8> CLAIMED = 4;
     bit<1>       admitted;
     bit<1>       correct;         // TCP numbers
     bit<2>       mapping;
-    bit<16>      in_port;
+    PortId_t     in_port;
     ipv4_t       new_addr;
     flow_id_t    new_id;          // KIND_LOOK: both identifiers, 0: not known
     bit<32>      tag;
@@ -102,7 +102,7 @@ struct cell_t {
 struct metadata_t {
     bit<1>        hairpin;
     bit<1>        overflow;
-    bit<16>       in_port;
+    PortId_t      in_port;        // a parser cannot widen it
     origin_t      origin;
     bit<1>        claimed;
     bit<1>        raw;            // a packet-out that leaves as it is

@@ -20,12 +20,12 @@ parser IngressParser(packet_in pkt, out headers_t hdr, out metadata_t meta,
         }
     }
     state parse_wire {
-        meta.in_port = (bit<16>)std.ingress_port;
+        meta.in_port = std.ingress_port;
         transition parse_ethernet;
     }
     state parse_packet_out {
         pkt.extract(hdr.packet_out);
-        meta.in_port = hdr.packet_out.port;
+        meta.in_port = hdr.packet_out.port[8:0];
         meta.hairpin = hdr.packet_out.flags[2:2];
         transition select(hdr.packet_out.flags) {
             0 &&& 1:   parse_raw;
@@ -41,7 +41,7 @@ parser IngressParser(packet_in pkt, out headers_t hdr, out metadata_t meta,
 
     state parse_again {
         pkt.extract(hdr.again);
-        meta.in_port = hdr.again.in_port;
+        meta.in_port = hdr.again.in_port[8:0];
         meta.hairpin = hdr.again.hairpin;
         meta.overflow = hdr.again.overflow;
         meta.origin = hdr.again.origin;

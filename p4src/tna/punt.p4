@@ -39,7 +39,7 @@ control Punt(inout headers_t hdr, inout egress_metadata_t meta) {
         meta.source_colour = source_meter.execute(meta.source_alg ++ meta.source_hash);
     }
     @hidden action measure_port() {
-        meta.port_colour = port_meter.execute(hdr.bridge.in_port[8:0] ++ hdr.bridge.punt[3:0]);
+        meta.port_colour = port_meter.execute(hdr.bridge.in_port ++ hdr.bridge.punt[3:0]);
     }
     @hidden action measure() {
         meta.colour = punt_meter.execute(hdr.bridge.side ++ hdr.bridge.punt[3:0]);
@@ -48,7 +48,7 @@ control Punt(inout headers_t hdr, inout egress_metadata_t meta) {
     @hidden action refuse(drop_t reason) { meta.drop = reason; }
     @hidden action to_controller(bit<8> hairpin) {
         hdr.packet_in.setValid();
-        hdr.packet_in.ingress_port = hdr.bridge.in_port;
+        hdr.packet_in.ingress_port = (bit<16>)hdr.bridge.in_port;
         hdr.packet_in.reason = hdr.bridge.punt;
         hdr.packet_in.alg_id = hdr.bridge.alg_id;
         hdr.packet_in.hairpin = hairpin;
@@ -63,15 +63,17 @@ control Punt(inout headers_t hdr, inout egress_metadata_t meta) {
             meta.colour        : ternary;
             hdr.bridge.hairpin : ternary;
         }
-        actions = { refuse; to_controller; }
-        const default_action = to_controller(0);
+        actions = { refuse; to_controller; @defaultonly nothing; }
+        // An action that counts by an index cannot be the default.
+        const default_action = nothing;
         const entries = {
             (3, _, _, _) : refuse(DROP_SOURCE_METER);
             (_, 3, _, _) : refuse(DROP_PORT_METER);
             (_, _, 3, _) : refuse(DROP_METER);
             (_, _, _, 1) : to_controller(1);
+            (_, _, _, _) : to_controller(0);
         }
-        size = 4;
+        size = 8;
     }
     @hidden action mapped(bit<16> way_bits) {
         hdr.packet_in.mapped_id = hdr.bridge.tag[15:0] | way_bits;

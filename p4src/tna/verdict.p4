@@ -80,7 +80,7 @@ control Outcome(in headers_t hdr, inout metadata_t meta,
                 inout ingress_intrinsic_metadata_for_tm_t tm) {
     @hidden action leave_raw() {
         meta.kind = KIND_RAW;
-        tm.ucast_egress_port = (PortId_t)meta.in_port;
+        tm.ucast_egress_port = meta.in_port;
     }
     @hidden action drop(drop_t reason) {
         meta.kind = KIND_DROP;
