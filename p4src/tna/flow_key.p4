@@ -143,7 +143,10 @@ control FlowKey(in headers_t hdr, inout metadata_t meta) {
         size = 66;
     }
 
+    @hidden action call() { meta.key.dst_id[31:16] = 1; }   // CALL_FLAG
+
     apply {
+        if (hdr.gre_call.isValid()) { call(); }
         if (hdr.inner_l4.isValid()) {
             if (meta.is_query == 1) { key_from_query(); } else { key_from_ports(); }
         }

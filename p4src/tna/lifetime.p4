@@ -342,26 +342,14 @@ control Lifetime(inout headers_t hdr, inout egress_metadata_t meta) {
         }
         size = 16;
     }
-    @hidden action cell0() {
-        meta.cell[SESSION_BITS + 1:SESSION_BITS] = 0;
-        meta.cell[SESSION_BITS - 1:0] = index0.get(CELL);
-    }
-    @hidden action cell1() {
-        meta.cell[SESSION_BITS + 1:SESSION_BITS] = 1;
-        meta.cell[SESSION_BITS - 1:0] = index1.get(CELL);
-    }
-    @hidden action cell2() {
-        meta.cell[SESSION_BITS + 1:SESSION_BITS] = 2;
-        meta.cell[SESSION_BITS - 1:0] = index2.get(CELL);
-    }
-    @hidden action cell3() {
-        meta.cell[SESSION_BITS + 1:SESSION_BITS] = 3;
-        meta.cell[SESSION_BITS - 1:0] = index3.get(CELL);
-    }
-    @hidden action do_advance() { meta.phase = advance.execute(meta.cell); }
-    @hidden action do_restart() { meta.phase = restart.execute(meta.cell); }
-    @hidden action do_note() { meta.reset = note.execute(meta.cell); }
-    @hidden action do_prove() { meta.reset = prove.execute(meta.cell); }
+    @hidden action cell0() { meta.cell = index0.get(CELL); }
+    @hidden action cell1() { meta.cell = index1.get(CELL); }
+    @hidden action cell2() { meta.cell = index2.get(CELL); }
+    @hidden action cell3() { meta.cell = index3.get(CELL); }
+    @hidden action do_advance() { meta.phase = advance.execute(hdr.bridge.session_way ++ meta.cell); }
+    @hidden action do_restart() { meta.phase = restart.execute(hdr.bridge.session_way ++ meta.cell); }
+    @hidden action do_note() { meta.reset = note.execute(hdr.bridge.session_way ++ meta.cell); }
+    @hidden action do_prove() { meta.reset = prove.execute(hdr.bridge.session_way ++ meta.cell); }
     @hidden
     table phase {
         key = { meta.phase_op : exact; }

@@ -169,6 +169,7 @@ struct metadata_t {
     bit<16>       scramble_low;
     bit<16>       scramble_high;
     bit<16>       port_base;
+    bit<16>       port_odd;
     bit<16>       port_mask;
     bit<16>       salt;
     filter_mode_t slot_filter;
@@ -253,7 +254,7 @@ struct egress_metadata_t {
     tick_t        slot_now;
     bit<32>       slot_operand;
     bit<32>       session_operand;
-    bit<(SESSION_BITS + 2)> cell;
+    bit<SESSION_BITS> cell;       // within its way
     bit<8>        event;
     bit<8>        event_open;
     bit<8>        reset;

@@ -339,7 +339,7 @@ parser IngressParser(packet_in pkt, out headers_t hdr, out metadata_t meta,
     state parse_gre_call {
         pkt.extract(hdr.gre_call);
         // A call id names the call of the receiver (RFC 2637 4.1).
-        meta.key.dst_id = 16w1 ++ hdr.gre_call.call_id;
+        meta.key.dst_id = (flow_id_t)hdr.gre_call.call_id;
         meta.has_ids = 1;
         transition accept;
     }

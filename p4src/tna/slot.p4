@@ -60,6 +60,7 @@ control SlotWay(in metadata_t meta, inout bit<1> hit, inout bit<32> found)
 
 control Slot(inout metadata_t meta) {
     Hash<bit<16>>(HashAlgorithm_t.XOR16) sum;
+    Hash<bit<16>>(HashAlgorithm_t.XOR16) odd_sum;
     SlotWay(0, CRC_SLOT0) way0;
     SlotWay(1, CRC_SLOT1) way1;
     SlotWay(2, CRC_SLOT2) way2;
@@ -70,10 +71,27 @@ control Slot(inout metadata_t meta) {
         meta.salt = meta.salt & meta.port_mask;
         meta.tag[31:16] = meta.tag[31:16] | meta.class_bits;
     }
-    // Bits 2..0 are way and parity.
-    @hidden action own_port() {
-        meta.tag[15:0] = sum.get({ meta.scramble_low[15:3], 3w0, meta.scramble_high[15:3], 3w0,
-                                   meta.salt[15:3], 3w0, meta.port_base, 15w0, meta.parity });
+    // Bits 2..0 are way and parity: the mask clears them, and `port_odd` has parity 1. What is
+    // hashed has no constants, with which the compiler ends.
+    @hidden action even_port() {
+        meta.tag[15:0] = sum.get({ meta.scramble_low, meta.scramble_high, meta.salt,
+                                   meta.port_base });
+    }
+    @hidden action odd_port() {
+        meta.tag[15:0] = odd_sum.get({ meta.scramble_low, meta.scramble_high, meta.salt,
+                                       meta.port_odd });
+    }
+    @hidden action no_port() { }
+    @hidden
+    table own_port {
+        key = { meta.parity : exact; }
+        actions = { even_port; odd_port; @defaultonly no_port; }
+        const default_action = no_port;
+        const entries = {
+            0 : even_port();
+            1 : odd_port();
+        }
+        size = 2;
     }
     @hidden action given_port() {
         meta.tag[15:0] = meta.key.dst_id[15:0] & 0xfff9;
@@ -219,7 +237,7 @@ control Slot(inout metadata_t meta) {
     apply {
         if (meta.side == SIDE_INSIDE) {
             mask_port();
-            own_port();
+            own_port.apply();
         } else {
             given_port();
         }

@@ -31,7 +31,9 @@ control Subscriber(inout metadata_t meta) {
         meta.tag[31:16] = subscriber;
         meta.block_addr = outside_addr;
         meta.port_base = port_base;
-        meta.port_mask = port_mask;
+        meta.port_odd[15:3] = port_base[15:3];
+        meta.port_odd[2:0] = 1;
+        meta.port_mask[15:3] = port_mask[15:3];
         meta.salt = salt;
         meta.owner[31:16] = meta.key.src_id[15:0];
         meta.owner[15:0] = 1;
