@@ -374,15 +374,23 @@ parser EgressParser(packet_in pkt, out headers_t hdr, out egress_metadata_t meta
         pkt.extract(hdr.ethernet);
         transition select(hdr.ethernet.ether_type) {
             ETHERTYPE_VLAN: parse_vlan;
-            ETHERTYPE_IPV4: parse_ipv4;
+            ETHERTYPE_IPV4: parse_protocol;
             default:        accept;
         }
     }
     state parse_vlan {
         pkt.extract(hdr.vlan);
         transition select(hdr.vlan.ether_type) {
-            ETHERTYPE_IPV4: parse_ipv4;
+            ETHERTYPE_IPV4: parse_protocol;
             default:        accept;
+        }
+    }
+    // Two checksums are counted at once, and one that begins at the IPv4 header takes its unit for
+    // all that follows: so ICMP, which needs both behind it, has an IPv4 state of its own.
+    state parse_protocol {
+        transition select(pkt.lookahead<bit<80>>()[7:0]) {
+            PROTO_ICMP: parse_ipv4_of_icmp;
+            default:    parse_ipv4;
         }
     }
     state parse_ipv4 {
@@ -426,18 +434,62 @@ parser EgressParser(packet_in pkt, out headers_t hdr, out egress_metadata_t meta
         pkt.extract(hdr.option4);
         transition parse_behind_options;
     }
-    // Behind options the packet inside an ICMP error is out of reach; ingress has refused it.
     state parse_behind_options {
         transition select(hdr.ipv4.frag_offset, hdr.ipv4.protocol) {
-            (0, PROTO_TCP):  parse_tcp;
-            (0, PROTO_UDP):  parse_udp;
-            (0, PROTO_ICMP): parse_icmp_behind_options;
-            (0, PROTO_GRE):  parse_gre;
-            (0, PROTO_ESP):  parse_esp;
-            default:         accept;
+            (0, PROTO_TCP): parse_tcp;
+            (0, PROTO_UDP): parse_udp;
+            (0, PROTO_GRE): parse_gre;
+            (0, PROTO_ESP): parse_esp;
+            default:        accept;
         }
     }
+    state parse_ipv4_of_icmp {
+        pkt.extract(hdr.ipv4);
+        transition select(hdr.ipv4.frag_offset, hdr.ipv4.ihl) {
+            (0, 5):  parse_icmp;
+            (_, 6):  parse_icmp_options1;
+            (_, 7):  parse_icmp_options2;
+            (_, 8):  parse_icmp_options3;
+            (_, 9):  parse_icmp_options4;
+            (_, 10): parse_icmp_options5;
+            default: accept;
+        }
+    }
+    state parse_icmp_options1 { pkt.extract(hdr.option0); transition parse_icmp_behind_options; }
+    state parse_icmp_options2 {
+        pkt.extract(hdr.option0);
+        pkt.extract(hdr.option1);
+        transition parse_icmp_behind_options;
+    }
+    state parse_icmp_options3 {
+        pkt.extract(hdr.option0);
+        pkt.extract(hdr.option1);
+        pkt.extract(hdr.option2);
+        transition parse_icmp_behind_options;
+    }
+    state parse_icmp_options4 {
+        pkt.extract(hdr.option0);
+        pkt.extract(hdr.option1);
+        pkt.extract(hdr.option2);
+        pkt.extract(hdr.option3);
+        transition parse_icmp_behind_options;
+    }
+    state parse_icmp_options5 {
+        pkt.extract(hdr.option0);
+        pkt.extract(hdr.option1);
+        pkt.extract(hdr.option2);
+        pkt.extract(hdr.option3);
+        pkt.extract(hdr.option4);
+        transition parse_icmp_behind_options;
+    }
+    // Behind options the packet inside an ICMP error is out of reach; ingress has refused it.
     state parse_icmp_behind_options {
+        transition select(hdr.ipv4.frag_offset) {
+            0:       parse_icmp_alone;
+            default: accept;
+        }
+    }
+    state parse_icmp_alone {
         pkt.extract(hdr.icmp);
         icmp_checksum.subtract({ hdr.icmp.checksum, hdr.icmp.id });
         transition parse_query;
@@ -446,7 +498,6 @@ parser EgressParser(packet_in pkt, out headers_t hdr, out egress_metadata_t meta
         transition select(hdr.ipv4.frag_offset, hdr.ipv4.protocol) {
             (0, PROTO_TCP):  parse_tcp;
             (0, PROTO_UDP):  parse_udp;
-            (0, PROTO_ICMP): parse_icmp;
             (0, PROTO_GRE):  parse_gre;
             (0, PROTO_ESP):  parse_esp;
             default:         accept;
