@@ -10,7 +10,7 @@ TOPO   ?= nat
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo mininet setup unit check test test-all coverage lint ptf bench attack fuzz p4 man completion deb clean
+.PHONY: help demo mininet setup unit check test test-all coverage lint ptf bench attack fuzz p4 tofino man completion deb clean
 
 # Tests that need neither root nor a network, on all processors.
 UNIT    = $(PY) -m pytest tests/unit tests/attack tests/fuzz tests/softswitch tests/dataplane -n auto \
@@ -75,6 +75,9 @@ fuzz: setup ## coverage-guided fuzzing of ALGs, stream and engine (MINUTES=10)
 
 p4: ## compile the P4 program (needs p4c-bm2-ss on PATH)
 	$(PYTHON) p4src/build.py
+
+tofino: ## fit the program into Tofino, and renew the report (needs p4c-barefoot and bfas)
+	$(PYTHON) p4src/tofino.py
 
 man: $(VENV)/.ready ## manual pages, in build/man
 	@$(PY) -m distribution.manpages build/man/man1
