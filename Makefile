@@ -52,6 +52,7 @@ coverage: $(VENV)/.ready ## what of each module its own unit tests cover
 
 test-all: test ## and what takes long: every scenario on BMv2 and in Mininet
 	$(PY) -m pytest -m slow
+	$(PTFENV)/bin/python ptf-tests/run.py --target embedded --workers 2
 
 lint: $(VENV)/.ready ## style, types, and which package may import which
 	$(PY) -m ruff check .
@@ -61,7 +62,6 @@ lint: $(VENV)/.ready ## style, types, and which package may import which
 
 ptf: setup ## data-plane tests on the embedded switch, and on BMv2 where it is
 	$(PTFENV)/bin/python ptf-tests/run.py --target embedded
-	$(PTFENV)/bin/python ptf-tests/run.py --target embedded --workers 2
 	$(PTFENV)/bin/python ptf-tests/run.py --target bmv2
 
 bench: setup $(OVS)/.ready ## figures of every target present, beside the kernel's NAT and OVS

@@ -1,11 +1,14 @@
 """Slots: the mappings that the switch makes itself, one register cell for each outside port."""
 
+from ptf import testutils
+
 from base import (
     ICMP,
     INSIDE,
     OUTSIDE,
     TCP,
     UDP,
+    WAIT,
     Drop,
     FilterMode,
     Punt,
@@ -86,11 +89,23 @@ class N4787_3_ABurstOfManyEndpointsSharesNoPort(_Slot):
         asked = {self.next_asked_for() for _ in range(10)}
         assert len(asked) == 5
         mapped = [sport for sport in endpoints if sport not in asked]
-        for way, sport in enumerate(mapped):
+        # Which of them has which port is by chance where several workers run them.
+        ids = [BASE + 2 * way for way in range(3)]
+        flows = [UDP(sport=number, dport=port) for number in ids for port in (53, 54)]
+        self.expect_in_any_order(OUTSIDE, [outward_translated(flow) for flow in flows])
+        owners = [self.owner(number) for number in ids]
+        assert sorted(owners) == mapped
+        for number, sport in zip(ids, owners, strict=True):
             for port in (53, 54):
-                self.expect(OUTSIDE, outward_translated(UDP(sport=BASE + 2 * way, dport=port)))
-                self.passes_in(UDP(sport=port, dport=BASE + 2 * way), sport)
+                self.passes_in(UDP(sport=port, dport=number), sport)
         assert self.punted(Punt.OVERFLOW) - before == 10
+
+    def owner(self, outside_id):
+        """The inside port that an outside one stands for."""
+        self.send(OUTSIDE, inward(UDP(sport=53, dport=outside_id)))
+        got = testutils.dp_poll(self, port_number=INSIDE, timeout=WAIT)
+        assert isinstance(got, self.dataplane.PollSuccess)
+        return int.from_bytes(got.packet[36:38], "big")
 
     def next_asked_for(self):
         """The source port of the next packet that the controller gets."""
