@@ -11,7 +11,6 @@ Uses nothing but the standard library, so that it runs before any set-up.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 import subprocess
@@ -19,8 +18,8 @@ import sys
 from pathlib import Path
 
 import python_constants
+from sources import P4SRC, digest, source_files
 
-P4SRC = Path(__file__).resolve().parent
 ARTIFACTS = P4SRC / "artifacts" / "v1model"
 MANIFEST = "manifest.json"
 # The same program with other sizes of its register arrays, by folder: tiny ones, so that tests
@@ -33,19 +32,6 @@ VARIANTS = {
 JSON = "p4alg.json"
 P4INFO = "p4alg.p4info.txtpb"
 COMPILER = "p4c-bm2-ss"
-
-
-def source_files() -> list[Path]:
-    """The sources the artifacts are made of, in a stable order."""
-    return sorted([*(P4SRC / "shared").glob("*.p4"), *(P4SRC / "v1model").glob("*.p4")])
-
-
-def digest(paths: list[Path]) -> str:
-    """SHA-256 over names and contents of `paths`."""
-    total = hashlib.sha256()
-    for path in paths:
-        total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return total.hexdigest()
 
 
 def compiler_version() -> str:
@@ -88,7 +74,7 @@ def current_manifest(folder: Path, compiler: str) -> dict[str, str]:
         "program": "p4alg",
         "architecture": "v1model",
         "compiler": compiler,
-        "sources_sha256": digest(source_files()),
+        "sources_sha256": digest(source_files("v1model")),
         "artifacts_sha256": digest(artifacts(folder)),
     }
 

@@ -12,7 +12,6 @@ Uses nothing but the standard library.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import re
 import shutil
@@ -24,7 +23,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-P4SRC = Path(__file__).resolve().parent
+from sources import P4SRC, digest, source_files
+
 FOLDER = P4SRC / "artifacts" / "tna"
 MANIFEST = "manifest.json"
 REPORT = "report.md"
@@ -80,19 +80,6 @@ class Stage:
     units: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_UNITS, 0))
 
 
-def source_files() -> list[Path]:
-    """The sources of the program, in a stable order."""
-    return sorted([*(P4SRC / "shared").glob("*.p4"), *(P4SRC / "tna").glob("*.p4")])
-
-
-def digest(paths: list[Path]) -> str:
-    """SHA-256 over names and contents of `paths`."""
-    total = hashlib.sha256()
-    for path in paths:
-        total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return total.hexdigest()
-
-
 def compiler_version() -> str:
     """Name and version of the compiler on PATH; raises `FitError`."""
     out = subprocess.run([COMPILER, "--version"], capture_output=True, text=True, check=False)
@@ -109,7 +96,7 @@ def current_manifest(compiler: str, stages: dict[str, int | None]) -> dict[str, 
         "architecture": "tna",
         "compiler": compiler,
         "stages": stages,
-        "sources_sha256": digest(source_files()),
+        "sources_sha256": digest(source_files("tna")),
         "report_sha256": digest([FOLDER / REPORT, FOLDER / P4INFO]),
     }
 

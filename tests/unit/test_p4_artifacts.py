@@ -99,7 +99,7 @@ def test_manifest_describes_sources_and_artifacts(name: str) -> None:
 
 
 def test_changed_source_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "source_files", lambda: [ROOT / "p4src" / "shared" / "sizes.p4"])
+    monkeypatch.setattr(build, "source_files", lambda _: [ROOT / "p4src" / "shared" / "sizes.p4"])
     assert any("sources_sha256" in problem for problem in build.problems())
 
 

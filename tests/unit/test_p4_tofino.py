@@ -99,7 +99,7 @@ def test_the_manifest_is_that_of_sources_and_report() -> None:
 
 
 def test_a_changed_source_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tofino, "source_files", lambda: [ROOT / "p4src" / "tna" / "main.p4"])
+    monkeypatch.setattr(tofino, "source_files", lambda _: [ROOT / "p4src" / "tna" / "main.p4"])
     assert tofino.problems() == ["tna: sources_sha256 is not that of the files"]
 
 
