@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,17 +11,11 @@ from attacks import control, forgery, machine, streams
 from attacks.run import ATTACKS, gateway, main
 from attacks.table import Attack, Vacuous, World, perform
 from p4alg.daemon.client import Client
+from tests.integration import marks
 from tests.integration.conftest import BMV2
 
 PROGRAMS = ("ip", "ethtool", "trafgen", "ping")
-needs_lab = [
-    pytest.mark.lab,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make network namespaces"),
-    pytest.mark.skipif(
-        any(shutil.which(program) is None for program in PROGRAMS),
-        reason=f"needs {', '.join(PROGRAMS)} on PATH",
-    ),
-]
+needs_lab = marks.needs_lab(*PROGRAMS)
 QUICK = (streams.slipstream, forgery.from_inside, control.blind_reset, machine.other_user)
 
 

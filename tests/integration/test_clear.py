@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +13,7 @@ import pytest
 from p4alg.lab import plan, runner
 from peers import flows
 from tests.integration.conftest import BMV2, Lab, up
+from tests.integration.marks import needs_lab
 
 PROGRAMS = ("ip",)
 PORT, SERVER = 7079, "198.51.100.11"
@@ -27,14 +26,7 @@ link.sendto(b"x", (sys.argv[2], int(sys.argv[3])))
 link.recv(10)
 """
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make network namespaces"),
-    pytest.mark.skipif(
-        any(shutil.which(program) is None for program in PROGRAMS),
-        reason=f"needs {', '.join(PROGRAMS)} on PATH",
-    ),
-]
+pytestmark = needs_lab(*PROGRAMS)
 
 
 @pytest.fixture(scope="module", params=["embedded", BMV2])

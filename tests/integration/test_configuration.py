@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from p4alg.lab import runner, state
 from peers import ftp
 from tests.integration.conftest import CONFIG
 from tests.integration.conftest import Lab as BareLab
+from tests.integration.marks import needs_lab
 
 SIZE = 300_000
 URL, PROGRAMS = "ftp://198.51.100.11", ("ip", "ethtool", "vsftpd", "curl")
@@ -28,14 +28,7 @@ SLOW_URL = "ftp://198.51.100.12"
 RULE = {"action": "deny", "from": "inside", "protocol": "tcp", "ports": 25}
 DENY = {"action": "set", "path": "policy.+", "value": RULE}
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make network namespaces"),
-    pytest.mark.skipif(
-        any(shutil.which(program) is None for program in PROGRAMS),
-        reason=f"needs {', '.join(PROGRAMS)} on PATH",
-    ),
-]
+pytestmark = needs_lab(*PROGRAMS)
 
 
 class Lab(BareLab):

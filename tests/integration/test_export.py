@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import CONFIG, Lab, up
+from tests.integration.marks import needs_lab
 
 PROGRAMS = ("nfcapd", "nfdump")
 SECONDS = 20.0
@@ -23,14 +22,7 @@ socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(
     b"\\0\\1boot\\0octet\\0", ("198.51.100.11", 69))
 """
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make network namespaces"),
-    pytest.mark.skipif(
-        any(shutil.which(program) is None for program in PROGRAMS),
-        reason=f"needs {', '.join(PROGRAMS)} on PATH",
-    ),
-]
+pytestmark = needs_lab(*PROGRAMS)
 
 
 @pytest.fixture(scope="module")

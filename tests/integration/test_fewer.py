@@ -20,6 +20,7 @@ import yaml
 from p4alg.lab import plan, runner
 from peers import ftp
 from tests.integration.conftest import CONFIG, FEWER, PREFIX, Lab, up
+from tests.integration.marks import needs_lab
 from tests.split_program import build
 
 PROGRAMS = ("ip", "ethtool", "ping", "vsftpd", "curl")
@@ -27,14 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SIZE = 300_000
 OUTSIDE = "198.51.100.11"
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make network namespaces"),
-    pytest.mark.skipif(
-        any(shutil.which(program) is None for program in PROGRAMS),
-        reason=f"needs {', '.join(PROGRAMS)} on PATH",
-    ),
-]
+pytestmark = needs_lab(*PROGRAMS)
 
 
 def test_everything_that_the_demo_does_works_without_idle_timeouts_and_registers() -> None:

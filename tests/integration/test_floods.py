@@ -6,8 +6,6 @@ controller share fairly, not how fast they are.
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ import pytest
 
 from peers import floods, flows, ftp
 from tests.integration.conftest import BMV2, Lab, up
+from tests.integration.marks import needs_lab
 
 PORT = 7077
 SERVER, GATEWAY = "198.51.100.11", "203.0.113.5"
@@ -41,14 +40,7 @@ INSIDE = (
 )
 OUTSIDE = (floods.RANDOM_ESP, floods.LATER_FRAGMENTS, floods.SYNS, floods.ARP_QUESTIONS)
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make network namespaces"),
-    pytest.mark.skipif(
-        any(shutil.which(program) is None for program in PROGRAMS),
-        reason=f"needs {', '.join(PROGRAMS)} on PATH",
-    ),
-]
+pytestmark = needs_lab(*PROGRAMS)
 
 
 ON_BMV2 = pytest.param("bmv2", marks=[*BMV2.marks, pytest.mark.slow])

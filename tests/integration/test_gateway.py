@@ -20,20 +20,14 @@ from peers import ftp
 from peers.ftp import Server
 from tests.integration.conftest import CONFIG, reads_registers
 from tests.integration.conftest import Lab as BareLab
+from tests.integration.marks import needs_lab
 
 SIZE = 300_000
 OUTSIDE_URL, INSIDE_URL = "ftp://198.51.100.11", "ftp://203.0.113.5"
 SLOW_URL = "ftp://198.51.100.12:2121"
 PROGRAMS = ("ip", "ethtool", "vsftpd", "curl", "lftp")
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make network namespaces"),
-    pytest.mark.skipif(
-        any(shutil.which(program) is None for program in PROGRAMS),
-        reason=f"needs {', '.join(PROGRAMS)} on PATH",
-    ),
-]
+pytestmark = needs_lab(*PROGRAMS)
 
 
 class Lab(BareLab):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from p4alg.lab import runner, state
 from peers import flows, stun
 from tests.integration.conftest import BMV2, CONFIG, Lab, up
+from tests.integration.marks import needs_lab
 
 PROGRAMS = ("ip", *stun.PROGRAMS)
 PORT, FLOWS = 7078, 50
@@ -23,14 +23,7 @@ FILTERS = {
 }
 HANDED_OVER = ("switch.punts.new-flow", "switch.punts.overflow")
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make network namespaces"),
-    pytest.mark.skipif(
-        any(shutil.which(program) is None for program in PROGRAMS),
-        reason=f"needs {', '.join(PROGRAMS)} on PATH",
-    ),
-]
+pytestmark = needs_lab(*PROGRAMS)
 
 
 @pytest.mark.parametrize("target", ["embedded", BMV2])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -16,20 +15,14 @@ import yaml
 
 from p4alg.lab import plan, runner, topology
 from tests.integration.conftest import BMV2, CONFIG, FEWER, PREFIX, Lab, bring_up
+from tests.integration.marks import needs_lab
 
 OUTSIDE, POOL = "198.51.100.11", "203.0.113.5"
 SHORT = 3
 """Seconds that any flow lives in this lab; a block comes back after as many."""
 PROGRAMS = ("ip", "ping", "curl", "python3")
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make network namespaces"),
-    pytest.mark.skipif(
-        any(shutil.which(program) is None for program in PROGRAMS),
-        reason=f"needs {', '.join(PROGRAMS)} on PATH",
-    ),
-]
+pytestmark = needs_lab(*PROGRAMS)
 
 
 def configuration(folder: Path) -> Path:

@@ -24,6 +24,7 @@ from peers.ftp import Server
 from tests.integration.conftest import BMV2, up
 from tests.integration.conftest import CONFIG as NAT_CONFIG
 from tests.integration.conftest import Lab as BareLab
+from tests.integration.marks import needs_lab
 
 CONFIG = NAT_CONFIG.with_name("tenants.config.yaml")
 
@@ -33,14 +34,7 @@ URL, OTHER_URL = "ftp://198.51.100.11", "ftp://198.51.100.11:2121"
 RED_POOL = {f"203.0.113.{n}" for n in range(8)}
 BLUE_POOL = {f"203.0.113.{n}" for n in range(8, 16)}
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make network namespaces"),
-    pytest.mark.skipif(
-        any(shutil.which(program) is None for program in PROGRAMS),
-        reason=f"needs {', '.join(PROGRAMS)} on PATH",
-    ),
-]
+pytestmark = needs_lab(*PROGRAMS)
 
 
 class Lab(BareLab):
