@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p4alg.daemon.selection import Place, Ports, Selection
+from p4alg.driver.target import MAX_KEYS
 from p4alg.engine.cells import PROTOCOLS, Key, session_key, slot_key
 from p4alg.engine.plain import Known
 from p4alg.engine.settings import Prefix
 from p4alg.protocols import NUMBERS
-
-MAX_KEYS = 64
-"""The most keys of a question to a switch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from p4alg.daemon.narrowing import MAX_KEYS, NOTHING, Picks, picks
+from p4alg.daemon.narrowing import NOTHING, Picks, picks
 from p4alg.daemon.selection import EVERYTHING, Selection
-from p4alg.driver.target import Target, TargetError
+from p4alg.driver.target import MAX_KEYS, Target, TargetError
 from p4alg.engine import cells
 from p4alg.engine.cells import Key
 from p4alg.engine.plain import Ending, Known, PlainFlows, Row, SwitchClock

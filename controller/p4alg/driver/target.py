@@ -18,6 +18,9 @@ from p4alg.engine.cells import Key
 from p4alg.engine.reconcile import EntryKey
 from p4alg.engine.tables import Entry, Update
 
+MAX_KEYS = 64
+"""The most keys of a question for cells of registers that a switch picks by itself."""
+
 
 class TargetError(Exception):
     """The switch cannot be used, or cannot be used any more. The text is one line."""

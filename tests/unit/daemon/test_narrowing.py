@@ -7,9 +7,10 @@ import random
 
 import pytest
 
-from p4alg.daemon.narrowing import MAX_KEYS, NOTHING, picks
+from p4alg.daemon.narrowing import NOTHING, picks
 from p4alg.daemon.plain import PlainViews
 from p4alg.daemon.selection import EVERYTHING, Row, Selection, parse
+from p4alg.driver.target import MAX_KEYS
 from p4alg.engine.cells import PROTOCOLS, Session, Slot, ticks
 from p4alg.engine.plain import Known, Owner
 from p4alg.engine.settings import Timers

@@ -17,7 +17,7 @@ from finsy.grpcutil import grpc_channel
 from finsy.proto import p4r, p4r_grpc
 
 from p4alg.driver.p4runtime.errors import status_text
-from p4alg.driver.target import TargetError
+from p4alg.driver.target import MAX_KEYS, TargetError
 from p4alg.engine.cells import Key
 
 ANSWER_SECONDS = 10.0
@@ -30,7 +30,6 @@ _HINT, _TIME = "p4softswitch-cells", "p4softswitch-time"
 """How the embedded switch is asked to leave cells out, and how it tells its time with them.
 
 A switch that does not know these sends all cells and no time: docs/embedded-switch.md."""
-_MAX_KEYS = 64
 
 
 async def probe(switch: fy.Switch, register_id: int) -> tuple[bool, int | None]:
@@ -101,7 +100,7 @@ def _request(device_id: int, register_id: int, cells: Sequence[int] | None) -> A
 def _hint(keys: Sequence[Key]) -> tuple[tuple[str, str], ...]:
     """The metadata that has empty cells left out, and those that fit no key if these are few."""
     texts = [f"{key.value:x}/{key.mask:x}" for key in keys]
-    return ((_HINT, ",".join(texts) if 0 < len(texts) <= _MAX_KEYS else "held"),)
+    return ((_HINT, ",".join(texts) if 0 < len(texts) <= MAX_KEYS else "held"),)
 
 
 def _asked(channel: grpc.aio.Channel, request: Any, keys: Sequence[Key]) -> Any:
