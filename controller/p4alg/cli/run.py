@@ -46,7 +46,7 @@ def _run(args: argparse.Namespace) -> int:
         switch = replace(switch, device_id=args.device_id)
     if args.p4runtime_log is not None:
         _log_messages(args.p4runtime_log)
-    # A third of what a control message takes on its way is the event loop of the standard library.
+    # libuv's loop does the same with less work for each message than the standard library's.
     uvloop.run(app.run(replace(config, switch=switch)))
     return 0
 
